@@ -1,0 +1,69 @@
+package wire
+
+// ClientMessage is a message from a client. The concrete types are the pointers to the structs of
+// this file, and no others.
+type ClientMessage interface{ clientType() string }
+
+// Join must be the first message. Exactly one of Token and Resume is set.
+type Join struct {
+	Token  string `json:"token,omitempty"`
+	Resume string `json:"resume,omitempty"`
+	Client string `json:"client,omitempty"` // name and version of the SDK, <= 64 characters
+}
+
+// Offer is a complete SDP offer (no trickling); Tracks names its sending m-lines.
+type Offer struct {
+	SDP    string  `json:"sdp"`
+	Tracks []Track `json:"tracks"`
+}
+
+// Mute stops or restarts the forwarding of one of the client's own m-lines.
+type Mute struct {
+	Mid   string `json:"mid"`
+	Muted bool   `json:"muted"`
+}
+
+// Layout says what the client shows, and how large.
+type Layout struct {
+	Tiles []Tile `json:"tiles"`
+}
+
+// Admit lets a waiting participant into the room.
+type Admit struct {
+	Participant string `json:"participant"`
+}
+
+// Refuse sends a waiting participant away.
+type Refuse struct {
+	Participant string `json:"participant"`
+}
+
+// Remove takes a participant out of the room and revokes the invitation.
+type Remove struct {
+	Participant string `json:"participant"`
+}
+
+// Say relays Body to one participant, or to everybody in the room when To is empty. On the wire it
+// is called "message" in both directions.
+type Say struct {
+	To   string `json:"to,omitempty"`
+	Kind string `json:"kind"` // "chat"; others are relayed as they are
+	Body string `json:"body"`
+}
+
+// End ends the consultation for everybody.
+type End struct{}
+
+// Leave ends it for the sender.
+type Leave struct{}
+
+func (*Join) clientType() string   { return "join" }
+func (*Offer) clientType() string  { return "offer" }
+func (*Mute) clientType() string   { return "mute" }
+func (*Layout) clientType() string { return "layout" }
+func (*Admit) clientType() string  { return "admit" }
+func (*Refuse) clientType() string { return "refuse" }
+func (*Remove) clientType() string { return "remove" }
+func (*Say) clientType() string    { return "message" }
+func (*End) clientType() string    { return "end" }
+func (*Leave) clientType() string  { return "leave" }

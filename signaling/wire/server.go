@@ -1,0 +1,100 @@
+package wire
+
+// ServerMessage is a message from the server. The concrete types are the pointers to the structs
+// of this file, and no others.
+type ServerMessage interface{ serverType() string }
+
+// Joined answers Join.
+type Joined struct {
+	Self       string        `json:"self"`
+	Role       Role          `json:"role"`
+	Display    string        `json:"display,omitempty"`
+	State      State         `json:"state"`
+	Roster     []Participant `json:"roster"`
+	Slots      SlotCount     `json:"slots"`
+	ICEServers []ICEServer   `json:"ice_servers"`
+	Policy     Policy        `json:"policy"`
+	Facts      Facts         `json:"facts"`
+	Resume     string        `json:"resume"`
+}
+
+// StateChanged tells a participant where they now stand. On the wire it is called "state".
+type StateChanged struct {
+	State State `json:"state"`
+	Facts Facts `json:"facts"`
+}
+
+// Roster is everybody in the consultation, as far as the receiver may know. In the room it names
+// everybody to whom the receiver's media may flow, before any of it does.
+type Roster struct {
+	Participants []Participant `json:"participants"`
+	Facts        Facts         `json:"facts"`
+}
+
+// Answer answers Offer.
+type Answer struct {
+	SDP string `json:"sdp"`
+}
+
+// Slots lists the slots whose assignment changed. Epoch grows by one with each.
+type Slots struct {
+	Epoch       uint64       `json:"epoch"`
+	Assignments []Assignment `json:"assignments"`
+}
+
+// Layers tells a publisher which of its encodings somebody receives.
+type Layers struct {
+	Mid    string   `json:"mid"`
+	Active []string `json:"active"` // RIDs
+}
+
+// Speakers lists who speaks, loudest first; it is sent when that changes, at most 4 times a second.
+type Speakers struct {
+	Levels []Level `json:"levels"`
+}
+
+// Said is a relayed Say. On the wire it is called "message".
+type Said struct {
+	From string `json:"from"`
+	To   string `json:"to,omitempty"`
+	Kind string `json:"kind"`
+	Body string `json:"body"`
+}
+
+// Resume replaces the resume token: it restores the session within 60 s of losing it.
+type Resume struct {
+	Token string `json:"token"`
+}
+
+// Restart asks for an offer with an ICE restart.
+type Restart struct{}
+
+// Ended is the last message of a session.
+type Ended struct {
+	Reason string `json:"reason"`
+}
+
+// Error answers a message that could not be carried out, or tells why the session ends.
+type Error struct {
+	Code     string `json:"code"`
+	Detail   string `json:"detail"`
+	OpensAt  string `json:"opens_at,omitempty"`  // CodeNotYetOpen, RFC 3339
+	ClosedAt string `json:"closed_at,omitempty"` // CodeWindowClosed, RFC 3339
+}
+
+// Done answers a message that has no other reply.
+type Done struct{}
+
+func (*Joined) serverType() string       { return "joined" }
+func (*StateChanged) serverType() string { return "state" }
+func (*Roster) serverType() string       { return "roster" }
+func (*Answer) serverType() string       { return "answer" }
+func (*Slots) serverType() string        { return "slots" }
+func (*Layers) serverType() string       { return "layers" }
+func (*Speakers) serverType() string     { return "speakers" }
+func (*Said) serverType() string         { return "message" }
+func (*Resume) serverType() string       { return "resume" }
+func (*Restart) serverType() string      { return "restart" }
+func (*Ended) serverType() string        { return "ended" }
+func (*Error) serverType() string        { return "error" }
+func (*Done) serverType() string         { return "done" }
