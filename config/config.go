@@ -1,0 +1,117 @@
+// Package config is the server's configuration: one struct per package that takes one, loaded from
+// a YAML file and from the environment, validated as a whole. It imports nothing of ours, so that
+// every package can take its part by value.
+package config
+
+import "time"
+
+// Config is the configuration of one server. The zero value is not valid; start from Default.
+type Config struct {
+	Listen        string    `mapstructure:"listen" yaml:"listen"`
+	PublicURL     string    `mapstructure:"public_url" yaml:"public_url"`
+	MetricsListen string    `mapstructure:"metrics_listen" yaml:"metrics_listen"`
+	TLS           TLS       `mapstructure:"tls" yaml:"tls"`
+	Log           Log       `mapstructure:"log" yaml:"log"`
+	Media         Media     `mapstructure:"media" yaml:"media"`
+	SFU           SFU       `mapstructure:"sfu" yaml:"sfu"`
+	Signaling     Signaling `mapstructure:"signaling" yaml:"signaling"`
+}
+
+// TLS names the files of the server's certificate. Both are empty (plain HTTP, on loopback only)
+// or both are set.
+type TLS struct {
+	CertFile string `mapstructure:"cert_file" yaml:"cert_file"`
+	KeyFile  string `mapstructure:"key_file" yaml:"key_file"`
+}
+
+// Log says what is logged and how.
+type Log struct {
+	Level  string `mapstructure:"level" yaml:"level"`   // debug, info, warn or error
+	Format string `mapstructure:"format" yaml:"format"` // text or json
+}
+
+// Media is about the addresses at which media is received.
+type Media struct {
+	// Advertise are the IP addresses that clients are told to send media to. When empty they are
+	// found among the machine's interfaces.
+	Advertise []string `mapstructure:"advertise" yaml:"advertise"`
+}
+
+// SFU bounds what one participant may make the media plane keep.
+type SFU struct {
+	// SSRCLimit is how many streams (SSRCs) one participant may send: 6 tracks of three encodings
+	// at most, most of which nobody uses at once. One more ends the session with "ssrc_limit".
+	SSRCLimit int `mapstructure:"ssrc_limit" yaml:"ssrc_limit"`
+}
+
+// Signaling is about the API, the sessions and who may use them.
+type Signaling struct {
+	APIKeys []APIKey `mapstructure:"api_keys" yaml:"api_keys"`
+	// InvitationSecret and TokenKey are 32 random bytes each, in base64. Empty means that new ones
+	// are made at every start: the invitations and tokens given out before are then worthless.
+	InvitationSecret Secret `mapstructure:"invitation_secret" yaml:"invitation_secret"`
+	TokenKey         Secret `mapstructure:"token_key" yaml:"token_key"` // seed of an Ed25519 key
+	// Origins are the web origins (scheme://host[:port]) whose pages may open a session beside the
+	// server's own.
+	Origins []string `mapstructure:"origins" yaml:"origins"`
+	// WindowLead and WindowTrail widen the time in which a consultation may be joined, before its
+	// start and after its end.
+	WindowLead  time.Duration `mapstructure:"window_lead" yaml:"window_lead"`
+	WindowTrail time.Duration `mapstructure:"window_trail" yaml:"window_trail"`
+	Limits      Limits        `mapstructure:"limits" yaml:"limits"`
+}
+
+// Limits bound what strangers and tenants can make the server keep or do.
+type Limits struct {
+	Consultations   int `mapstructure:"consultations" yaml:"consultations"`         // kept at once, of all tenants
+	Sessions        int `mapstructure:"sessions" yaml:"sessions"`                   // WebSockets at once
+	SessionsPerIP   int `mapstructure:"sessions_per_ip" yaml:"sessions_per_ip"`     // a hospital may share one address
+	JoinsPerSecond  int `mapstructure:"joins_per_second" yaml:"joins_per_second"`   // POST /v1/join, per address
+	MessagesPerSec  int `mapstructure:"messages_per_sec" yaml:"messages_per_sec"`   // per session, long run
+	MessagesInBurst int `mapstructure:"messages_in_burst" yaml:"messages_in_burst"` // per session
+}
+
+// APIKey lets one system of one tenant use the API.
+type APIKey struct {
+	ID      string   `mapstructure:"id" yaml:"id"`           // shown in logs
+	Hash    string   `mapstructure:"hash" yaml:"hash"`       // SHA-256 of the key, in hexadecimal
+	Tenant  string   `mapstructure:"tenant" yaml:"tenant"`   // what belongs to another tenant does not exist for this key
+	Scopes  []string `mapstructure:"scopes" yaml:"scopes"`   // of Scopes()
+	Origins []string `mapstructure:"origins" yaml:"origins"` // browser origins that may use the key; none if empty
+}
+
+// The scopes of an API key.
+const (
+	ScopeConsultations = "consultations"
+	ScopeRecordings    = "recordings"
+	ScopeAudit         = "audit"
+	ScopeAdmin         = "admin"
+)
+
+// Scopes returns every scope an API key can have.
+func Scopes() []string {
+	return []string{ScopeConsultations, ScopeRecordings, ScopeAudit, ScopeAdmin}
+}
+
+// Default returns the configuration that holds where nothing else is said.
+func Default() Config {
+	return Config{
+		Listen:        ":8443",
+		PublicURL:     "http://localhost:8443",
+		MetricsListen: "127.0.0.1:9443",
+		Log:           Log{Level: "info", Format: "text"},
+		SFU:           SFU{SSRCLimit: 16},
+		Signaling: Signaling{
+			WindowLead:  30 * time.Minute,
+			WindowTrail: 60 * time.Minute,
+			Limits: Limits{
+				Consultations:   2000,
+				Sessions:        4000,
+				SessionsPerIP:   100,
+				JoinsPerSecond:  10,
+				MessagesPerSec:  20,
+				MessagesInBurst: 60,
+			},
+		},
+	}
+}

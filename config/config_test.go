@@ -1,0 +1,230 @@
+package config_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/bedside-video/bedside/config"
+)
+
+func TestDefaultIsValid(t *testing.T) {
+	if err := config.Default().Validate(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := config.Load(nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Redacted() != config.Default().Redacted() {
+		t.Errorf("an empty document yields\n%s\nwant the default\n%s", got.Redacted(), config.Default().Redacted())
+	}
+}
+
+func TestExampleLoadsAndNamesEveryKey(t *testing.T) {
+	document, err := os.ReadFile("bedside.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load(document, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var inFile, inConfig map[string]any
+	if err := yaml.Unmarshal(document, &inFile); err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal([]byte(cfg.Redacted()), &inConfig); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := paths("", inFile), paths("", inConfig); !slices.Equal(got, want) {
+		t.Errorf("the example has the keys\n%v\nwant\n%v", got, want)
+	}
+}
+
+// paths lists the keys of a YAML document, sorted.
+func paths(prefix string, node any) []string {
+	var list []string
+	switch n := node.(type) {
+	case map[string]any:
+		for k, child := range n {
+			list = append(list, prefix+k)
+			list = append(list, paths(prefix+k+".", child)...)
+		}
+	case []any:
+		if len(n) > 0 {
+			list = paths(prefix, n[0])
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+func TestEnvironmentReachesEveryKey(t *testing.T) {
+	const keys = `[{id: k, tenant: t, scopes: [audit], hash: 6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d}]`
+	secret := strings.Repeat("A", 43) + "="
+	values := map[string]string{
+		"BEDSIDE_LISTEN":                             ":1",
+		"BEDSIDE_PUBLIC_URL":                         "https://a.example",
+		"BEDSIDE_METRICS_LISTEN":                     ":2",
+		"BEDSIDE_TLS_CERT_FILE":                      "c",
+		"BEDSIDE_TLS_KEY_FILE":                       "k",
+		"BEDSIDE_LOG_LEVEL":                          "warn",
+		"BEDSIDE_LOG_FORMAT":                         "json",
+		"BEDSIDE_MEDIA_ADVERTISE":                    "192.0.2.1,2001:db8::1",
+		"BEDSIDE_SFU_SSRC_LIMIT":                     "17",
+		"BEDSIDE_SIGNALING_API_KEYS":                 keys,
+		"BEDSIDE_SIGNALING_INVITATION_SECRET":        secret,
+		"BEDSIDE_SIGNALING_TOKEN_KEY":                secret,
+		"BEDSIDE_SIGNALING_ORIGINS":                  "https://b.example",
+		"BEDSIDE_SIGNALING_WINDOW_LEAD":              "1m",
+		"BEDSIDE_SIGNALING_WINDOW_TRAIL":             "2m",
+		"BEDSIDE_SIGNALING_LIMITS_CONSULTATIONS":     "11",
+		"BEDSIDE_SIGNALING_LIMITS_SESSIONS":          "12",
+		"BEDSIDE_SIGNALING_LIMITS_SESSIONS_PER_IP":   "13",
+		"BEDSIDE_SIGNALING_LIMITS_JOINS_PER_SECOND":  "14",
+		"BEDSIDE_SIGNALING_LIMITS_MESSAGES_PER_SEC":  "15",
+		"BEDSIDE_SIGNALING_LIMITS_MESSAGES_IN_BURST": "16",
+	}
+	var environ []string
+	for _, name := range config.Environment() {
+		if values[name] == "" {
+			t.Errorf("%s has no value in this test", name)
+		}
+		environ = append(environ, name+"="+values[name])
+	}
+	got, err := config.Load([]byte("listen: ':9'"), environ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config.Config{
+		Listen: ":1", PublicURL: "https://a.example", MetricsListen: ":2",
+		TLS:   config.TLS{CertFile: "c", KeyFile: "k"},
+		Log:   config.Log{Level: "warn", Format: "json"},
+		Media: config.Media{Advertise: []string{"192.0.2.1", "2001:db8::1"}},
+		SFU:   config.SFU{SSRCLimit: 17},
+		Signaling: config.Signaling{
+			APIKeys: []config.APIKey{{ID: "k", Tenant: "t", Scopes: []string{"audit"},
+				Hash: "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"}},
+			InvitationSecret: config.NewSecret(secret), TokenKey: config.NewSecret(secret),
+			Origins: []string{"https://b.example"}, WindowLead: time.Minute, WindowTrail: 2 * time.Minute,
+			Limits: config.Limits{Consultations: 11, Sessions: 12, SessionsPerIP: 13, JoinsPerSecond: 14, MessagesPerSec: 15, MessagesInBurst: 16},
+		},
+	}
+	if got.Redacted() != want.Redacted() {
+		t.Errorf("got\n%s\nwant\n%s", got.Redacted(), want.Redacted())
+	}
+	if got.Signaling.APIKeys[0].Hash != want.Signaling.APIKeys[0].Hash || got.Signaling.TokenKey.Reveal() != secret {
+		t.Error("a hidden value did not arrive")
+	}
+}
+
+func TestEveryErrorAtOnce(t *testing.T) {
+	const document = `
+listen: 8443
+public_url: https://video.example/path
+metrics_lisen: ":9"
+tls: {cert_file: a}
+log: {level: chatty, format: xml}
+media: {advertise: [10.0.0.1, "10.0.0.1:80", 0.0.0.0]}
+sfu: {ssrc_limit: many}
+signaling:
+  window_lead: 30
+  window_trail: soon
+  token_key: abc
+  origins: [hospital.example]
+  limits: {sessions: 0}
+  api_keys:
+    - {id: "a b", tenant: t, hash: 00, scopes: [], color: red}
+    - {id: k, tenant: t, hash: 6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d, scopes: [all]}
+    - {id: k, tenant: t, hash: 6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d, scopes: [audit]}
+`
+	_, err := config.Load([]byte(document), []string{"BEDSIDE_SFU_SRC_LIMIT=9", "HOME=/", "BEDSIDE_SIGNALING_API_KEYS="})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	got := strings.Split(err.Error(), "\n")
+	slices.Sort(got)
+	want := []string{
+		"BEDSIDE_SFU_SRC_LIMIT: unknown variable; did you mean BEDSIDE_SFU_SSRC_LIMIT?",
+		`listen: must be [host]:port, such as ":8443"`,
+		"log.format: must be text or json",
+		"log.level: must be debug, info, warn or error",
+		"media.advertise[1]: must be an IP address that clients can reach, without a port",
+		"media.advertise[2]: must be an IP address that clients can reach, without a port",
+		"metrics_lisen: unknown key; did you mean metrics_listen?",
+		"public_url: must be http(s)://host[:port] without a path, as browsers reach this server",
+		"sfu.ssrc_limit: must be a whole number",
+		"signaling.api_keys[0].color: unknown key",
+		"signaling.api_keys[0].hash: must be the SHA-256 of the key: 64 hexadecimal digits (bedside keys new-api-key)",
+		"signaling.api_keys[0].id: must be 1 to 64 letters, digits, - or _",
+		"signaling.api_keys[0].scopes: must be at least one of consultations, recordings, audit, admin",
+		"signaling.api_keys[1].scopes[0]: must be one of consultations, recordings, audit, admin",
+		"signaling.api_keys[2].id: must be different from the ids of the other keys",
+		"signaling.limits.sessions: must be between 1 and 1000000",
+		"signaling.origins[0]: must be an origin, such as https://portal.hospital.example",
+		"signaling.token_key: must be 32 random bytes in base64 (openssl rand -base64 32)",
+		"signaling.window_lead: must be a duration with its unit, such as 90s, 30m or 1h30m",
+		"signaling.window_trail: must be a duration with its unit, such as 90s, 30m or 1h30m",
+		"tls.key_file: must be set exactly when tls.cert_file is",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestSecretsAreNeverPrinted(t *testing.T) {
+	const canary = "canary-7c1f"
+	type wrapper struct{ inner config.Secret }
+	s := config.NewSecret(canary)
+	cfg := config.Default()
+	cfg.Signaling.TokenKey, cfg.Signaling.InvitationSecret = s, s
+	jsonText, err := json.Marshal(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	yamlText, err := yaml.Marshal(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log strings.Builder
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "secret", s, "config", cfg)
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "secret", s, "config", cfg)
+	outputs := map[string]string{
+		"json": string(jsonText), "yaml": string(yamlText), "slog": log.String(), "redacted": cfg.Redacted(),
+		"error": fmt.Errorf("secret %v %q", s, s).Error(),
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%p"} {
+		outputs[verb] = fmt.Sprintf(verb, s) + fmt.Sprintf(verb, &s) + fmt.Sprintf(verb, cfg) + fmt.Sprintf(verb, wrapper{s})
+	}
+	for name, out := range outputs {
+		if strings.Contains(out, canary) || strings.Contains(out, fmt.Sprintf("%x", canary)) {
+			t.Errorf("%s shows the secret: %s", name, out)
+		}
+	}
+	if got, want := fmt.Sprint(s), "***"; got != want {
+		t.Errorf("Sprint is %q, want %q", got, want)
+	}
+	if got, want := fmt.Sprint(config.Secret{}), ""; got != want {
+		t.Errorf("Sprint of the empty secret is %q, want %q", got, want)
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	f.Add("listen: ':1'", "BEDSIDE_LISTEN=:2")
+	f.Add("signaling: {api_keys: [{id: 1}]}", "BEDSIDE_SIGNALING_API_KEYS=[{id: [}]")
+	f.Add("sfu: 3", "BEDSIDE_SFU_SSRC_LIMIT=x")
+	f.Fuzz(func(t *testing.T, document, variable string) {
+		cfg, err := config.Load([]byte(document), []string{variable})
+		if err == nil && cfg.Validate() != nil {
+			t.Errorf("loaded, but not valid: %v", cfg.Validate())
+		}
+	})
+}

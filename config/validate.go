@@ -1,0 +1,133 @@
+package config
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Validate returns everything that is wrong with the configuration, joined, or nil.
+func (c Config) Validate() error { return errors.Join(c.problems()...) }
+
+// Redacted returns the configuration as YAML, fit to be shown: secrets are "***", hashes of API
+// keys too.
+func (c Config) Redacted() string {
+	c.Signaling.APIKeys = slices.Clone(c.Signaling.APIKeys)
+	for i := range c.Signaling.APIKeys {
+		c.Signaling.APIKeys[i].Hash = hidden
+	}
+	out, err := yaml.Marshal(c)
+	if err != nil {
+		panic("config: internal error: a configuration that is not YAML: " + err.Error())
+	}
+	return string(out)
+}
+
+// problems collects one error per key; none repeats a value.
+type problems []error
+
+func (p *problems) check(ok bool, key, want string) {
+	if !ok {
+		*p = append(*p, fmt.Errorf("%s: must be %s", key, want))
+	}
+}
+
+func (c Config) problems() []error {
+	var p problems
+	p.check(isListenAddress(c.Listen), "listen", `[host]:port, such as ":8443"`)
+	p.check(isBaseURL(c.PublicURL), "public_url", "http(s)://host[:port] without a path, as browsers reach this server")
+	p.check(c.MetricsListen == "" || isListenAddress(c.MetricsListen), "metrics_listen", "host:port, or empty for none")
+	p.check(c.MetricsListen == "" || c.MetricsListen != c.Listen, "metrics_listen", "another address than listen")
+	p.check((c.TLS.CertFile == "") == (c.TLS.KeyFile == ""), "tls.key_file", "set exactly when tls.cert_file is")
+	var level slog.Level
+	p.check(level.UnmarshalText([]byte(c.Log.Level)) == nil, "log.level", "debug, info, warn or error")
+	p.check(c.Log.Format == "text" || c.Log.Format == "json", "log.format", "text or json")
+	for i, a := range c.Media.Advertise {
+		ip, err := netip.ParseAddr(a)
+		p.check(err == nil && !ip.IsUnspecified() && !ip.IsMulticast() && ip.Zone() == "",
+			fmt.Sprintf("media.advertise[%d]", i), "an IP address that clients can reach, without a port")
+	}
+	p.check(c.SFU.SSRCLimit >= 2 && c.SFU.SSRCLimit <= 256, "sfu.ssrc_limit", "between 2 and 256")
+	c.Signaling.appendProblems(&p)
+	return p
+}
+
+func (s Signaling) appendProblems(p *problems) {
+	ids := make(map[string]bool)
+	for i, k := range s.APIKeys {
+		k.appendProblems(p, fmt.Sprintf("signaling.api_keys[%d].", i))
+		p.check(!ids[k.ID], fmt.Sprintf("signaling.api_keys[%d].id", i), "different from the ids of the other keys")
+		ids[k.ID] = true
+	}
+	for _, secret := range []struct {
+		key   string
+		value Secret
+	}{{"signaling.invitation_secret", s.InvitationSecret}, {"signaling.token_key", s.TokenKey}} {
+		_, err := secret.value.Key(32)
+		p.check(err == nil, secret.key, "32 random bytes in base64 (openssl rand -base64 32)")
+	}
+	for i, o := range s.Origins {
+		p.check(isBaseURL(o), fmt.Sprintf("signaling.origins[%d]", i), "an origin, such as https://portal.hospital.example")
+	}
+	const day = 24 * time.Hour
+	p.check(s.WindowLead >= 0 && s.WindowLead <= day, "signaling.window_lead", "between 0s and 24h")
+	p.check(s.WindowTrail >= 0 && s.WindowTrail <= day, "signaling.window_trail", "between 0s and 24h")
+	l := s.Limits
+	for _, limit := range []struct {
+		key            string
+		value, highest int
+	}{
+		{"consultations", l.Consultations, 1_000_000},
+		{"sessions", l.Sessions, 1_000_000},
+		{"sessions_per_ip", l.SessionsPerIP, 1_000_000},
+		{"joins_per_second", l.JoinsPerSecond, 10_000},
+		{"messages_per_sec", l.MessagesPerSec, 10_000},
+		{"messages_in_burst", l.MessagesInBurst, 10_000},
+	} {
+		p.check(limit.value >= 1 && limit.value <= limit.highest, "signaling.limits."+limit.key,
+			fmt.Sprintf("between 1 and %d", limit.highest))
+	}
+}
+
+func (k APIKey) appendProblems(p *problems, prefix string) {
+	p.check(isName(k.ID), prefix+"id", "1 to 64 letters, digits, - or _")
+	p.check(isName(k.Tenant), prefix+"tenant", "1 to 64 letters, digits, - or _")
+	hash, err := hex.DecodeString(k.Hash)
+	p.check(err == nil && len(hash) == 32, prefix+"hash", "the SHA-256 of the key: 64 hexadecimal digits (bedside keys new-api-key)")
+	p.check(len(k.Scopes) > 0, prefix+"scopes", "at least one of "+strings.Join(Scopes(), ", "))
+	for i, s := range k.Scopes {
+		p.check(slices.Contains(Scopes(), s), fmt.Sprintf("%sscopes[%d]", prefix, i), "one of "+strings.Join(Scopes(), ", "))
+	}
+	for i, o := range k.Origins {
+		p.check(isBaseURL(o), fmt.Sprintf("%sorigins[%d]", prefix, i), "an origin, such as https://portal.hospital.example")
+	}
+}
+
+func isName(s string) bool { return regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`).MatchString(s) }
+
+func isListenAddress(s string) bool {
+	_, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return false
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && strconv.FormatUint(n, 10) == port
+}
+
+// isBaseURL accepts what RFC 6454 section 6.2 writes for an origin of http or https.
+func isBaseURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" &&
+		u.Hostname() != "" && s == u.Scheme+"://"+u.Host
+}
