@@ -1,0 +1,140 @@
+package architecture
+
+import (
+	"slices"
+	"strings"
+)
+
+// A layer says what one package may import. Paths of ours are given from the module's root; a
+// trailing /... stands for the package and all below it.
+type layer struct {
+	pkg  string
+	pure bool     // decides without doing: see purity
+	ours []string // packages of this module
+	libs []string // for pure packages only: modules beside the standard library
+	why  string
+}
+
+// layers is the module's shape. A package that is not here is a finding: say where it belongs.
+func layers() []layer {
+	rtp := []string{"github.com/pion/rtp", "github.com/pion/rtcp"}
+	return []layer{
+		{pkg: "cmd/bedside", ours: []string{"config", "signaling/...", "sfu/...", "turn", "recording/..."},
+			why: "the command wires the server's parts and nothing else"},
+		{pkg: "cmd/bedside-bench", ours: []string{"bench/..."}, why: "the load generator's command is thin over bench"},
+		{pkg: "config", why: "configuration is a leaf, so that every package can take its part by value"},
+		{pkg: "internal/architecture", why: "the rules know packages by name only"},
+
+		{pkg: "signaling", ours: []string{"config", "signaling/wire", "signaling/consult", "signaling/fhir", "signaling/store",
+			"signaling/audit", "signaling/webhook", "sfu", "sfu/codec", "turn", "recording"},
+			why: "signaling knows the media plane by its types; the page is wired in by the command"},
+		{pkg: "signaling/wire", pure: true, why: "clients and virtual clients share the protocol without the server"},
+		{pkg: "signaling/consult", pure: true, ours: []string{"signaling/wire"}, why: "the clinical rules are decided without I/O"},
+		{pkg: "signaling/fhir", pure: true, ours: []string{"signaling/consult", "signaling/wire"}, why: "FHIR is a translation"},
+		{pkg: "signaling/store", ours: []string{"config"}, why: "a store keeps bytes and knows nothing of what they mean"},
+		{pkg: "signaling/store/storetest", ours: []string{"signaling/store"}, why: "the conformance suite tests any Store"},
+		{pkg: "signaling/audit", ours: []string{"config"}, why: "the audit log depends on nothing that it audits"},
+		{pkg: "signaling/webhook", ours: []string{"config"}, why: "delivery knows nothing of what it delivers"},
+		{pkg: "signaling/web", why: "the pages talk to the server over HTTP, like anybody's"},
+
+		{pkg: "sfu", ours: []string{"config", "sfu/codec", "sfu/forward", "sfu/slots", "sfu/layers", "sfu/bwe", "sfu/pace",
+			"sfu/quality", "sfu/transport", "sfu/port"}, why: "the media plane knows nothing of consultations"},
+		{pkg: "sfu/codec", pure: true, libs: rtp, why: "parsing is a function of the packet"},
+		{pkg: "sfu/forward", pure: true, ours: []string{"sfu/codec"}, libs: rtp, why: "renumbering is a function of the packets"},
+		{pkg: "sfu/slots", pure: true, ours: []string{"sfu/codec"}, libs: rtp, why: "seating is a function of who is there"},
+		{pkg: "sfu/layers", pure: true, ours: []string{"sfu/codec"}, libs: rtp, why: "allocation must be steppable"},
+		{pkg: "sfu/bwe", pure: true, ours: []string{"sfu/codec"}, libs: rtp, why: "estimation must be steppable"},
+		{pkg: "sfu/pace", pure: true, ours: []string{"sfu/codec"}, libs: rtp, why: "the release schedule must be steppable"},
+		{pkg: "sfu/quality", pure: true, ours: []string{"sfu/codec"}, libs: rtp, why: "scores are functions of statistics"},
+		{pkg: "sfu/transport", ours: []string{"config", "sfu/codec", "sfu/port"}, why: "one participant's connection knows no rooms"},
+		{pkg: "sfu/port", ours: []string{"config"}, why: "the port knows datagrams, not what they carry"},
+
+		{pkg: "turn", ours: []string{"config", "sfu/port"}, why: "the relay knows nothing of calls"},
+		{pkg: "recording", ours: []string{"config", "recording/seal", "recording/mkv", "sfu", "sfu/codec"},
+			why: "the recorder is a subscriber; the media plane never imports it"},
+		{pkg: "recording/seal", pure: true, libs: []string{"filippo.io/age"}, why: "sealing is bytes to bytes"},
+		{pkg: "recording/mkv", pure: true, libs: []string{"github.com/at-wat/ebml-go"}, why: "writing a file is frames to bytes"},
+
+		{pkg: "bench", ours: []string{"signaling/wire", "sfu/codec", "bench/scenario", "bench/linkem"},
+			why: "virtual clients see the server as browsers do"},
+		{pkg: "bench/scenario", pure: true, why: "a scenario is data"},
+		{pkg: "bench/linkem", why: "a link is emulated without knowing what crosses it"},
+		{pkg: "bench/sim", ours: []string{"..."}, why: "the simulation holds everything, and only tests hold it"},
+		{pkg: "bench/browser", ours: []string{"signaling/wire", "bench"}, why: "browsers see the server from outside"},
+	}
+}
+
+// shell lists the packages that may import what is a matter of one place.
+func shell() []struct {
+	lib   string
+	users []string
+	why   string
+} {
+	return []struct {
+		lib   string
+		users []string
+		why   string
+	}{
+		{"github.com/pion/webrtc", []string{"sfu/transport", "bench", "bench/sim"},
+			"PeerConnections stay behind one seam, so that they can be replaced"},
+		{"unsafe", []string{"sfu/port"}, "only system calls need it"},
+		{"golang.org/x/sys", []string{"sfu/port", "bench/linkem"}, "only the port knows the kernel"},
+		{"github.com/spf13/viper", []string{"config"}, "configuration is loaded in one place"},
+		{"github.com/spf13/cobra", []string{"cmd/bedside", "cmd/bedside-bench"}, "flags are the commands' affair"},
+	}
+}
+
+// imports checks who imports whom.
+func imports(f *file) []Finding {
+	all := layers()
+	i := slices.IndexFunc(all, func(l layer) bool { return l.pkg == f.pkg })
+	if i < 0 {
+		return []Finding{f.find(f.ast.Package, "layer", "package %s has no place: give it one in internal/architecture/imports.go", f.pkg)}
+	}
+	var found []Finding
+	for _, spec := range f.ast.Imports {
+		p := strings.Trim(spec.Path.Value, `"`)
+		if own, ok := strings.CutPrefix(p, module); ok {
+			if !slices.ContainsFunc(all[i].ours, func(allowed string) bool { return covers(allowed, own) }) {
+				found = append(found, f.find(spec.Pos(), "import", "%s must not import %s: %s", f.pkg, own, all[i].why))
+			}
+			continue
+		}
+		if all[i].pure && !pureImport(p, all[i].libs) {
+			found = append(found, f.find(spec.Pos(), "import", "%s is pure and must not import %s: %s", f.pkg, p, all[i].why))
+		}
+		for _, s := range shell() {
+			if covers(s.lib+"/...", p) && !slices.Contains(s.users, f.pkg) {
+				found = append(found, f.find(spec.Pos(), "import", "%s must not import %s: %s", f.pkg, p, s.why))
+			}
+		}
+	}
+	return found
+}
+
+// covers tells whether an entry of a layer allows the import of pkg.
+func covers(allowed, pkg string) bool {
+	tree, isTree := strings.CutSuffix(allowed, "...")
+	tree = strings.TrimSuffix(tree, "/")
+	return pkg == tree || isTree && (tree == "" || strings.HasPrefix(pkg, tree+"/"))
+}
+
+// pureImport tells whether a pure package may import a path that is not ours: the standard library
+// without what acts or waits, and the libraries its layer names.
+func pureImport(p string, libs []string) bool {
+	if first, _, _ := strings.Cut(p, "/"); strings.Contains(first, ".") {
+		return slices.ContainsFunc(libs, func(lib string) bool { return covers(lib+"/...", p) })
+	}
+	if p == "net/netip" || p == "net/url" {
+		return true
+	}
+	for _, acts := range []string{
+		"context", "crypto/rand", "database", "io/ioutil", "log", "math/rand", "net", "os",
+		"plugin", "runtime", "sync", "syscall", "testing", "unsafe",
+	} {
+		if covers(acts+"/...", p) {
+			return false
+		}
+	}
+	return true
+}

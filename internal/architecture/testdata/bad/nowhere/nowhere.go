@@ -1,0 +1,1 @@
+package nowhere // want layer
