@@ -1,0 +1,91 @@
+# Five targets: test, soak, fuzz, bench, clean.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+# The linters are built into .tools and not named in go.mod: whoever runs the server would download
+# their modules, too. govulncheck 1.9.0 needs a Go newer than ours.
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
+
+# A directory with a copy of the Go vulnerability database; the live one when empty.
+VULNDB   ?=
+FUZZTIME ?= 30s
+# The browser tests run alone: three people's video keeps two cores busy.
+BROWSER  := ./bench/browser
+# Everything else, at once and with the race detector.
+PACKAGES  = $$(go list ./... | grep -v /bench/browser)
+# The race detector needs a C compiler on Linux.
+RACE      = $$(command -v gcc clang >/dev/null && echo -race || true)
+
+.PHONY: help test soak fuzz bench clean needs lint
+
+help:
+	@echo 'make test   format, vet, staticcheck, govulncheck, every test with -race, the browser tests'
+	@echo 'make soak   the long runs: 1,000 seeded schedules'
+	@echo 'make fuzz   every fuzz target for FUZZTIME=$(FUZZTIME)'
+	@echo 'make bench  every benchmark'
+	@echo 'make clean  what the others leave behind: .tools, dist, the cache of test results'
+
+test: needs lint
+	@echo '== tests'
+	@go test -v $(RACE) $(PACKAGES) 2>&1 | awk -f .ci/summary.awk
+	@echo '== tests in a browser'
+	@go test -v -count=1 -p 1 -timeout 10m $(BROWSER)
+
+# What the tests need and Debian has. What cannot be installed is named, with what goes untested.
+needs:
+	@missing=
+	command -v chromium >/dev/null || missing="$$missing chromium"
+	command -v gcc clang >/dev/null || missing="$$missing gcc libc6-dev"
+	[ -n "$$missing" ] || exit 0
+	sudo=; [ "$$(id -u)" = 0 ] || sudo='sudo -n'
+	apt="env DEBIAN_FRONTEND=noninteractive apt-get -qq --no-install-recommends -o Dpkg::Use-Pty=0"
+	if command -v apt-get >/dev/null && $$sudo true 2>/dev/null; then
+	  echo "== installing$$missing"
+	  $$sudo $$apt update && $$sudo $$apt install -y $$missing >/dev/null && exit 0
+	fi
+	echo "SKIPPED for want of$$missing: without chromium the browser tests, without gcc the race detector"
+
+lint: .tools/staticcheck .tools/govulncheck
+	@echo '== gofmt, vet, staticcheck'
+	unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "not gofmt clean:"; echo "$$unformatted"; exit 1; }
+	go vet ./...
+	.tools/staticcheck ./...
+	echo '== govulncheck'
+	db=; [ -z '$(VULNDB)' ] || db="-db=file://$$(realpath '$(VULNDB)')"
+	rc=0; out=$$(.tools/govulncheck $$db ./... 2>&1) || rc=$$?
+	if [ $$rc != 0 ] && [ -z "$$db" ] && grep -q '^govulncheck: fetching vulnerabilities' <<<"$$out"; then
+	  echo "SKIPPED: vuln.go.dev cannot be reached; VULNDB=<directory> names a copy"
+	else
+	  echo "$$out"; exit $$rc
+	fi
+
+.tools/staticcheck: Makefile
+	GOBIN=$(CURDIR)/.tools go install $(STATICCHECK)
+	@touch $@
+
+.tools/govulncheck: Makefile
+	GOBIN=$(CURDIR)/.tools go install $(GOVULNCHECK)
+	@touch $@
+
+soak:
+	BEDSIDE_SOAK=1 go test -v -count=1 -timeout 2h ./bench/sim/...
+
+fuzz:
+	@for pkg in $$(go list ./...); do
+	  for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do
+	    echo "== $$pkg $$target"
+	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg
+	  done
+	done
+
+bench:
+	go test -run '^$$' -bench . -benchmem $(PACKAGES)
+
+clean:
+	rm -rf .tools dist
+	go clean -testcache
+
+# A recipe is one script, so that it may hold an if.
+.ONESHELL:
