@@ -1,0 +1,176 @@
+// Package consult holds the clinical rules of a live consultation: who may join when, who waits,
+// who admits whom, who sees whom, and when it is over. It is pure: commands and the time go in, the
+// state changes, and what is to be done about it comes out.
+package consult
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/bedside-video/bedside/signaling/wire"
+)
+
+// Grace is how long a participant whose connection broke keeps their place in the room: long enough
+// for a phone to change networks or a page to be loaded again, short enough that nobody is thought
+// to be present who has gone.
+const Grace = 60 * time.Second
+
+// What New and Validate find wrong.
+var (
+	ErrTwoPatients = errors.New("two patients in one consultation need the policy group")
+	ErrNobody      = errors.New("a consultation needs at least one participant")
+	ErrRole        = errors.New("unknown role")
+	ErrCapacity    = errors.New("max_participants must be between 2 and 20")
+)
+
+// MaxParticipants bounds Policy.MaxParticipants.
+const MaxParticipants = 20
+
+// Policy is what the scheduler decided for one consultation.
+type Policy struct {
+	Lobby           bool // everybody but clinicians waits to be admitted
+	Group           bool // more than one patient may be invited
+	MaxParticipants int  // of those connected, waiting or in Grace
+}
+
+// Person is one invited participant.
+type Person struct {
+	ID      string
+	Role    wire.Role
+	Display string
+	Epoch   uint32 // of the invitation: raised when it is revoked
+	Revoked bool
+}
+
+// Spec is what is known of a consultation before anybody joins.
+type Spec struct {
+	Start, End time.Time // as scheduled
+	From, To   time.Time // when it can be joined: From <= t < To
+	Started    time.Time // when clinician and patient first met; zero if they have not
+	Policy     Policy
+	People     []Person
+}
+
+// Validate tells whether the rules allow such a consultation at all.
+func (s Spec) Validate() error {
+	if len(s.People) == 0 {
+		return ErrNobody
+	}
+	if s.Policy.MaxParticipants < 2 || s.Policy.MaxParticipants > MaxParticipants {
+		return ErrCapacity
+	}
+	patients := 0
+	for _, p := range s.People {
+		if !slices.Contains(Roles(), p.Role) {
+			return ErrRole
+		}
+		if p.Role == wire.RolePatient {
+			patients++
+		}
+	}
+	// A second patient in the room would hear what the first one says: the classic mix-up of a
+	// wrong link is refused before anybody can click it.
+	if patients > 1 && !s.Policy.Group {
+		return ErrTwoPatients
+	}
+	return nil
+}
+
+// Error is a refusal, with a code of package wire. Detail names nobody.
+type Error struct {
+	Code     string
+	Detail   string
+	OpensAt  time.Time // CodeNotYetOpen
+	ClosedAt time.Time // CodeWindowClosed
+}
+
+func (e *Error) Error() string { return e.Code + ": " + e.Detail }
+
+// Effects are what a command brings about beside the new state. Callers close the sessions of
+// Ended before anything else.
+type Effects struct {
+	Ended   []Ended  // sessions that are over
+	Moved   []string // participants whose state changed without a new session: tell them
+	Revoked []string // participants whose invitation is worthless from now on: keep that
+	Started bool     // clinician and patient have just met for the first time: keep that
+	Over    string   // why the consultation has just ended; empty if it has not
+}
+
+// Ended is a session that is over.
+type Ended struct {
+	Participant string
+	Session     string
+	Reason      string // of package wire
+}
+
+// presence is where a participant stands.
+type presence uint8
+
+const (
+	absent    presence = iota
+	waiting            // connected, in the lobby
+	admitted           // connected, in the room
+	restoring          // in the room, connection lost less than Grace ago
+)
+
+// participant is a person and where they stand. session outlives the connection: a resume token is
+// good for the last session only.
+type participant struct {
+	Person
+	presence presence
+	session  string
+	since    time.Time // waiting: since when; restoring: when it lapses
+	muted    []wire.Source
+}
+
+// Consultation is the state of one live consultation. It has one writer.
+type Consultation struct {
+	spec    Spec
+	people  []participant // in the order of the invitations, so that nothing depends on map order
+	started time.Time
+	over    string // why it ended
+}
+
+// New returns a consultation that nobody has joined yet, or an error of Spec.Validate.
+func New(s Spec) (*Consultation, error) {
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	c := &Consultation{spec: s, started: s.Started}
+	for _, p := range s.People {
+		c.people = append(c.people, participant{Person: p})
+	}
+	return c, nil
+}
+
+// CheckWindow refuses joining before and after the window, saying when it opens or closed.
+func (s Spec) CheckWindow(now time.Time) error {
+	if now.Before(s.From) {
+		return &Error{Code: wire.CodeNotYetOpen, Detail: "the consultation is not open yet", OpensAt: s.From}
+	}
+	if !now.Before(s.To) {
+		return &Error{Code: wire.CodeWindowClosed, Detail: "the consultation is closed", ClosedAt: s.To}
+	}
+	return nil
+}
+
+// Over returns why the consultation has ended; empty while it has not.
+func (c *Consultation) Over() string { return c.over }
+
+// Empty reports whether nobody is connected and nobody's connection is being restored.
+func (c *Consultation) Empty() bool {
+	return !slices.ContainsFunc(c.people, func(p participant) bool { return p.presence != absent })
+}
+
+// find returns the participant, or nil.
+func (c *Consultation) find(id string) *participant {
+	for i := range c.people {
+		if c.people[i].ID == id {
+			return &c.people[i]
+		}
+	}
+	return nil
+}
+
+func (p *participant) connected() bool { return p.presence == waiting || p.presence == admitted }
