@@ -1,0 +1,91 @@
+package forward
+
+import "time"
+
+// historySize is how many packets of a slot can be asked for again: 512 are 1.5 s of video at
+// 30 frames/s with a dozen packets a frame, and more than a browser ever waits for. A power of two.
+const historySize = 512
+
+// History remembers what the last packets that left one slot were made of, to answer NACKs with
+// RTX (RFC 4588) out of the publication's Cache. The zero value is empty; the 16 KiB of a slot in
+// use are allocated with its first packet.
+type History struct {
+	entries *[historySize]record
+	newest  uint16
+	epoch   time.Time
+}
+
+// Entry is what one packet that left a slot was made of.
+type Entry struct {
+	Stream      Stream // whose packet it was
+	Out         Out    // how it left; Out.Patch makes the payload in the Cache the one that was sent
+	SrcSeq      uint16 // its number in Stream, and in Stream's Cache
+	PayloadType uint8  // as it was sent: RTX has a payload type of its own for each
+}
+
+// record is an Entry and when it was last sent again, in milliseconds since the epoch; 0: never.
+// The two are 32 bytes.
+type record struct {
+	Entry
+	valid  bool
+	resent uint32
+}
+
+// Put remembers a packet that left under e.Out.Seq.
+func (h *History) Put(e Entry) {
+	if h.entries == nil {
+		h.entries = new([historySize]record)
+		h.newest = e.Out.Seq
+	}
+	if int16(e.Out.Seq-h.newest) > 0 {
+		h.newest = e.Out.Seq
+	}
+	if h.newest-e.Out.Seq >= historySize {
+		return // its place is a newer packet's
+	}
+	h.entries[e.Out.Seq%historySize] = record{Entry: e, valid: true}
+}
+
+// Get returns what the packet that left under seq was made of; false where that is not known
+// (any more).
+func (h *History) Get(seq uint16) (Entry, bool) {
+	r := h.find(seq)
+	if r == nil {
+		return Entry{}, false
+	}
+	return r.Entry, true
+}
+
+// Resend is Get for a packet that is going to be sent again. It returns false for a packet it
+// returned less than interval ago: a subscriber's NACKs, honest or not, must not multiply what
+// leaves the server. An interval of the round-trip time lets every honest one through.
+func (h *History) Resend(now time.Time, seq uint16, interval time.Duration) (Entry, bool) {
+	r := h.find(seq)
+	if r == nil {
+		return Entry{}, false
+	}
+	if h.epoch.IsZero() {
+		h.epoch = now.Add(-time.Millisecond) // so that no time is 0
+	}
+	ms := uint32(now.Sub(h.epoch).Milliseconds())
+	if r.resent != 0 && time.Duration(ms-r.resent)*time.Millisecond < interval {
+		return Entry{}, false
+	}
+	r.resent = ms
+	return r.Entry, true
+}
+
+// Clear forgets everything. It is to be called when the slot changes hands, so that nothing of a
+// person who has gone can be asked for again.
+func (h *History) Clear() { *h = History{} }
+
+func (h *History) find(seq uint16) *record {
+	if h.entries == nil || h.newest-seq >= historySize {
+		return nil
+	}
+	r := &h.entries[seq%historySize]
+	if !r.valid || r.Out.Seq != seq {
+		return nil
+	}
+	return r
+}
