@@ -189,7 +189,8 @@ func testRace(t *testing.T, s store.Store) {
 	results := make([]error, writers)
 	var wg sync.WaitGroup
 	for i := range writers {
-		wg.Go(func() { _, results[i] = s.Update(ctx, bucket, "a", []byte{byte(i)}, revision) })
+		runUpdate := func() { _, results[i] = s.Update(ctx, bucket, "a", []byte{byte(i)}, revision) }
+		wg.Go(runUpdate)
 	}
 	wg.Wait()
 	wins := 0
