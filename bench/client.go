@@ -1,0 +1,275 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+
+	"github.com/bedside-video/bedside/signaling/wire"
+)
+
+// Client is one virtual participant. Its methods are safe for concurrent use; every one that takes a
+// context waits for the server no longer than that.
+type Client struct {
+	cfg Config
+
+	mu      sync.Mutex
+	changed chan struct{} // closed and replaced when what await looks at has changed
+	rng     *rand.Rand
+	session *session
+	conn    *connection
+	past    Report // accounts of connections that are gone
+	self    string
+	resume  string
+	state   wire.State
+	roster  []wire.Participant
+	policy  wire.Policy
+	epoch   uint64
+	ended   string
+	closed  bool
+	readers sync.WaitGroup
+}
+
+// New returns a Client that has not joined. It must be closed.
+func New(cfg Config) *Client {
+	cfg = cfg.withDefaults()
+	return &Client{cfg: cfg, changed: make(chan struct{}), rng: rand.New(rand.NewPCG(cfg.Seed, 0xbed51de))}
+}
+
+// Join exchanges the invitation, opens the WebSocket, joins and negotiates the media connection. It
+// returns when the server's answer is applied; see Connected and Await for what follows. A refusal
+// is a *RemoteError.
+func (c *Client) Join(ctx context.Context) error {
+	token, connect, err := exchange(ctx, c.cfg)
+	if err != nil {
+		return err
+	}
+	return c.enter(ctx, connect, &wire.Join{Token: token, Client: "bench"})
+}
+
+// Reconnect comes back with the resume token, after Drop or after the server was lost.
+func (c *Client) Reconnect(ctx context.Context) error {
+	c.mu.Lock()
+	resume := c.resume
+	c.mu.Unlock()
+	c.Drop()
+	return c.enter(ctx, "", &wire.Join{Resume: resume, Client: "bench"})
+}
+
+// enter opens a session and negotiates.
+func (c *Client) enter(ctx context.Context, connect string, join *wire.Join) error {
+	s, err := dial(ctx, c.cfg, connect)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		s.close()
+		return ErrClosed
+	}
+	c.session, c.ended, c.epoch = s, "", 0
+	c.readers.Go(func() { s.runReader(c.handle) })
+	c.mu.Unlock()
+	reply, err := s.call(ctx, join)
+	if err != nil {
+		return err
+	}
+	joined, ok := reply.(*wire.Joined)
+	if !ok {
+		return fmt.Errorf("bench: join answered by %T", reply)
+	}
+	return c.negotiate(ctx, s, joined)
+}
+
+// negotiate makes the PeerConnection of a session.
+func (c *Client) negotiate(ctx context.Context, s *session, joined *wire.Joined) error {
+	conn, err := newConnection(c.cfg, c.rng, joined.Slots)
+	if err != nil {
+		return err
+	}
+	offer, err := conn.offer()
+	if err != nil {
+		conn.close()
+		return err
+	}
+	c.mu.Lock()
+	if c.closed || c.session != s {
+		c.mu.Unlock()
+		conn.close()
+		return ErrClosed
+	}
+	c.conn = conn
+	c.mu.Unlock()
+	reply, err := s.call(ctx, offer)
+	if err != nil {
+		return err
+	}
+	answer, ok := reply.(*wire.Answer)
+	if !ok {
+		return fmt.Errorf("bench: offer answered by %T", reply)
+	}
+	if err := conn.answer(answer.SDP); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.maySend()
+	return nil
+}
+
+// maySend starts the media once it is allowed; the caller holds mu.
+func (c *Client) maySend() {
+	if c.conn != nil && (c.state == wire.StateAdmitted || c.cfg.Defects.MediaInLobby) {
+		c.conn.startMedia(c.self)
+	}
+}
+
+// handle takes one message of the server.
+func (c *Client) handle(m wire.ServerMessage, h wire.Header) {
+	now := c.cfg.Clock.Now()
+	c.cfg.Observer.Message(now, m)
+	c.mu.Lock()
+	session := c.session
+	switch m := m.(type) {
+	case *wire.Joined:
+		c.self, c.state, c.roster, c.policy, c.resume = m.Self, m.State, m.Roster, m.Policy, m.Resume
+	case *wire.StateChanged:
+		c.state = m.State
+		c.maySend()
+	case *wire.Roster:
+		c.roster = m.Participants
+	case *wire.Resume:
+		c.resume = m.Token
+	case *wire.Slots:
+		c.assign(m)
+	case *wire.Ended:
+		c.ended = m.Reason
+	}
+	close(c.changed)
+	c.changed = make(chan struct{})
+	c.mu.Unlock()
+	if h.Re != 0 {
+		session.deliver(h.Re, m)
+	}
+}
+
+// assign passes a slots message to the slots; the caller holds mu.
+func (c *Client) assign(m *wire.Slots) {
+	c.epoch = m.Epoch
+	if c.conn == nil {
+		return
+	}
+	now := c.cfg.Clock.Now()
+	for _, a := range m.Assignments {
+		s := c.conn.slot(a.Mid)
+		if s == nil {
+			continue
+		}
+		s.mu.Lock()
+		s.receiver.Assign(now, a)
+		s.mu.Unlock()
+	}
+	c.conn.poke()
+}
+
+// View is what a Client knows of the consultation.
+type View struct {
+	Self   string
+	State  wire.State
+	Roster []wire.Participant
+	Policy wire.Policy
+	Ended  string // reason of the ended message, "" before it
+}
+
+// View returns what the Client knows now.
+func (c *Client) View() View {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.view()
+}
+
+func (c *Client) view() View {
+	return View{Self: c.self, State: c.state, Roster: slices.Clone(c.roster), Policy: c.policy, Ended: c.ended}
+}
+
+// Await waits until the Client's view satisfies ok.
+func (c *Client) Await(ctx context.Context, ok func(View) bool) error {
+	for {
+		c.mu.Lock()
+		view, changed := c.view(), c.changed
+		c.mu.Unlock()
+		if ok(view) {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Connected waits until the media connection is up.
+func (c *Client) Connected(ctx context.Context) error {
+	c.mu.Lock()
+	conn := c.conn
+	c.mu.Unlock()
+	if conn == nil {
+		return ErrClosed
+	}
+	return conn.connected(ctx)
+}
+
+// Call sends a message and waits for its reply. A refusal is a *RemoteError.
+func (c *Client) Call(ctx context.Context, m wire.ClientMessage) (wire.ServerMessage, error) {
+	c.mu.Lock()
+	s := c.session
+	c.mu.Unlock()
+	if s == nil {
+		return nil, ErrClosed
+	}
+	return s.call(ctx, m)
+}
+
+// SendRaw writes bytes as a WebSocket message, to see what the server makes of them.
+func (c *Client) SendRaw(data []byte) error {
+	c.mu.Lock()
+	s := c.session
+	c.mu.Unlock()
+	if s == nil {
+		return ErrClosed
+	}
+	return s.sendRaw(data)
+}
+
+// Drop loses the WebSocket and the media connection without a goodbye on the WebSocket. The Client
+// can Reconnect.
+func (c *Client) Drop() {
+	c.mu.Lock()
+	s, conn := c.session, c.conn
+	c.session, c.conn = nil, nil
+	c.mu.Unlock()
+	if s != nil {
+		s.close()
+	}
+	if conn != nil {
+		conn.close()
+	}
+	c.readers.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if conn != nil {
+		conn.addTo(&c.past)
+	}
+}
+
+// Close ends the session without a message and waits for the Client's goroutines. It is idempotent.
+func (c *Client) Close() {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.Drop()
+}

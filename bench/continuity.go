@@ -1,0 +1,127 @@
+package bench
+
+import "time"
+
+// Continuity counts breaks in the numbers that a VP8 decoder goes by. A server that rewrites them
+// right leaves all at zero, whatever it switches.
+type Continuity struct {
+	Malformed uint64 // payloads that are no VP8
+	Picture   uint64 // PictureID did not grow by one with the frame, or changed within it
+	TL0       uint64 // TL0PICIDX did not grow by one with each base-layer frame
+	Timestamp uint64 // the RTP timestamp of a new frame was not later, or 10 s later
+}
+
+// frames assembles video frames from packets in sequence order and checks their numbering. It is
+// pure.
+type frames struct {
+	breaks Continuity
+
+	have    bool // previous is set
+	prev    vp8Descriptor
+	prevTS  uint32
+	intact  bool // every packet of the current frame so far
+	key     bool // the current frame
+	waitKey bool // nothing can be decoded before the next key frame
+
+	whole     uint64 // frames received with all their packets
+	broken    uint64 // frames with a packet missing for good
+	decodable uint64 // whole frames with everything they refer to
+	keys      uint64
+	lastTag   Tag
+	first     time.Time // first decodable frame
+	last      time.Time
+	firstTS   uint32
+	gap       time.Duration // longest between decodable frames
+}
+
+// packet takes the next packet in order; lost tells how many before it never came.
+func (f *frames) packet(now time.Time, h held) {
+	d, err := parseVP8(h.packet.Payload)
+	if err != nil {
+		f.breaks.Malformed++
+		return
+	}
+	if h.lost > 0 {
+		f.loss(h.packet.Timestamp)
+	}
+	if !f.have || h.packet.Timestamp != f.prevTS {
+		f.begin(d, h.packet.Timestamp, h.lost > 0)
+	} else if d.hasPic != f.prev.hasPic || d.picture != f.prev.picture || d.tl0 != f.prev.tl0 {
+		f.breaks.Picture++
+	}
+	f.have, f.prev, f.prevTS = true, d, h.packet.Timestamp
+	if h.packet.Marker {
+		f.end(now)
+	}
+}
+
+// loss notes that packets before one with timestamp ts are gone for good.
+func (f *frames) loss(ts uint32) {
+	if f.have && ts == f.prevTS && f.intact {
+		f.intact = false
+		f.broken++
+	}
+	f.waitKey = true
+}
+
+// begin starts a frame.
+func (f *frames) begin(d vp8Descriptor, ts uint32, afterLoss bool) {
+	f.key = d.key
+	f.intact = d.start
+	if !d.start {
+		f.broken++
+		f.waitKey = true
+	}
+	if !f.have {
+		f.waitKey = true
+		return
+	}
+	if step := int32(ts - f.prevTS); step <= 0 || step > 10*90000 {
+		f.breaks.Timestamp++
+	}
+	if afterLoss {
+		return
+	}
+	if d.hasPic && f.prev.hasPic && d.picture != (f.prev.picture+1)&0x7fff {
+		f.breaks.Picture++
+	}
+	if d.hasLayers && f.prev.hasLayers {
+		want := f.prev.tl0
+		if d.tid == 0 {
+			want++
+		}
+		if d.tl0 != want {
+			f.breaks.TL0++
+		}
+	}
+}
+
+// end finishes the current frame.
+func (f *frames) end(now time.Time) {
+	if !f.intact {
+		return
+	}
+	f.intact = false
+	f.whole++
+	if f.key {
+		f.keys++
+		f.waitKey = false
+	}
+	if f.waitKey {
+		return
+	}
+	f.decodable++
+	if f.first.IsZero() {
+		f.first, f.firstTS = now, f.prevTS
+	}
+	if !f.last.IsZero() {
+		f.gap = max(f.gap, now.Sub(f.last))
+	}
+	f.last = now
+}
+
+// handOver makes the next frame the first of somebody else's.
+func (f *frames) handOver() {
+	f.waitKey = true
+	f.first, f.last = time.Time{}, time.Time{}
+}

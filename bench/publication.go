@@ -1,0 +1,176 @@
+package bench
+
+import (
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/webrtc/v4"
+
+	"github.com/bedside-video/bedside/signaling/wire"
+)
+
+// publication is one published track: its encodings and what makes their frames.
+type publication struct {
+	source      wire.Source
+	level       uint8
+	interval    time.Duration
+	encodings   []*encoding
+	transceiver *webrtc.RTPTransceiver
+
+	mu       sync.Mutex
+	encoders []*encoder // of a video track
+	voice    *voice     // of an audio track
+	stopped  []bool     // per encoding
+	muted    bool
+	hidden   bool // a screen that is not being shared
+	due      time.Time
+}
+
+func newVideo(source wire.Source, v *Video, stream string, rng *rand.Rand) *publication {
+	p := &publication{source: source, interval: time.Second / time.Duration(v.FPS), stopped: make([]bool, len(v.Layers))}
+	for i, l := range v.Layers {
+		p.encoders = append(p.encoders, newEncoder(v, source, i, rng))
+		p.encodings = append(p.encodings, newEncoding(source, stream, l.RID, webrtc.RTPCodecTypeVideo, 90000, rng))
+	}
+	return p
+}
+
+func newAudio(source wire.Source, a *Audio, stream string, rng *rand.Rand) *publication {
+	return &publication{
+		source: source, level: a.Level, interval: audioFrame, stopped: make([]bool, 1),
+		voice:     &voice{source: sourceNumber(source), audio: *a, rng: rng},
+		encodings: []*encoding{newEncoding(source, stream, "", webrtc.RTPCodecTypeAudio, 48000, rng)},
+	}
+}
+
+func newEncoding(source wire.Source, stream, rid string, kind webrtc.RTPCodecType, rate uint32, rng *rand.Rand) *encoding {
+	e := &encoding{id: string(source), stream: stream, source: source, rid: rid, kind: kind, clockRate: rate}
+	e.numbers = numbering{sequence: uint16(rng.Uint32()), rtxSequence: uint16(rng.Uint32()), base: rng.Uint32()}
+	e.report = SentReport{Source: source, RID: rid}
+	return e
+}
+
+// start sets who sends and when the first frame is due.
+func (p *publication) start(participant string, first time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, e := range p.encoders {
+		e.sender = SenderHash(participant)
+		e.restart()
+	}
+	if p.voice != nil {
+		p.voice.sender = SenderHash(participant)
+	}
+	p.due = first
+}
+
+// tick sends what is due at now and returns when the next frame is.
+func (p *publication) tick(now time.Time) (time.Time, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now.Before(p.due) {
+		return p.due, nil
+	}
+	for !now.Before(p.due) {
+		p.due = p.due.Add(p.interval)
+	}
+	if p.muted || p.hidden {
+		return p.due, nil
+	}
+	if p.voice != nil {
+		return p.due, p.encodings[0].send(now, []payload{p.voice.frame(now)}, p.level)
+	}
+	var errs []error
+	for i, e := range p.encoders {
+		if !p.stopped[i] {
+			errs = append(errs, p.encodings[i].send(now, e.frame(now), 0))
+		}
+	}
+	return p.due, errors.Join(errs...)
+}
+
+// setMuted stops or restarts the track; a video track restarts with a key frame.
+func (p *publication) setMuted(muted bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.muted = muted
+	p.restart()
+}
+
+// setHidden stops or restarts the sharing of a screen.
+func (p *publication) setHidden(hidden bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hidden = hidden
+	p.restart()
+}
+
+// setStopped stops or restarts one encoding, as a browser does that runs short of bandwidth or CPU.
+func (p *publication) setStopped(index int, stopped bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stopped[index] = stopped
+	if !stopped {
+		p.encoders[index].restart()
+	}
+}
+
+// restart makes key frames due; the caller holds mu.
+func (p *publication) restart() {
+	for _, e := range p.encoders {
+		e.restart()
+	}
+}
+
+// feedback carries out what RTCP asks of one encoding.
+func (p *publication) feedback(now time.Time, index int, packets []rtcp.Packet) error {
+	var errs []error
+	for _, packet := range packets {
+		switch m := packet.(type) {
+		case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
+			p.requestKey(now, index)
+		case *rtcp.TransportLayerNack:
+			var sequences []uint16
+			for _, pair := range m.Nacks {
+				sequences = append(sequences, pair.PacketList()...)
+			}
+			errs = append(errs, p.encodings[index].resend(sequences))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (p *publication) requestKey(now time.Time, index int) {
+	e := p.encodings[index]
+	e.mu.Lock()
+	e.report.KeyRequests++
+	e.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.encoders != nil {
+		p.encoders[index].requestKey(now)
+	}
+}
+
+// runRTCP reads the RTCP of one encoding until its sender stops.
+func (p *publication) runRTCP(clock Clock, index int) {
+	sender := p.transceiver.Sender()
+	rid := p.encodings[index].rid
+	for {
+		var packets []rtcp.Packet
+		var err error
+		if rid == "" {
+			packets, _, err = sender.ReadRTCP()
+		} else {
+			packets, _, err = sender.ReadSimulcastRTCP(rid)
+		}
+		if err != nil {
+			return
+		}
+		// A failed write means that the connection is closing; the next read tells.
+		_ = p.feedback(clock.Now(), index, packets)
+	}
+}

@@ -1,0 +1,142 @@
+package bench
+
+import (
+	"slices"
+	"time"
+)
+
+const (
+	reorderPackets = 512                    // at most so many wait behind a hole
+	holePatience   = time.Second            // then a hole is lost
+	nackDelay      = 10 * time.Millisecond  // reordering is no loss yet
+	nackRepeat     = 100 * time.Millisecond // about one round trip of a bad line
+	nackTries      = 10                     // libwebrtc's kMaxNackRetries
+)
+
+// held is one packet in the reorder buffer.
+type held struct {
+	seq    int64 // unwrapped
+	packet Inbound
+	at     time.Time
+	lost   int64 // packets given up right before this one
+}
+
+// hole is one missing sequence number.
+type hole struct {
+	seq   int64
+	since time.Time
+	next  time.Time // of the next NACK
+	tries int
+}
+
+// reorder puts packets into the order of their sequence numbers, once each, and keeps the list of
+// holes to ask for. It is pure.
+type reorder struct {
+	started    bool
+	next       int64 // the lowest sequence number not yet released
+	highest    int64
+	waiting    []held // ascending, all > next
+	holes      []hole // ascending
+	duplicates uint64
+	repaired   uint64 // holes filled by RTX
+	lost       uint64 // holes given up
+}
+
+// unwrap extends a sequence number relative to the highest seen.
+func (r *reorder) unwrap(seq uint16) int64 {
+	return r.highest + int64(int16(seq-uint16(r.highest)))
+}
+
+// put adds one packet and returns the packets that are now in order.
+func (r *reorder) put(now time.Time, p Inbound) []held {
+	if !r.started {
+		// Far from 0, so that older packets never get a negative number.
+		r.started, r.highest, r.next = true, 1<<16+int64(p.Sequence), 1<<16+int64(p.Sequence)
+	}
+	seq := r.unwrap(p.Sequence)
+	if seq < r.next || slices.ContainsFunc(r.waiting, func(h held) bool { return h.seq == seq }) {
+		r.duplicates++
+		return nil
+	}
+	if seq-r.highest > reorderPackets {
+		return r.jump(now, seq, p)
+	}
+	for missing := r.highest + 1; missing < seq; missing++ {
+		r.holes = append(r.holes, hole{seq: missing, since: now, next: now.Add(nackDelay)})
+	}
+	r.highest = max(r.highest, seq)
+	if i := slices.IndexFunc(r.holes, func(h hole) bool { return h.seq == seq }); i >= 0 {
+		r.holes = slices.Delete(r.holes, i, i+1)
+		if p.Repaired {
+			r.repaired++
+		}
+	}
+	at, _ := slices.BinarySearchFunc(r.waiting, seq, func(h held, s int64) int { return int(h.seq - s) })
+	r.waiting = slices.Insert(r.waiting, at, held{seq: seq, packet: p, at: now})
+	return r.release(now)
+}
+
+// jump gives up everything before seq, a step too wide to be loss.
+func (r *reorder) jump(now time.Time, seq int64, p Inbound) []held {
+	out := r.waiting
+	for i := range out {
+		out[i].lost = out[i].seq - r.next
+		r.next = out[i].seq + 1
+	}
+	h := held{seq: seq, packet: p, at: now, lost: seq - r.next}
+	r.lost += uint64(seq - r.next)
+	for _, o := range out {
+		r.lost += uint64(o.lost)
+	}
+	r.waiting, r.holes, r.highest, r.next = nil, nil, seq, seq+1
+	return append(out, h)
+}
+
+// release returns what is in order, giving up holes that are too old or hold up too much.
+func (r *reorder) release(now time.Time) []held {
+	var out []held
+	for len(r.waiting) > 0 {
+		h := r.waiting[0]
+		if h.seq > r.next {
+			if now.Sub(r.holes[0].since) < holePatience && len(r.waiting) < reorderPackets {
+				break
+			}
+			h.lost = h.seq - r.next
+			r.lost += uint64(h.lost)
+			r.holes = slices.DeleteFunc(r.holes, func(x hole) bool { return x.seq < h.seq })
+		}
+		r.next = h.seq + 1
+		r.waiting = r.waiting[1:]
+		out = append(out, h)
+	}
+	return out
+}
+
+// nacks returns the sequence numbers to ask for now.
+func (r *reorder) nacks(now time.Time) []uint16 {
+	var out []uint16
+	for i := range r.holes {
+		h := &r.holes[i]
+		if h.tries < nackTries && !now.Before(h.next) {
+			h.tries++
+			h.next = now.Add(nackRepeat)
+			out = append(out, uint16(h.seq))
+		}
+	}
+	return out
+}
+
+// deadline returns when nacks or release have something to do next; zero for never.
+func (r *reorder) deadline() time.Time {
+	var due time.Time
+	for _, h := range r.holes {
+		at := h.since.Add(holePatience)
+		if h.tries < nackTries && h.next.Before(at) {
+			at = h.next
+		}
+		if due.IsZero() || at.Before(due) {
+			due = at
+		}
+	}
+	return due
+}

@@ -1,0 +1,113 @@
+package sim
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Listener is TCP in memory: each Dial makes a net.Pipe and hands the other end to Accept.
+type Listener struct {
+	addr   net.Addr
+	accept chan net.Conn
+	done   chan struct{}
+	once   sync.Once
+	drains sync.WaitGroup
+}
+
+// NewListener returns a Listener that claims to be at addr.
+func NewListener(addr net.Addr) *Listener {
+	return &Listener{addr: addr, accept: make(chan net.Conn), done: make(chan struct{})}
+}
+
+// Accept implements net.Listener.
+func (l *Listener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.accept:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener. It does not close accepted connections.
+func (l *Listener) Close() error {
+	l.once.Do(func() { close(l.done) })
+	return nil
+}
+
+// Wait waits for the connections that were severed to be closed by the server.
+func (l *Listener) Wait() { l.drains.Wait() }
+
+// Addr implements net.Listener.
+func (l *Listener) Addr() net.Addr { return l.addr }
+
+// Dial connects from the address from.
+func (l *Listener) Dial(ctx context.Context, from net.Addr) (*Conn, error) {
+	near, far := net.Pipe()
+	select {
+	case l.accept <- &Conn{Conn: far, local: l.addr, remote: from}:
+		return &Conn{Conn: near, local: from, remote: l.addr, listener: l}, nil
+	case <-l.done:
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: net.ErrClosed}
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Conn is one end of a connection.
+type Conn struct {
+	net.Conn
+	local, remote net.Addr
+	listener      *Listener
+	severed       atomic.Bool
+}
+
+// LocalAddr implements net.Conn.
+func (c *Conn) LocalAddr() net.Addr { return c.local }
+
+// RemoteAddr implements net.Conn.
+func (c *Conn) RemoteAddr() net.Addr { return c.remote }
+
+// Sever is called on the dialling end: the machine is gone without a word. The other end goes on
+// writing into the void, and hears nothing, until it closes.
+func (c *Conn) Sever() {
+	if c.severed.Swap(true) {
+		return
+	}
+	_ = c.Conn.SetDeadline(time.Unix(1, 0)) // whoever reads or writes now, stops
+	c.listener.drains.Go(c.runDrain)
+}
+
+func (c *Conn) runDrain() {
+	_ = c.Conn.SetDeadline(time.Time{})
+	_, _ = io.Copy(io.Discard, c.Conn)
+}
+
+// Read implements net.Conn.
+func (c *Conn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if c.severed.Load() {
+		return 0, net.ErrClosed
+	}
+	return n, err
+}
+
+// Write implements net.Conn.
+func (c *Conn) Write(b []byte) (int, error) {
+	if c.severed.Load() {
+		return 0, net.ErrClosed
+	}
+	return c.Conn.Write(b)
+}
+
+// Close implements net.Conn; a severed connection stays.
+func (c *Conn) Close() error {
+	if c.severed.Load() {
+		return nil
+	}
+	return c.Conn.Close()
+}
