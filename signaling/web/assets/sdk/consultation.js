@@ -1,0 +1,358 @@
+import { BedsideError } from './error.js';
+import { Link } from './link.js';
+import { Media, kindOf } from './media.js';
+import { quality, summarize } from './stats.js';
+
+const CLIENT = 'bedside.js/1';
+const TOKEN_FRESH_MS = 45_000; // a session token lives 60 s; the exchange may have been slow
+const BACKOFF_MS = [300, 1000, 2000, 4000];
+const GIVE_UP_MS = 60_000; // as long as the server keeps the session for its resume token
+const SAMPLE_MS = 1000;
+
+// After these the resume token is worthless, but the invitation may still be good.
+const TOKEN_CODES = ['token_invalid', 'token_expired', 'token_used'];
+// After these trying again is no use. Any other failure may pass.
+const FINAL_CODES = ['invitation_unknown', 'invitation_revoked', 'not_yet_open', 'window_closed',
+  'consultation_ended', 'consultation_full', 'forbidden'];
+
+/** One participant's part in one consultation. The types and events are in bedside.d.ts. */
+export class Consultation extends EventTarget {
+  self = '';
+  role = '';
+  display = '';
+  state = 'new'; // new, waiting, admitted, ended
+  roster = [];
+  policy = { recording: 'never', profile: 'general', max_participants: 2, publish: [], can: [] };
+  facts = { clinician_present: false };
+  connection = { state: 'connecting' };
+  preview = {};
+  #server;
+  #invitation = '';
+  #pin;
+  #token = '';
+  #tokenAt = 0;
+  #resume = ''; // in memory only: storage outlives the person at a shared computer
+  #connect = '';
+  #link = null;
+  #media = null;
+  #negotiation = Promise.resolve();
+  #tracks = new Map(); // source -> MediaStreamTrack the page wants to send
+  #muted = new Set(); // sources the person has muted
+  #told = new Map(); // source -> what the server knows of its muting
+  #sampler = 0;
+  #before = null;
+  #blocked = false;
+  #wake = () => {};
+
+  /** Exchanges an invitation for a session token. Rejects with a BedsideError. */
+  static async exchange(server, invitation, { pin, signal } = {}) {
+    const c = new Consultation({ server });
+    c.#invitation = invitation;
+    c.#pin = pin;
+    await c.#exchange(signal);
+    return c;
+  }
+
+  /** For pages whose own back end has exchanged the invitation: they know `connect` and `token`. */
+  constructor({ server, connect = '', token = '' } = {}) {
+    super();
+    this.#server = new URL(server || import.meta.url);
+    this.#connect = connect;
+    this.#token = token;
+    this.#tokenAt = performance.now();
+  }
+
+  /** Resolves when the server has let the participant in: into the lobby or into the room. */
+  async join() {
+    if (this.#invitation && performance.now() - this.#tokenAt > TOKEN_FRESH_MS) await this.#exchange();
+    addEventListener('online', this.#online);
+    this.#setConnection({ state: 'connecting' });
+    await this.#open({ token: this.#token });
+    this.#sampler = setInterval(() => this.#sample(), SAMPLE_MS);
+  }
+
+  admit(participant) { return this.#ask('admit', { participant }); }
+  refuse(participant) { return this.#ask('refuse', { participant }); }
+  remove(participant) { return this.#ask('remove', { participant }); }
+  end() { return this.#ask('end'); }
+
+  async leave() {
+    const asked = this.#ask('leave').catch(() => {});
+    // Nobody waits to leave: where the server cannot be asked, its timeout does the rest.
+    await Promise.race([asked, new Promise((r) => setTimeout(r, 1000))]);
+    this.#finish('left');
+  }
+
+  send(kind, body, to) { return this.#ask('message', to ? { to, kind, body } : { kind, body }); }
+  layout(tiles) { return this.#ask('layout', { tiles }).catch(() => {}); } // a hint; the next one follows
+
+  setCamera(track) { return this.setTrack('camera', track); }
+  setMicrophone(track) { return this.setTrack('mic', track); }
+
+  /** Sends `track` as `source` from admission on, or nothing when it is null. Stopping it stays the caller's. */
+  setTrack(source, track) {
+    const before = this.#tracks.get(source);
+    if (before) before.onended = null;
+    this.#tracks.set(source, track);
+    // Fires when the device is gone or taken away, not when the page itself stops the track.
+    if (track) track.onended = () => this.#lostTrack(source, track);
+    return this.#publish(source);
+  }
+
+  mute(source, muted) {
+    if (muted) this.#muted.add(source); else this.#muted.delete(source);
+    return this.#publish(source);
+  }
+
+  isMuted(source) { return this.#muted.has(source) || !this.#tracks.get(source); }
+
+  share(stream) { return this.setTrack('screen', stream.getVideoTracks()[0] ?? null); }
+
+  stopShare() {
+    this.#tracks.get('screen')?.stop();
+    return this.setTrack('screen', null);
+  }
+
+  /** Plays the sound that autoplay rules had blocked: call it from a click. */
+  resumeAudio() {
+    this.#blocked = false;
+    for (const s of this.#media?.slots ?? []) if (s.kind === 'audio') s.play(() => this.#audioBlocked());
+  }
+
+  /** The video slots as they are now. */
+  get tiles() { return (this.#media?.slots ?? []).filter((s) => s.kind === 'video').map(tile); }
+
+  async stats() { return this.#media ? summarize(this.#media) : { path: {}, slots: [], senders: [] }; }
+
+  // ---- the session ----
+
+  async #exchange(signal) {
+    const body = JSON.stringify({ invitation: this.#invitation, ...(this.#pin && { pin: this.#pin }) });
+    let response;
+    try {
+      response = await fetch(new URL('/v1/join', this.#server), {
+        method: 'POST', body, signal, headers: { 'Content-Type': 'application/json' },
+        credentials: 'omit', cache: 'no-store', referrerPolicy: 'no-referrer',
+      });
+    } catch (e) {
+      throw signal?.aborted ? e : new BedsideError('network', 'the server cannot be reached');
+    }
+    const answer = await response.json().catch(() => ({}));
+    if (!response.ok) throw new BedsideError(answer.code ?? 'internal', answer.detail, answer); // RFC 9457
+    this.#token = answer.token;
+    this.#tokenAt = performance.now();
+    this.#connect = answer.connect;
+    this.preview = answer;
+    if (answer.role) this.role = answer.role;
+    if (answer.facts) this.facts = answer.facts;
+  }
+
+  async #open(credential) {
+    const url = new URL(this.#connect || '/v1/connect', this.#server);
+    url.protocol = url.protocol.replace('http', 'ws');
+    let refusal = null; // what the server says before it closes, instead of a reply
+    const link = new Link(url, {
+      onmessage: (m) => {
+        if (this.#link === link) this.#receive(m);
+        else if (m.type === 'error') refusal = new BedsideError(m.code, m.detail, m);
+        else if (m.type === 'ended') refusal = new BedsideError(m.reason);
+      },
+      onclose: () => { if (this.#link === link) this.#reconnect(); },
+    });
+    let joined;
+    try {
+      await link.opened;
+      joined = await link.request('join', { ...credential, client: CLIENT });
+    } catch (e) {
+      link.close();
+      throw refusal ?? e;
+    }
+    if (this.state === 'ended') return link.close();
+    this.#link = link;
+    this.#joined(joined, credential);
+  }
+
+  #joined(m, credential) {
+    this.#media?.close(); // until now it kept the last picture and sound
+    Object.assign(this, {
+      self: m.self, role: m.role, display: m.display ?? '', state: m.state, policy: m.policy, facts: m.facts,
+    });
+    this.#resume = m.resume;
+    this.#told.clear();
+    const media = new Media({ iceServers: m.ice_servers, publish: m.policy.publish ?? [], slots: m.slots }, {
+      slot: (s) => { if (s.kind === 'video') this.#emit('tile', tile(s)); },
+      blocked: () => this.#audioBlocked(),
+      connected: () => this.#setConnection({ state: 'connected' }),
+      stalled: () => this.#restart({ state: 'reconnecting', detail: 'media' }),
+      unreachable: () => this.#restart({ state: 'failed', detail: 'udp_blocked' }),
+    });
+    this.#media = media;
+    const resumed = 'resume' in credential;
+    const before = resumed ? this.roster : m.roster ?? []; // who was here before us has not arrived
+    this.roster = m.roster ?? [];
+    this.#emit('joined', { resumed });
+    this.#setRoster(this.roster, before);
+    this.#negotiate(false);
+  }
+
+  #receive(m) {
+    switch (m.type) {
+      case 'state': return this.#setState(m);
+      case 'roster':
+        this.facts = m.facts ?? this.facts;
+        return this.#setRoster(m.participants ?? []);
+      case 'slots': return this.#media?.assign({ epoch: m.epoch, assignments: m.assignments ?? [] });
+      case 'layers': return this.#media?.limitLayers(m.mid, m.active ?? []);
+      case 'speakers': return this.#emit('speakers', { levels: m.levels ?? [] });
+      case 'message': return this.#emit('message', { from: m.from, to: m.to, kind: m.kind, body: m.body });
+      case 'resume': this.#resume = m.token; return undefined;
+      case 'restart': return this.#negotiate(true);
+      case 'more_slots':
+        this.#media?.addSlots(m);
+        return this.#negotiate(false);
+      case 'ice_servers': return this.#media?.setICEServers(m.ice_servers ?? []);
+      case 'ended': return this.#finish(m.reason);
+      case 'error': return this.#fail(new BedsideError(m.code, m.detail, m));
+      default: return undefined; // from a newer server
+    }
+  }
+
+  #setState({ state, facts }) {
+    this.state = state;
+    this.facts = facts ?? this.facts;
+    for (const source of this.#media?.senders.keys() ?? []) this.#publish(source);
+    this.#emit('state', { state });
+  }
+
+  #setRoster(roster, before = this.roster) {
+    const inRoom = (list) => list.filter((p) => p.state === 'admitted' && p.id !== this.self);
+    const was = inRoom(before);
+    const is = inRoom(roster);
+    const without = (a, b) => a.filter((p) => !b.some((o) => o.id === p.id));
+    this.roster = roster;
+    this.#emit('roster', { roster, arrived: without(is, was), gone: without(was, is) });
+  }
+
+  // One offer at a time; each is a round trip.
+  #negotiate(restart) {
+    const media = this.#media;
+    this.#negotiation = this.#negotiation.then(async () => {
+      if (media !== this.#media || this.state === 'ended') return;
+      const { sdp } = await this.#link.request('offer', await media.offer(restart));
+      if (media !== this.#media) return;
+      await media.answer(sdp);
+      for (const source of media.senders.keys()) this.#publish(source);
+    }).catch((e) => { if (e.code !== 'connection_lost' && media === this.#media) this.#fail(e); });
+  }
+
+  #restart(connection) {
+    this.#setConnection(connection);
+    this.#negotiate(true);
+  }
+
+  async #reconnect() {
+    const since = Date.now();
+    this.#link = null;
+    for (let attempt = 0; this.state !== 'ended'; attempt++) {
+      this.#setConnection({ state: 'reconnecting', detail: 'signaling', since, attempt });
+      await this.#pause(BACKOFF_MS[Math.min(attempt, BACKOFF_MS.length - 1)]);
+      if (this.state === 'ended') return;
+      try {
+        if (!this.#resume) await this.#exchange();
+        return await this.#open(this.#resume ? { resume: this.#resume } : { token: this.#token });
+      } catch (e) {
+        if (TOKEN_CODES.includes(e.code) && this.#invitation) this.#resume = '';
+        else if (TOKEN_CODES.includes(e.code) || FINAL_CODES.includes(e.code)) return this.#fail(e, true);
+      }
+      if (Date.now() - since > GIVE_UP_MS) break;
+    }
+    if (this.state === 'ended') return;
+    this.#setConnection({ state: 'failed', detail: 'signaling' });
+    this.#fail(new BedsideError('connection_lost'), true);
+  }
+
+  // The network's return ends the wait.
+  #pause(ms) {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#wake = () => { clearTimeout(timer); resolve(); };
+    });
+  }
+
+  #online = () => this.#wake();
+
+  // ---- the participant's own media ----
+
+  // The one place that decides what is on a sender: nothing in the lobby, nothing while muted.
+  async #publish(source) {
+    const media = this.#media;
+    if (!media?.ready || !media.senders.has(source)) return;
+    const track = this.#muted.has(source) ? null : this.#tracks.get(source) ?? null;
+    await media.setTrack(source, this.state === 'admitted' ? track : null).catch((e) => {
+      if (media === this.#media) this.#fail(e);
+    });
+    const muted = !track;
+    // A new m-line counts as not muted. A screen that nobody shares is a muted one.
+    if ((this.#told.get(source) ?? false) === muted) return;
+    this.#told.set(source, muted);
+    const mid = media.senders.get(source).mid;
+    await this.#ask('mute', { mid, muted }).catch(() => this.#told.delete(source)); // told again on admission
+  }
+
+  #lostTrack(source, track) {
+    if (this.#tracks.get(source) !== track) return;
+    this.setTrack(source, null);
+    this.#emit('device', { source, kind: kindOf(source), problem: 'ended', label: track.label });
+  }
+
+  #audioBlocked() {
+    if (this.#blocked) return; // eight slots are one problem
+    this.#blocked = true;
+    this.#emit('device', { source: 'speaker', kind: 'audio', problem: 'blocked', label: '' });
+  }
+
+  // ---- telling the page ----
+
+  #ask(type, fields) {
+    return this.#link ? this.#link.request(type, fields) : Promise.reject(new BedsideError('connection_lost'));
+  }
+
+  async #sample() {
+    if (this.connection.state !== 'connected') { this.#before = null; return; }
+    const now = await this.stats().catch(() => null); // closed meanwhile
+    if (now && this.#before) this.#emit('quality', quality(this.#before, now));
+    this.#before = now;
+  }
+
+  #setConnection(connection) {
+    this.connection = connection;
+    this.#emit('connection', connection);
+  }
+
+  #fail(error, final = false) {
+    this.#emit('error', { error, final });
+    if (final) this.#finish(error.code);
+  }
+
+  #finish(reason) {
+    if (this.state === 'ended') return;
+    this.state = 'ended';
+    removeEventListener('online', this.#online);
+    clearInterval(this.#sampler);
+    this.#wake();
+    this.#media?.close();
+    this.#link?.close();
+    this.#link = null;
+    for (const track of this.#tracks.values()) if (track) track.onended = null;
+    this.#emit('ended', { reason });
+  }
+
+  #emit(type, detail) { this.dispatchEvent(new CustomEvent(type, { detail })); }
+}
+
+function tile(s) {
+  return {
+    mid: s.mid, participant: s.participant, source: s.source, state: s.state, shown: s.shown,
+    element: s.element, track: s.track,
+  };
+}

@@ -1,0 +1,193 @@
+import { Slot } from './slot.js';
+
+// How long the very first connection may take before the network is to blame; how long a picture may
+// stand still before the path is looked for anew (RFC 8445 checks give up only after half a minute).
+const FIRST_CONNECT_MS = 10_000;
+const DISCONNECTED_MS = 4_000;
+const RESTART_EVERY_MS = 10_000;
+
+const AUDIO_SOURCES = ['mic', 'auscultation'];
+export const kindOf = (source) => (AUDIO_SOURCES.includes(source) ? 'audio' : 'video');
+
+// Low to high: Chromium drops layers from the end of the list when the picture is small.
+const LADDER = [
+  { rid: 'q', scaleResolutionDownBy: 4, maxBitrate: 100_000 },
+  { rid: 'h', scaleResolutionDownBy: 2, maxBitrate: 260_000 },
+  { rid: 'f', maxBitrate: 1_500_000 },
+];
+const ENCODINGS = {
+  mic: [{ maxBitrate: 24_000 }],
+  auscultation: [{ maxBitrate: 64_000 }],
+  camera: LADDER,
+  exam: LADDER,
+  screen: [{ maxBitrate: 1_500_000, maxFramerate: 15 }],
+};
+
+// Untrimmed offers cost the server 24-36 ms and 26 MB for 12 slots, trimmed ones 5 ms (2026-11-22).
+function codecs(kind) {
+  const all = RTCRtpReceiver.getCapabilities?.(kind)?.codecs ?? [];
+  const pick = (mime, fmtp = /(?:)/) => all.filter(
+    (c) => c.mimeType.toLowerCase() === mime && fmtp.test(c.sdpFmtpLine ?? ''));
+  if (kind === 'audio') return pick('audio/opus');
+  const h264 = pick('video/h264', /packetization-mode=1/).filter((c) => /profile-level-id=42e01f/i.test(c.sdpFmtpLine));
+  return [...pick('video/vp8'), ...h264, ...pick('video/rtx')];
+}
+
+function trim(transceiver, kind) {
+  const list = codecs(kind);
+  if (list.length && transceiver.setCodecPreferences) transceiver.setCodecPreferences(list);
+}
+
+/** One RTCPeerConnection: the participant's senders first, then the slots, negotiated by one offer. */
+export class Media {
+  senders = new Map(); // source -> RTCRtpTransceiver
+  slots = []; // in m-line order
+  ready = false; // an answer has been applied
+  #pc;
+  #on;
+  #epoch = 0;
+  #connected = false; // ever
+  #timer = 0;
+  #layers = new Map(); // source -> rids that somebody receives
+
+  /**
+   * @param {{iceServers: RTCIceServer[], publish: string[], slots: {audio: number, video: number}}} o
+   * @param {{slot: (s: Slot) => void, blocked: () => void, connected: () => void,
+   *   stalled: () => void, unreachable: () => void}} on
+   */
+  constructor(o, on) {
+    this.#on = on;
+    this.#pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle', iceServers: o.iceServers ?? [] });
+    this.#pc.oniceconnectionstatechange = () => this.#iceChanged();
+    this.#pc.onconnectionstatechange = () => {
+      if (this.#pc.connectionState === 'failed') this.#stall(); // DTLS gave up, or ICE did
+    };
+    for (const source of o.publish) this.#addSender(source);
+    this.addSlots(o.slots);
+  }
+
+  // All senders are made up front and empty: what a person may send later needs no renegotiation,
+  // and in the lobby there is no track that could send.
+  #addSender(source) {
+    if (!ENCODINGS[source]) return;
+    const kind = kindOf(source);
+    const sendEncodings = ENCODINGS[source].map((e) => ({ ...e }));
+    const transceiver = this.#pc.addTransceiver(kind, { direction: 'sendonly', sendEncodings });
+    trim(transceiver, kind);
+    this.senders.set(source, transceiver);
+  }
+
+  addSlots({ audio = 0, video = 0 }) {
+    for (const [kind, count] of [['audio', audio], ['video', video]]) {
+      for (let i = 0; i < count; i++) {
+        const transceiver = this.#pc.addTransceiver(kind, { direction: 'recvonly' });
+        trim(transceiver, kind);
+        this.slots.push(new Slot(transceiver, this.#on.slot, this.#on.blocked));
+      }
+    }
+  }
+
+  /** The offer to send, complete: the server needs no candidates of ours. */
+  async offer(restart) {
+    if (restart) this.#pc.restartIce();
+    await this.#pc.setLocalDescription();
+    const tracks = [...this.senders].map(([source, t]) => ({ mid: t.mid, source }));
+    return { sdp: this.#pc.localDescription.sdp, tracks };
+  }
+
+  async answer(sdp) {
+    await this.#pc.setRemoteDescription({ type: 'answer', sdp });
+    this.ready = true;
+    if (!this.#connected) this.#after(FIRST_CONNECT_MS, () => this.#unreachable());
+  }
+
+  /** Puts a track on a sender, or takes it off. */
+  async setTrack(source, track) {
+    const sender = this.senders.get(source)?.sender;
+    if (!sender || this.#pc.signalingState === 'closed') return;
+    await sender.replaceTrack(track);
+    if (track) await this.#applyLadder(source);
+  }
+
+  /** The `layers` message: somebody receives these encodings of the m-line. */
+  limitLayers(mid, active) {
+    for (const [source, transceiver] of this.senders) {
+      if (transceiver.mid !== mid) continue;
+      this.#layers.set(source, active);
+      this.#applyLadder(source).catch(() => {}); // a closed connection has nothing to limit
+    }
+  }
+
+  /** The `slots` message. */
+  assign({ epoch, assignments }) {
+    if (epoch <= this.#epoch) return;
+    this.#epoch = epoch;
+    for (const a of assignments) this.slots.find((s) => s.mid === a.mid)?.assign(a);
+  }
+
+  setICEServers(iceServers) {
+    this.#pc.setConfiguration({ ...this.#pc.getConfiguration(), iceServers });
+  }
+
+  getStats() { return this.#pc.getStats(); }
+
+  close() {
+    clearTimeout(this.#timer);
+    this.#pc.oniceconnectionstatechange = null;
+    this.#pc.onconnectionstatechange = null;
+    this.#pc.close();
+    for (const s of this.slots) s.close();
+  }
+
+  // Only layers above the highest one in use are stopped. Below it they all stay: with the top layer
+  // alone a narrow uplink would send nothing, and the lowest keeps the encoder and the bandwidth
+  // estimate warm while nobody looks.
+  async #applyLadder(source) {
+    if (ENCODINGS[source] !== LADDER) return;
+    const sender = this.senders.get(source).sender;
+    const p = sender.getParameters();
+    if (p.encodings?.length !== LADDER.length) return;
+    const { width = 1280, height = 720 } = sender.track?.getSettings() ?? {};
+    // Chromium sends three layers from 960x540 up, two below (at 640x360 `f` did not start within
+    // 16 s, 2026-11-22). A small picture therefore goes out whole as `h`.
+    const small = Math.max(width, height) < 960;
+    const rids = this.#layers.get(source);
+    const top = rids ? Math.max(0, ...LADDER.map((e, i) => (rids.includes(e.rid) ? i : 0))) : LADDER.length - 1;
+    p.encodings.forEach((e, i) => {
+      e.scaleResolutionDownBy = Math.max(1, (LADDER[i].scaleResolutionDownBy ?? 1) / (small ? 2 : 1));
+      e.active = i <= top && !(small && i === LADDER.length - 1);
+    });
+    await sender.setParameters(p);
+  }
+
+  #iceChanged() {
+    const state = this.#pc.iceConnectionState;
+    if (state === 'connected' || state === 'completed') {
+      clearTimeout(this.#timer);
+      this.#connected = true;
+      this.#on.connected();
+    } else if (!this.#connected) {
+      return; // the deadline of the first connection runs
+    } else if (state === 'disconnected') {
+      this.#after(DISCONNECTED_MS, () => this.#stall());
+    } else if (state === 'failed') {
+      this.#stall();
+    }
+  }
+
+  #stall() {
+    if (!this.#connected) return;
+    this.#on.stalled();
+    this.#after(RESTART_EVERY_MS, () => this.#stall());
+  }
+
+  #unreachable() {
+    this.#on.unreachable();
+    this.#after(RESTART_EVERY_MS, () => this.#unreachable());
+  }
+
+  #after(ms, f) {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(f, ms);
+  }
+}

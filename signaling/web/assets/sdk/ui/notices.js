@@ -1,0 +1,50 @@
+import { button, el } from './dom.js';
+import { icon } from './icons.js';
+
+const SPOKEN_MS = 5000; // "Ana has joined." goes away by itself
+
+/** Lines above the picture: what happened, and what to press if there is something to press. */
+export class Notices {
+  #t;
+  #byCode = new Map();
+  #ctx;
+
+  constructor(ctx) {
+    this.#ctx = ctx;
+    this.#t = ctx.t;
+    this.node = el('div', { class: 'notices', part: 'notices' });
+  }
+
+  /**
+   * Shows or replaces the line of this code.
+   * @param {{code: string, text: string, actions?: {action: string, text: string, onclick: () => void}[], closable?: boolean}} o
+   */
+  show({ code, text, actions = [], closable = false }) {
+    const old = this.#byCode.get(code);
+    if (old && actions.length === 0 && !closable) { // a count that goes up: only the words change
+      old.firstChild.textContent = text;
+      return;
+    }
+    const buttons = actions.map((a) => button({ ...a, kind: 'small', onclick: () => { this.hide(code); a.onclick(); } }));
+    if (closable) buttons.push(button({ action: 'dismiss', kind: 'small', icon: icon('close'), text: '', 'aria-label': this.#t.notices.dismiss, onclick: () => this.hide(code) }));
+    const line = el('div', { class: 'notice', part: 'notice', 'data-bedside-problem': code }, el('p', {}, text), ...buttons);
+    if (old) old.replaceWith(line); else this.node.append(line);
+    this.#byCode.set(code, line);
+    if (!old) this.#ctx.say(text);
+  }
+
+  hide(code) {
+    this.#byCode.get(code)?.remove();
+    this.#byCode.delete(code);
+  }
+
+  /** A line that needs nothing: said, shown, and gone after a while. */
+  say(text) {
+    this.#ctx.say(text);
+    const line = el('div', { class: 'notice quiet', part: 'notice' }, el('p', {}, text));
+    this.node.append(line);
+    setTimeout(() => line.remove(), SPOKEN_MS);
+  }
+
+  has(code) { return this.#byCode.has(code); }
+}

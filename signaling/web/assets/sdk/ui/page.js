@@ -1,0 +1,13 @@
+// The page behind /j/#<invitation>. The fragment never leaves the browser, and it stays in the
+// address bar: an accidental reload must not lock a patient out.
+import { BedsideConsultation } from '../bedside.js';
+
+const element = new BedsideConsultation();
+element.ownsPage = true;
+element.dataset.bedsideState = 'loading';
+element.invitation = decodeURIComponent(location.hash.slice(1));
+// For support and tests: the consultation of this page, with its stats().
+element.addEventListener('consultation', ({ detail }) => { globalThis.bedside = detail; });
+document.getElementById('loading').replaceWith(element);
+document.getElementById('too-old')?.remove();
+addEventListener('hashchange', () => location.reload()); // another link was pasted over this one

@@ -1,0 +1,347 @@
+import { Chat } from './chat.js';
+import { deviceChoices } from './devices.js';
+import { button, confirm, el, label } from './dom.js';
+import { icon } from './icons.js';
+import { Meter } from './meter.js';
+import { Notices } from './notices.js';
+import { People } from './people.js';
+import { SelfView } from './selfview.js';
+import { Stage } from './stage.js';
+
+const TICK_MS = 200;
+const ENTERING_MS = 1000;
+const TALKING = 0.45; // of the meter
+const TALKING_TICKS = 4; // a cough is shorter than 0.8 s
+const WIDE = '(min-width: 60rem)'; // where the list of people fits beside the picture
+
+/** The call: stage, bar of controls, people, chat. */
+export class Room {
+  #ctx;
+  #t;
+  #c;
+  #capture;
+  #meter = null;
+  #timers = [];
+  #listeners = [];
+  #talking = 0;
+  #reconnectingSince = 0;
+  #quality = null;
+  #enteredAt = performance.now();
+
+  constructor(ctx, consultation) {
+    this.#ctx = ctx;
+    this.#t = ctx.t;
+    this.#c = consultation;
+    this.#capture = ctx.capture;
+    this.selfview = new SelfView(ctx);
+    this.selfview.node.hidden = !this.#publishes('camera');
+    this.stage = new Stage(ctx, consultation, this.selfview.node);
+    this.notices = new Notices(ctx);
+    const failed = () => this.notices.show({ code: 'failed', text: this.#t.notices.failed, closable: true });
+    this.people = new People(ctx, consultation, { close: () => this.#toggle('people', false), failed });
+    this.chat = new Chat(ctx, consultation, { close: () => this.#toggle('chat', false), onunread: (n) => this.#drawUnread(n) });
+    this.chat.node.hidden = true;
+    this.people.node.hidden = !(this.#may('admit') && matchMedia(WIDE).matches);
+    this.#build();
+  }
+
+  start() {
+    const on = (target, type, f) => {
+      target.addEventListener(type, f);
+      this.#listeners.push(() => target.removeEventListener(type, f));
+    };
+    on(this.#c, 'joined', () => this.stage.reset());
+    on(this.#c, 'tile', ({ detail }) => this.stage.slot(detail));
+    on(this.#c, 'roster', ({ detail }) => this.#roster(detail));
+    on(this.#c, 'speakers', ({ detail }) => this.#speakers(detail.levels));
+    on(this.#c, 'message', ({ detail }) => this.chat.receive(detail));
+    on(this.#c, 'connection', ({ detail }) => this.#connection(detail));
+    on(this.#c, 'quality', ({ detail }) => this.#drawQuality(detail));
+    on(this.#c, 'device', ({ detail }) => this.#device(detail));
+    on(document, 'keydown', (e) => this.#key(e));
+    on(navigator.mediaDevices, 'devicechange', () => this.#offerDevices());
+    this.#timers.push(setInterval(() => this.#tick(), TICK_MS));
+    this.stage.reset();
+    this.people.update();
+    this.#drawWaiting();
+    this.#drawControls();
+    this.#connection(this.#c.connection);
+  }
+
+  close() {
+    for (const off of this.#listeners) off();
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#meter?.listen(null);
+    this.stage.close();
+    this.people.close();
+  }
+
+  /** A device could not be had on the way in. */
+  deviceProblem(source, wrong) {
+    const name = source === 'camera' ? 'camera' : 'microphone';
+    const { title, text } = this.#t.problems[`${name}_${wrong}`];
+    const actions = [{ action: 'retry', text: this.#t.notices.tryAgain, onclick: () => this.#open(source) }];
+    this.notices.show({ code: `${name}_${wrong}`, text: `${title}. ${text[0]}`, actions, closable: true });
+    this.#drawControls();
+  }
+
+  #may(what) { return this.#c.policy.can?.includes(what) ?? false; }
+  #publishes(source) { return this.#c.policy.publish?.includes(source) ?? false; }
+
+  #build() {
+    const { room } = this.#t;
+    const control = (action, name, words, onclick, extra = {}) => button(
+      { action, kind: 'control', icon: icon(name), text: words[0], short: words[1], onclick, ...extra });
+    const canShare = this.#publishes('screen') && navigator.mediaDevices.getDisplayMedia;
+    this.controls = {
+      mic: this.#publishes('mic') && control('mic', 'mic', [room.mic, room.micShort], () => this.#toggleMic()),
+      camera: this.#publishes('camera') && control('camera', 'camera', [room.camera], () => this.#toggleCamera()),
+      share: canShare && control('share', 'share', [room.share], () => this.#toggleShare()),
+      chat: this.#may('message') && control('chat', 'chat', [room.chat], () => this.#toggle('chat'), { 'aria-expanded': 'false' }),
+      more: control('more', 'more', [room.more], () => this.#more()),
+      leave: control('leave', 'leave', [room.leave], () => this.#c.leave()),
+    };
+    this.controls.leave.classList.add('leave');
+    this.badge = el('span', { class: 'badge', hidden: true });
+    if (this.controls.chat) this.controls.chat.append(this.badge);
+    this.status = el('span', { class: 'connection', part: 'connection' });
+    this.peopleButton = button({ action: 'people', kind: 'small', icon: icon('people'), text: room.people, onclick: () => this.#toggle('people'), 'aria-expanded': String(!this.people.node.hidden) });
+    const top = el('header', { class: 'top', part: 'top' }, el('h1', { tabindex: '-1' }, room.title), this.status, this.peopleButton,
+      this.#may('end') && button({ action: 'end', kind: 'small danger-outline', text: room.end, onclick: () => this.#end() }));
+    this.node = el('div', { class: 'room', part: 'room' }, top, this.notices.node,
+      el('div', { class: 'middle' }, this.stage.node, this.people.node, this.chat.node),
+      el('nav', { class: 'bar', part: 'bar', 'aria-label': room.controls }, ...Object.values(this.controls)));
+  }
+
+  // ---- what happens ----
+
+  #roster({ arrived, gone }) {
+    const { spoken } = this.#t.room;
+    const name = (p) => this.#t.nameAndRole(p.display, p.role);
+    // Who was in the room before oneself comes with the first roster after admission.
+    if (performance.now() - this.#enteredAt > ENTERING_MS) {
+      for (const p of arrived) this.notices.say(spoken.arrived(name(p)));
+      for (const p of gone) this.notices.say(spoken.gone(name(p)));
+    }
+    this.stage.update();
+    this.people.update();
+    this.#drawWaiting();
+  }
+
+  #speakers(levels) {
+    this.stage.speakers(levels);
+    this.selfview.speaking(levels.some((l) => l.participant === this.#c.self));
+  }
+
+  #connection({ state, since }) {
+    const lost = state === 'reconnecting' || state === 'failed';
+    this.node.classList.toggle('reconnecting', lost);
+    this.#reconnectingSince = lost ? this.#reconnectingSince || since || Date.now() : 0;
+    if (lost) this.#drawReconnecting();
+    else if (this.notices.has('reconnecting')) {
+      this.notices.hide('reconnecting');
+      if (state === 'connected') this.#ctx.say(this.#t.room.spoken.back);
+    }
+    if (state === 'connecting') this.status.textContent = this.#t.room.connecting;
+    else if (state === 'connected' && !this.#quality) this.#drawQuality({ level: 'good', roundTrip: 0, downLoss: 0, upLoss: 0 });
+  }
+
+  #drawReconnecting() {
+    const seconds = Math.round((Date.now() - this.#reconnectingSince) / 1000);
+    this.notices.show({ code: 'reconnecting', text: this.#t.notices.reconnecting(seconds) });
+  }
+
+  #device({ source, problem, label: name }) {
+    const { notices } = this.#t;
+    if (problem === 'blocked') {
+      const actions = [{ action: 'hear', text: notices.hear, onclick: () => this.#c.resumeAudio() }];
+      this.notices.show({ code: 'sound_blocked', text: notices.blockedSound, actions });
+    } else if (source === 'screen') {
+      this.#drawControls();
+    } else if (source === 'camera' || source === 'mic') {
+      this.#capture.close(source);
+      this.#unplugged = { source, name };
+      this.#offerDevices();
+      this.#changed(source);
+    }
+  }
+
+  #unplugged = null; // what has stopped and is not replaced yet
+
+  async #offerDevices() {
+    if (!this.#unplugged) return;
+    const { source, name } = this.#unplugged;
+    const { notices } = this.#t;
+    const others = await this.#capture.devices(source).catch(() => []);
+    const actions = others.map((d) => ({ action: 'use-device', text: notices.use(d.label), onclick: () => this.#open(source, d.deviceId) }));
+    if (actions.length === 0) actions.push({ action: 'retry', text: notices.tryAgain, onclick: () => this.#open(source) });
+    const text = notices.unplugged[source](name) + (others.length ? '' : ` ${notices.noOther}`);
+    this.notices.show({ code: source === 'camera' ? 'camera_unplugged' : 'microphone_unplugged', text, actions, closable: true });
+  }
+
+  // ---- own devices ----
+
+  async #open(source, deviceId) {
+    try {
+      if (deviceId) await this.#capture.use(source, deviceId);
+      else {
+        const wrong = await this.#capture.open({ [source]: true });
+        if (wrong[source]) return this.deviceProblem(source, wrong[source]);
+      }
+      this.#unplugged = null;
+      return this.#changed(source);
+    } catch {
+      return this.deviceProblem(source, 'in_use');
+    }
+  }
+
+  // The capture has another track: send it, show it, listen to it.
+  async #changed(source) {
+    await this.#c.setTrack(source, this.#capture[source]);
+    this.#drawControls();
+  }
+
+  async #toggleMic() {
+    if (!this.#capture.mic) return this.#open('mic');
+    const muted = !this.#c.isMuted('mic');
+    const done = this.#c.mute('mic', muted);
+    this.#ctx.say(muted ? this.#t.room.spoken.micOff : this.#t.room.spoken.micOn);
+    this.#drawControls();
+    return done;
+  }
+
+  // Off means that the camera's light is off.
+  async #toggleCamera() {
+    if (this.#capture.camera) {
+      this.#capture.close('camera');
+      this.#ctx.say(this.#t.room.spoken.cameraOff);
+      return this.#changed('camera');
+    }
+    await this.#open('camera');
+    if (this.#capture.camera) this.#ctx.say(this.#t.room.spoken.cameraOn);
+    return undefined;
+  }
+
+  async #toggleShare() {
+    if (!this.#c.isMuted('screen')) await this.#c.stopShare();
+    else {
+      try {
+        await this.#c.share(await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { max: 15 } } }));
+      } catch { /* the person changed their mind */ }
+    }
+    this.#drawControls();
+  }
+
+  #drawControls() {
+    const { room } = this.#t;
+    const { mic, camera, share } = this.controls;
+    const draw = (b, off, name, words) => {
+      if (!b) return;
+      b.classList.toggle('off', off);
+      b.replaceChildren(icon(name), ...label(...words));
+    };
+    const silent = this.#c.isMuted('mic');
+    draw(mic, silent, silent ? 'micOff' : 'mic', silent ? [room.micOff, room.micOffShort] : [room.mic, room.micShort]);
+    const dark = !this.#capture.camera;
+    draw(camera, dark, dark ? 'cameraOff' : 'camera', dark ? [room.cameraOff, room.cameraOffShort] : [room.camera]);
+    const sharing = !this.#c.isMuted('screen');
+    if (share) {
+      share.classList.toggle('on', sharing);
+      share.replaceChildren(icon('share'), ...(sharing ? label(room.shareOff, room.shareOffShort) : label(room.share)));
+    }
+    this.selfview.show(this.#capture.camera);
+    this.#listenTo(silent && this.#capture.mic ? this.#capture.mic : null);
+  }
+
+  // The meter listens only while muted: that is when it has something to say.
+  #listenTo(track) {
+    this.#talking = 0;
+    this.notices.hide('talking_muted');
+    if (!track && !this.#meter) return;
+    this.#meter ??= new Meter(this.#ctx.audio());
+    this.#meter.listen(track);
+  }
+
+  #tick() {
+    if (this.#reconnectingSince) this.#drawReconnecting();
+    if (!this.#meter) return;
+    this.#talking = this.#meter.level() > TALKING ? this.#talking + 1 : 0;
+    if (this.#talking === TALKING_TICKS && this.#c.isMuted('mic')) {
+      const { talking, unmute } = this.#t.notices;
+      this.notices.show({ code: 'talking_muted', text: talking, actions: [{ action: 'unmute', text: unmute, onclick: () => this.#toggleMic() }], closable: true });
+    }
+  }
+
+  // ---- panels and dialogs ----
+
+  #toggle(name, open = this[name].node.hidden) {
+    const panel = this[name];
+    const opener = name === 'chat' ? this.controls.chat : this.peopleButton;
+    const other = name === 'chat' ? this.people : this.chat;
+    panel.node.hidden = !open;
+    opener.setAttribute('aria-expanded', String(open));
+    if (!open) return opener.focus();
+    if (!matchMedia(WIDE).matches) other.node.hidden = true; // one sheet at a time
+    return name === 'chat' ? this.chat.open() : this.people.heading.focus();
+  }
+
+  async #end() {
+    const words = this.#t.confirm;
+    if (await confirm({ title: words.end, text: words.endText, yes: words.endYes, no: words.no, action: 'confirm-end' }, this.node)) {
+      this.#c.end().catch(() => this.notices.show({ code: 'failed', text: this.#t.notices.failed, closable: true }));
+    }
+  }
+
+  async #more() {
+    const { more } = this.#t;
+    const keys = el('input', { type: 'checkbox', id: 'bedside-keys' });
+    keys.checked = this.#shortcuts;
+    keys.addEventListener('change', () => { this.#shortcuts = keys.checked; });
+    const close = () => dialog.close();
+    const choices = await deviceChoices(this.#ctx, (source) => this.#changed(source));
+    const figures = this.#quality && { roundTrip: this.#quality.roundTrip, down: percent(this.#quality.downLoss), up: percent(this.#quality.upLoss) };
+    const dialog = el('dialog', { class: 'dialog', part: 'dialog', 'aria-labelledby': 'bedside-more' },
+      el('h2', { id: 'bedside-more' }, more.title), ...choices,
+      el('label', { class: 'check', for: 'bedside-keys' }, keys, el('span', {}, more.shortcuts)),
+      el('h3', {}, more.connection), el('p', {}, figures ? more.details(figures) : more.noDetails),
+      el('div', { class: 'buttons' }, button({ action: 'close-more', kind: 'primary', text: more.close, onclick: close })));
+    dialog.addEventListener('close', () => dialog.remove());
+    this.node.append(dialog);
+    dialog.showModal();
+  }
+
+  #shortcuts = true; // can be switched off (WCAG 2.1.4): speech input types letters
+
+  #key(e) {
+    if (!this.#shortcuts || e.ctrlKey || e.metaKey || e.altKey || e.repeat) return;
+    if (e.target.closest?.('input, textarea, select, dialog')) return;
+    if (e.key === 'm' && this.controls.mic) this.#toggleMic();
+    if (e.key === 'v' && this.controls.camera) this.#toggleCamera();
+  }
+
+  #drawQuality(quality) {
+    this.#quality = quality;
+    if (this.status.dataset.level === quality.level && this.status.textContent) return;
+    this.status.dataset.level = quality.level;
+    this.status.textContent = this.#t.room.quality[quality.level];
+  }
+
+  #drawUnread(n) {
+    this.badge.hidden = n === 0;
+    this.badge.textContent = n;
+    this.badge.setAttribute('aria-label', this.#t.chat.unread(n));
+  }
+
+  #drawWaiting() {
+    const n = this.#may('admit') ? this.#c.roster.filter((p) => p.state === 'waiting').length : 0;
+    const { notices } = this.#t;
+    const known = this.notices.node.querySelector('[data-bedside-problem="waiting"]');
+    if (n === 0 || !this.people.node.hidden) return this.notices.hide('waiting');
+    if (known?.dataset.count === String(n)) return undefined;
+    this.notices.show({ code: 'waiting', text: notices.waiting(n), actions: [{ action: 'show-waiting', text: notices.show, onclick: () => this.#toggle('people', true) }] });
+    this.notices.node.querySelector('[data-bedside-problem="waiting"]').dataset.count = n;
+    return undefined;
+  }
+}
+
+const percent = (fraction) => Math.round(fraction * 1000) / 10;

@@ -1,0 +1,190 @@
+import { button, el } from './dom.js';
+import { icon } from './icons.js';
+
+const RATIO = 16 / 9;
+const GAP_PX = 8;
+const LAYOUT_DELAY_MS = 150; // a dragged window edge is one message, not sixty
+const SPEAKING = 30; // of 127; the server already lists only who speaks, this leaves out whispers
+
+/** One participant's camera, screen or exam picture, with name and role always visible. */
+class Tile {
+  slot = null; // the detail of the latest `tile` event
+  constructor(t, participant, source, onpin) {
+    this.participant = participant;
+    this.source = source;
+    this.video = el('div', { class: 'tile-video' });
+    this.cover = el('p', {});
+    this.name = el('span', { class: 'name' });
+    this.mutedMark = el('span', { class: 'muted-mark', hidden: true }, icon('micOff'), el('span', { class: 'visually-hidden' }, t.room.muted));
+    this.pin = button({ action: 'pin', kind: 'small', icon: icon('pin'), text: t.room.pin, onclick: onpin });
+    this.node = el('div', { class: 'tile', part: 'tile', 'data-participant': participant, 'data-source': source, 'data-shown': 'false', role: 'group' },
+      this.video, el('div', { class: 'cover', part: 'cover' }, icon('person'), this.cover),
+      el('div', { class: 'label', part: 'label' }, this.name, this.mutedMark), this.pin);
+  }
+
+  /** The element of a slot plays on while it is moved within one task; a cover hides what is not theirs. */
+  place(slot) {
+    this.slot = slot;
+    this.node.dataset.shown = String(Boolean(slot?.shown));
+    if (!slot) return this.video.replaceChildren();
+    if (slot.element.parentNode !== this.video) {
+      this.video.replaceChildren(slot.element);
+      slot.element.play().catch(() => {}); // muted pictures may always play
+    }
+    return undefined;
+  }
+}
+
+/**
+ * The tiles of everybody else. They keep the order in which people came, so that nobody jumps; a
+ * tile goes when its person goes, and its slot's picture is hidden the moment the server says so.
+ */
+export class Stage {
+  #t;
+  #c;
+  #tiles = new Map(); // participant/source -> Tile
+  #slots = new Map(); // mid -> detail of its latest `tile` event
+  #pinned = ''; // key of the large tile
+  #resize;
+  #timer = 0;
+  #sent = '';
+
+  constructor(ctx, consultation, selfview) {
+    this.#t = ctx.t;
+    this.#c = consultation;
+    this.empty = el('div', { class: 'alone' }, el('h2', {}), el('p', {}));
+    this.also = el('p', { class: 'also', hidden: true });
+    this.grid = el('div', { class: 'grid' });
+    this.node = el('main', { class: 'stage', part: 'stage', 'aria-label': this.#t.room.stage },
+      this.also, this.grid, this.empty, selfview);
+    this.#resize = new ResizeObserver(() => this.#arrange());
+    this.#resize.observe(this.grid);
+  }
+
+  close() {
+    this.#resize.disconnect();
+    clearTimeout(this.#timer);
+  }
+
+  /** A new connection: all slots are new. */
+  reset() {
+    this.#slots.clear();
+    for (const s of this.#c.tiles) this.#slots.set(s.mid, s);
+    this.#sent = '';
+    this.update();
+  }
+
+  slot(detail) {
+    this.#slots.set(detail.mid, detail);
+    this.update();
+  }
+
+  speakers(levels) {
+    const loud = new Set(levels.filter((l) => l.level >= SPEAKING).map((l) => l.participant));
+    for (const tile of this.#tiles.values()) {
+      tile.node.classList.toggle('speaking', tile.source === 'camera' && loud.has(tile.participant));
+    }
+  }
+
+  update() {
+    const others = this.#c.roster.filter((p) => p.state === 'admitted' && p.id !== this.#c.self);
+    const wanted = new Map();
+    for (const p of others) if (p.role !== 'observer') wanted.set(`${p.id}/camera`, p);
+    for (const s of this.#slots.values()) {
+      const p = others.find((o) => o.id === s.participant);
+      if (p && s.source !== 'camera' && s.state === 'live') wanted.set(`${p.id}/${s.source}`, p);
+    }
+    for (const [key, tile] of this.#tiles) if (!wanted.has(key)) this.#drop(key, tile);
+    for (const [key, p] of wanted) this.#draw(this.#tiles.get(key) ?? this.#make(key, p), p);
+    const observers = others.filter((p) => p.role === 'observer').map((p) => this.#t.nameAndRole(p.display, p.role));
+    this.also.hidden = observers.length === 0;
+    this.also.textContent = this.#t.room.alsoHere(observers.join(', '));
+    this.#drawEmpty(others.length === 0);
+    this.#arrange();
+  }
+
+  #make(key, p) {
+    const source = key.slice(p.id.length + 1);
+    const tile = new Tile(this.#t, p.id, source, () => this.#pin(this.#pinned === key ? '' : key));
+    this.#tiles.set(key, tile);
+    this.grid.append(tile.node);
+    if (source !== 'camera' && !this.#pinned) this.#pinned = key; // what is shown on purpose is large
+    return tile;
+  }
+
+  #drop(key, tile) {
+    const focused = tile.node.contains(document.activeElement);
+    this.#tiles.delete(key);
+    tile.place(null);
+    tile.node.remove();
+    if (this.#pinned === key) this.#pinned = '';
+    if (focused) (this.grid.querySelector('button') ?? document.querySelector('[data-action="mic"]'))?.focus();
+  }
+
+  #draw(tile, p) {
+    const { room } = this.#t;
+    const who = this.#t.nameAndRole(p.display, p.role);
+    const names = { screen: room.screenOf(p.display || who), exam: room.examOf(p.display || who) };
+    const name = names[tile.source] ?? who;
+    if (tile.name.textContent !== name) {
+      tile.name.textContent = name;
+      tile.node.setAttribute('aria-label', name);
+    }
+    const slot = [...this.#slots.values()].find((s) => s.participant === tile.participant && s.source === tile.source && s.state !== 'empty');
+    tile.place(slot ?? null);
+    const off = slot?.state === 'muted' || (!slot && p.muted?.includes('camera'));
+    tile.cover.textContent = p.connected === false ? room.coverAway : off ? room.coverCameraOff : room.coverComing;
+    tile.node.classList.toggle('away', p.connected === false);
+    tile.mutedMark.hidden = tile.source !== 'camera' || !p.muted?.includes('mic');
+  }
+
+  #drawEmpty(alone) {
+    const waiting = this.#c.policy.can?.includes('admit') && this.#c.roster.some((p) => p.state === 'waiting');
+    const [heading, text] = this.empty.children;
+    this.empty.hidden = !alone;
+    heading.textContent = waiting ? this.#t.room.aloneWaiting : this.#t.room.alone;
+    text.textContent = waiting ? this.#t.room.aloneWaitingText : this.#t.room.aloneText;
+  }
+
+  #pin(key) {
+    this.#pinned = key;
+    this.#arrange();
+  }
+
+  // The grid with the largest tiles for this number of people and this shape of window.
+  #arrange() {
+    const n = this.#tiles.size;
+    const { clientWidth: w, clientHeight: h } = this.grid;
+    let best = { columns: 1, width: 0 };
+    for (let columns = 1; columns <= n; columns++) {
+      const rows = Math.ceil(n / columns);
+      const width = Math.min((w - GAP_PX * (columns - 1)) / columns, ((h - GAP_PX * (rows - 1)) / rows) * RATIO);
+      if (width > best.width) best = { columns, width };
+    }
+    this.grid.style.setProperty('--columns', best.columns);
+    const pinned = n > 1 && this.#tiles.has(this.#pinned);
+    this.grid.classList.toggle('pinned', pinned);
+    for (const [key, tile] of this.#tiles) {
+      const large = pinned && key === this.#pinned;
+      tile.node.classList.toggle('large', large);
+      tile.pin.hidden = n < 2;
+      tile.pin.querySelector('span').textContent = large ? this.#t.room.unpin : this.#t.room.pin;
+    }
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#tell(), LAYOUT_DELAY_MS);
+  }
+
+  // The server chooses what to send by what is seen, and how large.
+  #tell() {
+    if (this.#c.state !== 'admitted') return;
+    const tiles = [...this.#tiles].map(([key, tile]) => {
+      const { width, height } = tile.video.getBoundingClientRect();
+      const px = (v) => Math.round(v * devicePixelRatio);
+      return { participant: tile.participant, source: tile.source, width: px(width), height: px(height), pinned: key === this.#pinned };
+    });
+    const now = JSON.stringify(tiles);
+    if (now === this.#sent) return;
+    this.#sent = now;
+    this.#c.layout(tiles);
+  }
+}
