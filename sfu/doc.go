@@ -1,0 +1,37 @@
+// Package sfu forwards the media of consultations: it is where decisions (packages forward, slots,
+// layers: pure) meet effects (packages port and transport).
+//
+// # One packet
+//
+// Everything happens on the goroutine that decrypted it, the publisher's:
+//
+//	transport ─► encoding.RTP: admitted? muted? ─► Receiver (duplicate? missing?) ─► Cache
+//	          ─► for each Subscription in the Publication's snapshot:
+//	               slot.forward: Rewriter ─► History ─► transport.Slot.Write (SRTP, socket)
+//
+// # Control
+//
+// A Room is one goroutine that is the only writer of who is here, who is admitted and who sits in
+// which slot. It is level-triggered: whatever changes elsewhere (a connection comes up, a first
+// packet arrives) is stored where it happens and the room is woken; Room.reconcile then derives
+// slots and events from the state as it finds it. So no callback ever waits for the room, and a
+// burst of changes costs one pass.
+//
+// Each Peer has one more goroutine, its only timer, for what goes out periodically: transport
+// feedback, reports, repeated key-frame requests.
+//
+// # Locks
+//
+// All are leaves but one: none is taken while another is held, except that
+//
+//	slot.mu may be held while transport writes a packet
+//
+// which calls nothing of ours but the port. Holding it there is what makes detaching a barrier:
+// when slot.assign has returned, no packet of the previous occupant follows.
+//
+//	Server.mu          rooms
+//	Room               no lock: one goroutine, a mailbox
+//	Peer.mu            publications by mid, slots by SSRC
+//	Publication.mu     encodings, their receivers and caches
+//	slot.mu            rewriter, history, counters
+package sfu

@@ -1,0 +1,236 @@
+package sfu
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/rtcp"
+
+	"github.com/bedside-video/bedside/sfu/codec"
+	"github.com/bedside-video/bedside/sfu/forward"
+	"github.com/bedside-video/bedside/sfu/slots"
+	"github.com/bedside-video/bedside/sfu/transport"
+)
+
+// assumedRoundTrip stands in until a client's receiver report has told the real one: that of a
+// mobile network.
+const assumedRoundTrip = 100 * time.Millisecond
+
+// Peer is one participant's connection to a room.
+type Peer struct {
+	room    *Room
+	o       PeerOptions
+	conn    *transport.Conn
+	closing chan struct{}
+	closed  sync.Once
+	running sync.WaitGroup
+
+	admitted  atomic.Bool // as of the last SetRoster; the packet path reads it
+	connected atomic.Bool
+	overflow  atomic.Bool  // TooManyStreams
+	rtt       atomic.Int64 // time.Duration; 0 unknown
+	tally     tally
+
+	mu           sync.Mutex
+	publications map[string]*Publication // by mid
+	inOrder      []*Publication
+	slots        []*slot // as answered, in the order of m-lines
+	bySSRC       map[uint32]*slot
+	clock        forward.PublisherClock
+
+	seat // the room's goroutine alone
+}
+
+// seat is what the room knows of a peer. Only the room's goroutine touches it.
+type seat struct {
+	state    transport.State
+	failed   bool
+	assigner *slots.Assigner
+	taken    map[*slot]*sitting
+	seated   []*slot // the slots that the assigner knows
+	epoch    uint64
+	layout   []Tile
+	layers   map[*Publication]string // the RID last told
+	speakers []Level
+}
+
+// sitting is who is in a slot, as the client was last told.
+type sitting struct {
+	sub   *Subscription
+	muted bool
+	rtp   uint32
+}
+
+// Answer answers the peer's offer. tracks names its sending m-lines. Errors wrap ErrBadOffer,
+// ErrBadTrack, ErrCodecMismatch or ErrClosed.
+func (p *Peer) Answer(ctx context.Context, sdp string, tracks []Track) (string, error) {
+	n, err := p.conn.Answer(ctx, sdp, func(sends []transport.MLine) error { return p.checkTracks(sends, tracks) })
+	switch {
+	case errors.Is(err, transport.ErrOffer):
+		return "", fmt.Errorf("%w: %w", ErrBadOffer, err)
+	case errors.Is(err, transport.ErrCodec):
+		return "", fmt.Errorf("%w: %w", ErrCodecMismatch, err)
+	case errors.Is(err, transport.ErrClosed):
+		return "", ErrClosed
+	case err != nil:
+		return "", err
+	}
+	if err := p.adopt(n, tracks); err != nil {
+		return "", err
+	}
+	p.room.wake()
+	return n.SDP, nil
+}
+
+// checkTracks wants a permitted source for every sending m-line, and each source once.
+func (p *Peer) checkTracks(sends []transport.MLine, tracks []Track) error {
+	named := map[string]codec.Source{}
+	used := map[codec.Source]bool{}
+	for _, t := range tracks {
+		if named[t.Mid] != "" || used[t.Source] {
+			return fmt.Errorf("%w: a mid or a source is named twice", ErrBadTrack)
+		}
+		if !slices.Contains(p.o.Publish, t.Source) {
+			return fmt.Errorf("%w: this role may not publish that source", ErrBadTrack)
+		}
+		named[t.Mid], used[t.Source] = t.Source, true
+	}
+	for i, l := range sends {
+		source, ok := named[l.Mid]
+		if !ok {
+			return fmt.Errorf("%w: sending m-line %d has no source", ErrBadTrack, i+1)
+		}
+		if source.Kind() != l.Kind {
+			return fmt.Errorf("%w: sending m-line %d is %s, its source is not", ErrBadTrack, i+1, l.Kind)
+		}
+		delete(named, l.Mid)
+	}
+	if len(named) > 0 {
+		return fmt.Errorf("%w: a mid is not that of a sending m-line", ErrBadTrack)
+	}
+	return nil
+}
+
+// adopt takes over the publications and slots of an answer; those of earlier ones stay.
+func (p *Peer) adopt(n transport.Negotiation, tracks []Track) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, t := range tracks {
+		if p.publications[t.Mid] == nil {
+			pub := newPublication(p, t.Mid, t.Source, p.room.publications.Add(1))
+			p.publications[t.Mid] = pub
+			p.inOrder = append(p.inOrder, pub)
+		}
+	}
+	for _, out := range n.Slots[min(len(p.slots), len(n.Slots)):] {
+		rate := codec.Opus.ClockRate()
+		if out.Kind == codec.Video {
+			rate = codec.VP8.ClockRate()
+		}
+		r, err := p.room.server.newRewriter(rate)
+		if err != nil {
+			return err
+		}
+		p.slots = append(p.slots, &slot{out: out, rewriter: r})
+	}
+	for _, s := range p.slots {
+		if ssrc := s.out.SSRC(); ssrc != 0 {
+			p.bySSRC[ssrc] = s
+		}
+	}
+	return nil
+}
+
+// Mute stops or restarts the forwarding of the peer's m-line mid. ErrUnknownMid when the peer does
+// not publish on it.
+func (p *Peer) Mute(_ context.Context, mid string, muted bool) error {
+	p.mu.Lock()
+	pub := p.publications[mid]
+	p.mu.Unlock()
+	if pub == nil {
+		return ErrUnknownMid
+	}
+	pub.setMuted(muted, p.room.server.clock())
+	p.room.wake()
+	return nil
+}
+
+// SetLayout takes over what the peer shows, and how large.
+func (p *Peer) SetLayout(ctx context.Context, tiles []Tile) error {
+	return p.room.do(ctx, func() {
+		p.layout = tiles
+		p.room.wake()
+	})
+}
+
+// Close takes the peer out of the room and closes its connection. When it returns nothing flows
+// any more, and no event follows.
+func (p *Peer) Close() error {
+	p.closed.Do(func() {
+		p.room.remove(p)
+		close(p.closing)
+		p.running.Wait()
+		_ = p.conn.Close()
+		p.tally.flush(p.room.server.metrics)
+		p.room.server.metrics.peers.Dec()
+	})
+	return nil
+}
+
+// media returns what the peer publishes and its slots.
+func (p *Peer) media() ([]*Publication, []*slot) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.inOrder[:len(p.inOrder):len(p.inOrder)], p.slots[:len(p.slots):len(p.slots)]
+}
+
+func (p *Peer) slotOf(ssrc uint32) *slot {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.bySSRC[ssrc]
+}
+
+// send sends RTCP; what does not go out is lost, as on the way.
+func (p *Peer) send(packets ...rtcp.Packet) { _ = p.conn.WriteRTCP(packets...) }
+
+func (p *Peer) roundTrip() time.Duration {
+	if rtt := p.rtt.Load(); rtt > 0 {
+		return time.Duration(rtt)
+	}
+	return assumedRoundTrip
+}
+
+func (p *Peer) audioLevelID() uint8 { return p.conn.AudioLevelID() }
+
+// The rest makes a Peer a transport.Handler.
+
+// Open takes an encoding of a publication that an answer has agreed to.
+func (p *Peer) Open(mid, rid string) transport.Sink {
+	p.mu.Lock()
+	pub := p.publications[mid]
+	p.mu.Unlock()
+	if pub == nil {
+		return nil
+	}
+	if e := pub.open(rid); e != nil {
+		return e
+	}
+	return nil
+}
+
+// StateChanged wakes the room, which reads the state.
+func (p *Peer) StateChanged() {
+	p.connected.Store(p.conn.State() == transport.StateConnected)
+	p.room.wake()
+}
+
+// TooManyStreams makes the room give the peer up.
+func (p *Peer) TooManyStreams() {
+	p.overflow.Store(true)
+	p.room.wake()
+}

@@ -1,0 +1,291 @@
+package sfu
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/rtcp"
+
+	"github.com/bedside-video/bedside/sfu/codec"
+	"github.com/bedside-video/bedside/sfu/forward"
+	"github.com/bedside-video/bedside/sfu/layers"
+)
+
+// Publication is one track that a participant sends: one encoding, or up to three of simulcast.
+type Publication struct {
+	peer   *Peer
+	mid    string
+	source codec.Source
+	since  uint64 // order of publication in the room
+
+	started     atomic.Bool // media has arrived since the participant was admitted
+	muted       atomic.Bool
+	loudness    atomic.Uint32 // 0 silence .. 127 loudest, smoothed
+	subscribers atomic.Pointer[[]*Subscription]
+
+	mu        sync.Mutex
+	encodings []*encoding       // in the order in which they were first heard of
+	rates     []layers.Encoding // of encodings, at the same index
+	selected  *encoding         // what subscriptions are granted; nil before the first packet
+}
+
+// encoding is one incoming stream of a publication. It is the transport.Sink of its packets.
+type encoding struct {
+	publication *Publication
+	rid         string
+	stream      forward.Stream
+
+	// The rest is guarded by Publication.mu.
+	index     int
+	ssrc      uint32 // 0 before the first packet
+	receiver  forward.Receiver
+	cache     forward.Cache
+	keyFrames forward.KeyFrameRequests
+	reports   forward.SenderReports
+}
+
+// What one encoding keeps for retransmissions: 1.4 s of the highest camera layer.
+const (
+	cachePackets = 512
+	cacheBytes   = 256 << 10
+)
+
+func newPublication(p *Peer, mid string, source codec.Source, since uint64) *Publication {
+	pub := &Publication{peer: p, mid: mid, source: source, since: since}
+	pub.subscribers.Store(new([]*Subscription))
+	return pub
+}
+
+// clockRate of the publication's RTP timestamps in Hz: every codec of a kind has the same.
+func (pub *Publication) clockRate() uint32 {
+	if pub.source.Kind() == codec.Audio {
+		return codec.Opus.ClockRate()
+	}
+	return codec.VP8.ClockRate()
+}
+
+// open adds an encoding; nil when there are as many as simulcast has.
+func (pub *Publication) open(rid string) *encoding {
+	const maxEncodings = 3
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
+	if len(pub.encodings) == maxEncodings {
+		return nil
+	}
+	e := &encoding{
+		publication: pub, rid: rid, stream: pub.peer.room.server.newStream(), index: len(pub.encodings),
+		receiver: forward.NewReceiver(pub.clockRate()), cache: forward.NewCache(cachePackets, cacheBytes),
+	}
+	pub.encodings = append(pub.encodings, e)
+	pub.rates = append(pub.rates, layers.NewEncoding(rid))
+	return e
+}
+
+// RTP takes one packet of the encoding: see the path in the package documentation.
+func (e *encoding) RTP(now time.Time, c codec.Name, p *codec.Packet, repaired bool) {
+	pub := e.publication
+	t := &pub.peer.tally
+	t.received.Add(1)
+	if !pub.peer.admitted.Load() {
+		t.lobby.Add(1)
+		return
+	}
+	if pub.muted.Load() {
+		t.muted.Add(1)
+		return
+	}
+	arrival, nack := e.book(now, p, repaired)
+	if nack != nil {
+		pub.peer.send(nack)
+	}
+	if arrival.Drop {
+		t.duplicates.Add(1)
+		return
+	}
+	if repaired {
+		t.repaired.Add(1)
+	}
+	if !pub.started.Load() {
+		pub.started.Store(true)
+		pub.peer.room.wake()
+	}
+	if pub.source == codec.Mic {
+		pub.listen(p)
+	}
+	for _, s := range *pub.subscribers.Load() {
+		t.verdicts[s.forward(now, e, c, p, arrival.Newest)].Add(1)
+	}
+}
+
+// book enters a packet into the encoding's books and returns what is to be asked for again.
+func (e *encoding) book(now time.Time, p *codec.Packet, repaired bool) (arrival forward.Arrival, nack rtcp.Packet) {
+	pub := e.publication
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
+	if repaired {
+		arrival = e.receiver.Repair(now, p.Seq)
+	} else {
+		arrival = e.receiver.Receive(now, p.Seq, p.Timestamp)
+	}
+	video := pub.source.Kind() == codec.Video
+	if video && e.ssrc != 0 {
+		nack = e.nackLocked(now)
+	}
+	if arrival.Drop {
+		return arrival, nack
+	}
+	if video {
+		e.cache.Put(p)
+		if p.KeyFrame && arrival.Newest {
+			e.keyFrames.Arrived()
+		}
+	}
+	pub.rates[e.index].Packet(now, p.Size)
+	if first := e.ssrc == 0; !repaired {
+		e.ssrc = p.SSRC
+		if first {
+			pub.selectLocked()
+		}
+	}
+	return arrival, nack
+}
+
+// nackLocked asks for what is missing; nil when nothing is.
+func (e *encoding) nackLocked(now time.Time) rtcp.Packet {
+	p := e.publication.peer
+	missing := e.receiver.Nacks(now, p.roundTrip(), nil)
+	if len(missing) == 0 {
+		return nil
+	}
+	p.tally.nacks.Add(uint64(len(missing)))
+	return &rtcp.TransportLayerNack{SenderSSRC: 1, MediaSSRC: e.ssrc, Nacks: rtcp.NackPairsFromSequenceNumbers(missing)}
+}
+
+// listen follows the loudness that the publisher measures (RFC 6464), with a time constant of some
+// five packets (100 ms) upwards and twenty downwards, so that a speaker does not flicker between
+// words.
+func (pub *Publication) listen(p *codec.Packet) {
+	level, _, ok := codec.AudioLevel(p.Extension(pub.peer.audioLevelID()))
+	if !ok {
+		return
+	}
+	now, was := 127-int(level), int(pub.loudness.Load())
+	step := (now - was) / 20
+	if now > was {
+		step = (now - was + 4) / 5
+	} else if now < was && step == 0 {
+		step = -1
+	}
+	pub.loudness.Store(uint32(was + step))
+}
+
+// cached copies the payload of one packet of a stream of this publication.
+func (pub *Publication) cached(s forward.Stream, seq uint16, buf []byte) (payload []byte, marker, ok bool) {
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
+	for _, e := range pub.encodings {
+		if e.stream == s {
+			return e.cache.Get(seq, buf)
+		}
+	}
+	return nil, false, false
+}
+
+// attach adds a subscription to the fan-out. The room's goroutine is the only caller of attach and
+// detach, so the copy is safe.
+func (pub *Publication) attach(s *Subscription, now time.Time) {
+	list := append(slices.Clone(*pub.subscribers.Load()), s)
+	pub.subscribers.Store(&list)
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
+	pub.selectLocked()
+	if pub.selected != nil {
+		s.grant.Store(&Grant{Stream: pub.selected.stream})
+	}
+	pub.requestKeyFrameLocked(now)
+}
+
+func (pub *Publication) detach(s *Subscription) {
+	list := slices.DeleteFunc(slices.Clone(*pub.subscribers.Load()), func(x *Subscription) bool { return x == s })
+	pub.subscribers.Store(&list)
+}
+
+// selectLocked grants every subscription the highest encoding that is being sent. (Which one each
+// of them can take is for the allocator to come.)
+func (pub *Publication) selectLocked() {
+	i := layers.Highest(pub.rates)
+	if i < 0 || pub.encodings[i] == pub.selected {
+		return
+	}
+	pub.selected = pub.encodings[i]
+	grant := &Grant{Stream: pub.selected.stream}
+	for _, s := range *pub.subscribers.Load() {
+		s.grant.Store(grant)
+	}
+	pub.requestKeyFrameLocked(pub.peer.room.server.clock())
+	pub.peer.room.wake()
+}
+
+// requestKeyFrame asks for a key frame of what subscriptions receive, at the rate that
+// forward.KeyFrameRequests allows.
+func (pub *Publication) requestKeyFrame(now time.Time) {
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
+	pub.requestKeyFrameLocked(now)
+}
+
+func (pub *Publication) requestKeyFrameLocked(now time.Time) {
+	if len(*pub.subscribers.Load()) == 0 || pub.source.Kind() != codec.Video {
+		return
+	}
+	if e := pub.selected; e != nil && e.keyFrames.Want(now) {
+		pub.sendKeyFrameRequest(e)
+	}
+}
+
+func (pub *Publication) sendKeyFrameRequest(e *encoding) {
+	pub.peer.room.server.metrics.keyRequests.Inc()
+	pub.peer.send(&rtcp.PictureLossIndication{MediaSSRC: e.ssrc})
+}
+
+// control does what is due: repeated key-frame requests, a change of encoding, receiver reports.
+func (pub *Publication) control(now time.Time, report bool) []rtcp.ReceptionReport {
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
+	pub.selectLocked()
+	var reports []rtcp.ReceptionReport
+	for _, e := range pub.encodings {
+		if len(*pub.subscribers.Load()) > 0 && e == pub.selected && e.keyFrames.Due(now) {
+			pub.sendKeyFrameRequest(e)
+		}
+		if report && e.ssrc != 0 {
+			reports = append(reports, receptionReport(e.ssrc, e.receiver.Report(now)))
+		}
+	}
+	return reports
+}
+
+// setMuted stops or restarts forwarding. After a mute, subscribers wait for a key frame: packets
+// were kept from them.
+func (pub *Publication) setMuted(muted bool, now time.Time) {
+	pub.muted.Store(muted)
+	if muted {
+		pub.loudness.Store(0)
+		return
+	}
+	for _, s := range *pub.subscribers.Load() {
+		s.slot.resync(s)
+	}
+	pub.requestKeyFrame(now)
+}
+
+// shown tells whether the publication takes a slot. A muted camera keeps its own, so that nobody
+// else appears in its place; a screen that is no longer shared is gone.
+func (pub *Publication) shown() bool {
+	if !pub.started.Load() {
+		return false
+	}
+	return !pub.muted.Load() || pub.source == codec.Camera || pub.source == codec.Mic
+}

@@ -1,0 +1,150 @@
+package sfu
+
+import (
+	"encoding/binary"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/bedside-video/bedside/sfu/codec"
+	"github.com/bedside-video/bedside/sfu/forward"
+	"github.com/bedside-video/bedside/sfu/transport"
+)
+
+// maxPayload bounds what a retransmission copies; a datagram on the internet carries no more.
+const maxPayload = 1500
+
+// slot is one m-line of a subscriber: what flows through it changes, its SSRC and its numbers go
+// on for as long as the connection lives.
+type slot struct {
+	out *transport.Slot
+
+	mu        sync.Mutex
+	occupant  *Subscription // nil: empty
+	rewriter  forward.Rewriter
+	history   forward.History
+	rtxSeq    uint16
+	sent      SlotStats
+	lastRTPAt time.Time
+}
+
+// SlotStats count what a slot has sent since the connection began.
+type SlotStats struct {
+	Packets       uint32 // without retransmissions
+	Octets        uint32 // of payload, as RFC 3550 section 6.4.1 counts them
+	Retransmitted uint32
+}
+
+// Subscription is the edge from a publication to a participant, living in a slot.
+type Subscription struct {
+	publication *Publication
+	slot        *slot
+	grant       atomic.Pointer[Grant]
+	granted     *Grant // the one the rewriter knows; guarded by slot.mu
+	stats       SubscriptionStats
+}
+
+// Grant is the decision for one subscription: which encoding it is to receive. Immutable.
+type Grant struct{ Stream forward.Stream }
+
+// SubscriptionStats count the decisions about one subscription's packets. Guarded by slot.mu.
+type SubscriptionStats struct {
+	Decisions [verdicts]uint64
+}
+
+// assign hands the slot to sub, or empties it. The returned RTP timestamp is the first that the new
+// occupant's packets can have; when assign returns, no packet of the previous one follows.
+func (s *slot) assign(now time.Time, sub *Subscription) (boundary uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.occupant = sub
+	// What the previous occupant sent is nobody's business any more, not even as a retransmission.
+	s.history.Clear()
+	return s.rewriter.Reassign(now)
+}
+
+// forward decides about one packet and sends it. The payload is patched in place and put back: it
+// is shared with the other subscribers, and the transport copies it.
+func (s *Subscription) forward(now time.Time, e *encoding, c codec.Name, p *codec.Packet, newest bool) forward.Verdict {
+	t := s.slot
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.occupant != s {
+		return forward.DropNotCurrent
+	}
+	if g := s.grant.Load(); g != s.granted && g != nil {
+		t.rewriter.Target(g.Stream)
+		s.granted = g
+	}
+	var out forward.Out
+	v := t.rewriter.Forward(now, e.stream, c, p, newest, &out)
+	s.stats.Decisions[v]++
+	if v != forward.Forwarded {
+		return v
+	}
+	t.history.Put(forward.Entry{Out: out, Stream: e.stream, SrcSeq: p.Seq, PayloadType: uint8(c)})
+	t.sent.Packets++
+	t.sent.Octets += uint32(len(p.Payload))
+	t.lastRTPAt = now
+	out.Patch(p.Payload)
+	_ = t.out.Write(transport.Outgoing{Codec: c, Seq: out.Seq, Timestamp: out.Timestamp, Marker: p.Marker}, p.Payload)
+	out.Restore(p.Payload)
+	return v
+}
+
+// retransmit answers a NACK for the slot's packets seqs; each is sent again at most once in a round
+// trip. It returns how many were sent and how many could not be.
+func (s *slot) retransmit(now time.Time, roundTrip time.Duration, seqs []uint16) (sent, missed int) {
+	var buf [2 + maxPayload]byte
+	for _, seq := range seqs {
+		s.mu.Lock()
+		sub := s.occupant
+		entry, ok := s.history.Resend(now, seq, roundTrip)
+		s.mu.Unlock()
+		if sub == nil || !ok {
+			missed++
+			continue
+		}
+		payload, marker, ok := sub.publication.cached(entry.Stream, entry.SrcSeq, buf[:2])
+		if !ok || !s.sendRTX(sub, entry, payload, marker) {
+			missed++
+			continue
+		}
+		sent++
+	}
+	return sent, missed
+}
+
+// sendRTX sends payload, which has room for the original sequence number in front, unless the slot
+// has changed hands since it was looked up.
+func (s *slot) sendRTX(sub *Subscription, entry forward.Entry, payload []byte, marker bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.occupant != sub {
+		return false
+	}
+	entry.Out.Patch(payload[2:])
+	binary.BigEndian.PutUint16(payload, entry.Out.Seq) // RFC 4588 section 4
+	s.rtxSeq++
+	s.sent.Retransmitted++
+	_ = s.out.WriteRTX(transport.Outgoing{
+		Codec: codec.Name(entry.PayloadType), Seq: s.rtxSeq, Timestamp: entry.Out.Timestamp, Marker: marker,
+	}, payload)
+	return true
+}
+
+// holder returns who is in the slot now.
+func (s *slot) holder() *Subscription {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.occupant
+}
+
+// resync makes the occupant wait for a key frame because packets of it were kept back.
+func (s *slot) resync(sub *Subscription) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.occupant == sub {
+		s.rewriter.Resync()
+	}
+}
