@@ -48,36 +48,6 @@ func TestParseVP8(t *testing.T) {
 	}
 }
 
-// TestVP8Places checks the offsets at which numbers are rewritten against the numbers themselves.
-func TestVP8Places(t *testing.T) {
-	tests := []struct {
-		name         string
-		payload      []byte
-		picture, tl0 int
-	}{
-		{"neither", []byte{0x90, 0x20, 0x00, 0x00}, 0, 0},
-		{"7 bits", []byte{0x90, 0xC0, 0x11, 0x22, 0x00}, 2, 3},
-		{"15 bits", []byte{0x90, 0xC0, 0x80, 0x11, 0x22, 0x00}, 2, 4},
-		{"TL0PICIDX alone", []byte{0x90, 0x40, 0x22, 0x00}, 0, 2},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			p := codec.Packet{Payload: tt.payload}
-			if err := p.ParsePayload(codec.VP8); err != nil {
-				t.Fatal(err)
-			}
-			if at := p.VP8.PictureIDAt(); at != tt.picture {
-				t.Errorf("picture id at %d, want %d", at, tt.picture)
-			}
-			if at := p.VP8.TL0PICIDXAt(); at != tt.tl0 {
-				t.Errorf("TL0PICIDX at %d, want %d", at, tt.tl0)
-			} else if at > 0 && tt.payload[at] != p.VP8.TL0PICIDX {
-				t.Errorf("TL0PICIDX %d is not what is there", p.VP8.TL0PICIDX)
-			}
-		})
-	}
-}
-
 func TestParseH264(t *testing.T) {
 	tests := []struct {
 		name       string

@@ -12,28 +12,13 @@ type Descriptor struct {
 	NonReference  bool // N: no other frame depends on this one
 }
 
-// The descriptor's fixed places: one byte that is always there, one that says what follows, then a
-// PictureID of one or two bytes, then TL0PICIDX.
-const (
-	extendedAt  = 1
-	pictureIDAt = 2
-)
+// PictureIDAt is where in the payload the PictureID is, in the packets that have one, and where
+// TL0PICIDX is in those that have none: behind the descriptor's first byte, and one that says what
+// follows. Otherwise TL0PICIDX follows the PictureID.
+const PictureIDAt = 2
 
-// PictureIDAt is the offset of the PictureID in the payload, 0 where there is none.
-func (d Descriptor) PictureIDAt() int {
-	if d.PictureIDBits == 0 {
-		return 0
-	}
-	return pictureIDAt
-}
-
-// TL0PICIDXAt is the offset of TL0PICIDX in the payload, 0 where there is none.
-func (d Descriptor) TL0PICIDXAt() int {
-	if !d.HasTL0PICIDX {
-		return 0
-	}
-	return pictureIDAt + int(d.PictureIDBits+1)/8
-}
+// extendedAt is where the byte is that says what follows.
+const extendedAt = 1
 
 // parseVP8 reads the payload descriptor and the first bit of the payload header (RFC 7741
 // sections 4.2 and 4.3) of a payload that is not empty.
@@ -46,11 +31,11 @@ func (p *Packet) parseVP8() error {
 		if len(b) <= extendedAt {
 			return ErrDescriptor
 		}
-		size, ok := p.VP8.parseExtended(b[extendedAt], b[pictureIDAt:])
+		size, ok := p.VP8.parseExtended(b[extendedAt], b[PictureIDAt:])
 		if !ok {
 			return ErrDescriptor
 		}
-		n = pictureIDAt + size
+		n = PictureIDAt + size
 	}
 	if len(b) <= n {
 		return ErrDescriptor // RFC 7741 section 4.2 puts a payload behind every descriptor

@@ -17,18 +17,25 @@ type History struct {
 
 // Entry is what one packet that left a slot was made of.
 type Entry struct {
-	Stream      Stream // whose packet it was
+	Stream      Stream // whose packet it was; not 0
 	Out         Out    // how it left; Out.Patch makes the payload in the Cache the one that was sent
 	SrcSeq      uint16 // its number in Stream, and in Stream's Cache
 	PayloadType uint8  // as it was sent: RTX has a payload type of its own for each
 }
 
-// record is an Entry and when it was last sent again, in milliseconds since the epoch; 0: never.
-// The two are 32 bytes.
+// record is an Entry, how often it was sent again and when last, in milliseconds since the epoch.
+// It has 32 bytes; one without Stream is no record.
 type record struct {
-	Entry
-	valid  bool
-	resent uint32
+	stream      Stream
+	out         Out
+	resent      uint32
+	srcSeq      uint16
+	payloadType uint8
+	times       uint8
+}
+
+func (r *record) entry() Entry {
+	return Entry{Stream: r.stream, Out: r.out, SrcSeq: r.srcSeq, PayloadType: r.payloadType}
 }
 
 // Put remembers a packet that left under e.Out.Seq.
@@ -43,7 +50,7 @@ func (h *History) Put(e Entry) {
 	if h.newest-e.Out.Seq >= historySize {
 		return // its place is a newer packet's
 	}
-	h.entries[e.Out.Seq%historySize] = record{Entry: e, valid: true}
+	h.entries[e.Out.Seq%historySize] = record{stream: e.Stream, out: e.Out, srcSeq: e.SrcSeq, payloadType: e.PayloadType}
 }
 
 // Get returns what the packet that left under seq was made of; false where that is not known
@@ -53,26 +60,28 @@ func (h *History) Get(seq uint16) (Entry, bool) {
 	if r == nil {
 		return Entry{}, false
 	}
-	return r.Entry, true
+	return r.entry(), true
 }
 
-// Resend is Get for a packet that is going to be sent again. It returns false for a packet it
-// returned less than interval ago: a subscriber's NACKs, honest or not, must not multiply what
-// leaves the server. An interval of the round-trip time lets every honest one through.
+// Resend is Get for a packet that is going to be sent again. It returns false for a packet that it
+// returned less than interval, or 20 ms, ago, or ten times before: a subscriber's NACKs, honest or
+// not, must not multiply what leaves the server. An interval of the round-trip time lets every
+// honest one through.
 func (h *History) Resend(now time.Time, seq uint16, interval time.Duration) (Entry, bool) {
 	r := h.find(seq)
-	if r == nil {
+	if r == nil || r.times == maxTries {
 		return Entry{}, false
 	}
 	if h.epoch.IsZero() {
-		h.epoch = now.Add(-time.Millisecond) // so that no time is 0
+		h.epoch = now
 	}
 	ms := uint32(now.Sub(h.epoch).Milliseconds())
-	if r.resent != 0 && time.Duration(ms-r.resent)*time.Millisecond < interval {
+	if r.times > 0 && time.Duration(ms-r.resent)*time.Millisecond < max(interval, minRTT) {
 		return Entry{}, false
 	}
+	r.times++
 	r.resent = ms
-	return r.Entry, true
+	return r.entry(), true
 }
 
 // Clear forgets everything. It is to be called when the slot changes hands, so that nothing of a
@@ -84,7 +93,7 @@ func (h *History) find(seq uint16) *record {
 		return nil
 	}
 	r := &h.entries[seq%historySize]
-	if !r.valid || r.Out.Seq != seq {
+	if r.stream == 0 || r.out.Seq != seq {
 		return nil
 	}
 	return r

@@ -15,11 +15,9 @@ type Out struct {
 	TL0PICIDX uint8  // where the packet has one
 	Switched  bool   // this packet is the first of its encoding: what came before it is over
 
-	fields       fields
-	tookTL0      uint8 // what Patch overwrote
-	tookPicture  uint16
-	pictureIDOff uint8
-	tl0Off       uint8
+	fields      fields
+	tookTL0     uint8 // what Patch overwrites
+	tookPicture uint16
 }
 
 // fields says what a packet's VP8 descriptor has.
@@ -40,20 +38,21 @@ func (o *Out) Patch(payload []byte) { o.write(payload, o.PictureID, o.TL0PICIDX)
 func (o *Out) Restore(payload []byte) { o.write(payload, o.tookPicture, o.tookTL0) }
 
 func (o *Out) write(payload []byte, pictureID uint16, tl0 uint8) {
-	if o.fields&hasPictureID != 0 {
-		at := int(o.pictureIDOff)
-		if o.fields&wide != 0 {
-			binary.BigEndian.PutUint16(payload[at:], 0x8000|pictureID)
-		} else {
-			payload[at] = byte(pictureID)
-		}
+	at := codec.PictureIDAt
+	switch {
+	case o.fields&wide != 0:
+		binary.BigEndian.PutUint16(payload[at:], 0x8000|pictureID)
+		at += 2
+	case o.fields&hasPictureID != 0:
+		payload[at] = byte(pictureID)
+		at++
 	}
 	if o.fields&hasTL0PICIDX != 0 {
-		payload[o.tl0Off] = tl0
+		payload[at] = tl0
 	}
 }
 
-// describe notes where in the payload the descriptor's numbers are, and what they were.
+// describe notes which numbers the descriptor has, and what they are.
 func (o *Out) describe(d codec.Descriptor) {
 	switch d.PictureIDBits {
 	case 7:
@@ -64,6 +63,5 @@ func (o *Out) describe(d codec.Descriptor) {
 	if d.HasTL0PICIDX {
 		o.fields |= hasTL0PICIDX
 	}
-	o.pictureIDOff, o.tl0Off = uint8(d.PictureIDAt()), uint8(d.TL0PICIDXAt())
 	o.tookPicture, o.tookTL0 = d.PictureID, d.TL0PICIDX
 }

@@ -196,7 +196,7 @@ func (w *Rewriter) SlotTimestamp(ts uint32) (uint32, bool) {
 func (w *Rewriter) renumber(d codec.Descriptor, out *Out) {
 	out.describe(d)
 	if d.PictureIDBits > 0 {
-		out.PictureID = w.pictures.next(d.PictureID, 15) & (1<<d.PictureIDBits - 1)
+		out.PictureID = w.pictures.next(d.PictureID, d.PictureIDBits)
 	}
 	if d.HasTL0PICIDX {
 		out.TL0PICIDX = uint8(w.tl0s.next(uint16(d.TL0PICIDX), 8))
@@ -206,12 +206,12 @@ func (w *Rewriter) renumber(d codec.Descriptor, out *Out) {
 // counter continues a number that wraps over changes of its source.
 type counter struct {
 	open  bool   // shift holds
-	last  uint16 // the highest given out
+	last  uint16 // the highest given out; it does not wrap where a source does
 	shift uint16
 }
 
 // next continues with source, a number of so many bits.
-func (c *counter) next(source uint16, bits uint) uint16 {
+func (c *counter) next(source uint16, bits uint8) uint16 {
 	mask := uint16(1)<<bits - 1
 	if !c.open {
 		c.open = true
