@@ -1,0 +1,177 @@
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/bedside-video/bedside/sfu/codec"
+)
+
+// chromium is the offer of bedside.js in Chromium 156: microphone, camera with three encodings,
+// screen, two audio and three video slots.
+func chromium(t testing.TB) string {
+	t.Helper()
+	b, err := os.ReadFile("testdata/chromium156.sdp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestParseOfferOfChromium(t *testing.T) {
+	o, err := parseOffer(chromium(t), codec.VP8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []MLine{
+		{Mid: "0", Kind: codec.Audio, Sends: true},
+		{Mid: "1", Kind: codec.Video, Sends: true},
+		{Mid: "2", Kind: codec.Video, Sends: true},
+		{Mid: "3", Kind: codec.Audio, Slot: true},
+		{Mid: "4", Kind: codec.Audio, Slot: true},
+		{Mid: "5", Kind: codec.Video, Slot: true},
+		{Mid: "6", Kind: codec.Video, Slot: true},
+		{Mid: "7", Kind: codec.Video, Slot: true},
+	}
+	if len(o.lines) != len(want) {
+		t.Fatalf("%d m-lines, want %d", len(o.lines), len(want))
+	}
+	for i := range want {
+		if o.lines[i] != want[i] {
+			t.Errorf("m-line %d: %+v, want %+v", i+1, o.lines[i], want[i])
+		}
+	}
+	// Chromium declares the SSRC of what is not simulcast: the microphone, and the screen with RTX.
+	if len(o.ssrcs) != 3 || len(o.repair) != 1 {
+		t.Errorf("%d SSRCs, %d of them RTX; want 3 and 1", len(o.ssrcs), len(o.repair))
+	}
+}
+
+func TestParseOfferIgnoresCandidates(t *testing.T) {
+	hostile := strings.Repeat("a=candidate:1 1 udp 2130706431 10.0.0.1 22 typ host\r\n", 1000)
+	text := strings.Replace(chromium(t), "a=mid:0\r\n", "a=mid:0\r\n"+hostile+"a=end-of-candidates\r\n", 1)
+	o, err := parseOffer(text, codec.VP8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(o.sdp, "candidate") {
+		t.Error("a candidate of the client is left for pion to see")
+	}
+}
+
+func TestParseOfferRefuses(t *testing.T) {
+	good := chromium(t)
+	replace := func(old, new string) string {
+		if !strings.Contains(good, old) {
+			t.Fatalf("the offer has no %q", old)
+		}
+		return strings.ReplaceAll(good, old, new)
+	}
+	withoutLines := func(prefix string) string {
+		var b strings.Builder
+		for line := range strings.Lines(good) {
+			if !strings.HasPrefix(line, prefix) {
+				b.WriteString(line)
+			}
+		}
+		return b.String()
+	}
+	many := func(n int) string {
+		header, media, _ := strings.Cut(good, "m=audio")
+		return header + strings.Repeat("m=audio"+media[:strings.Index(media, "m=")], n)
+	}
+	for _, c := range []struct {
+		name, sdp, says string
+	}{
+		{"empty", "", "BUNDLE"},
+		{"not SDP", "hello", "not valid SDP"},
+		{"10 MB", strings.Repeat("a=x\r\n", 2<<20), "larger than"},
+		{"300 m-lines", many(300)[:maxOfferBytes-1], "more than 40 m-lines"},
+		{"a line of 5 kB", replace("a=msid-semantic: WMS", "a=x:"+strings.Repeat("x", 5<<10)), "a line is longer"},
+		{"100 formats on one line", replace("m=audio 9 UDP/TLS/RTP/SAVPF 111", "m=audio 9 UDP/TLS/RTP/SAVPF "+strings.Repeat("111 ", 100)), "formats"},
+		{"200 a=ssrc lines", replace("a=mid:0\r\n", "a=mid:0\r\n"+strings.Repeat("a=ssrc:1 cname:x\r\n", 200)), "a=ssrc"},
+		{"no fingerprint", withoutLines("a=fingerprint"), "a=fingerprint"},
+		{"RTP/AVP", replace("UDP/TLS/RTP/SAVPF", "RTP/AVP"), "UDP/TLS/RTP/SAVPF"},
+		{"no BUNDLE", withoutLines("a=group"), "BUNDLE"},
+		{"a mid outside of BUNDLE", replace("BUNDLE 0 1 2 3 4 5 6 7", "BUNDLE 0 1 2 3 4 5 6"), "m-line 8: not in the BUNDLE group"},
+		{"duplicate mid", replace("a=mid:1\r\n", "a=mid:0\r\n"), "m-line 2: a=mid of another m-line"},
+		{"no mid", withoutLines("a=mid:3"), "m-line 4: needs a=mid"},
+		{"a mid of 40 characters", replace("a=mid:0\r\n", "a=mid:"+strings.Repeat("0", 40)+"\r\n"), "m-line 1: needs a=mid"},
+		{"ufrag of two characters", replace("a=ice-ufrag:9uUl", "a=ice-ufrag:9u"), "a=ice-ufrag"},
+		{"no rtcp-mux", withoutLines("a=rtcp-mux"), "a=rtcp-mux"},
+		{"passive", replace("a=setup:actpass", "a=setup:passive"), "a=setup"},
+		{"sendrecv", replace("a=sendonly", "a=sendrecv"), "must be sendonly or recvonly"},
+		{"data channel", good + "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=mid:8\r\n", "data channels"},
+		{"text", replace("m=audio", "m=text"), "neither audio nor video"},
+		{"no m-lines", good[:strings.Index(good, "m=")], "no m-lines"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := parseOffer(c.sdp, codec.VP8)
+			if !errors.Is(err, ErrOffer) || !strings.Contains(fmt.Sprint(err), c.says) {
+				t.Errorf("%v, want ErrOffer saying %q", err, c.says)
+			}
+		})
+	}
+	if _, err := parseOffer(good, codec.VP8); err != nil {
+		t.Errorf("the offer that all of these derive from: %v", err)
+	}
+}
+
+func TestParseOfferWantsTheCodecOfTheRoom(t *testing.T) {
+	good := chromium(t)
+	for _, c := range []struct {
+		name, without string
+		video         codec.Name
+	}{
+		{"VP8", "a=rtpmap:96 VP8", codec.VP8},
+		{"H.264", "a=rtpmap:108 H264", codec.H264},
+		{"Opus", "a=rtpmap:111 opus", codec.VP8},
+	} {
+		if _, err := parseOffer(good, c.video); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		_, err := parseOffer(strings.ReplaceAll(good, c.without, "a=rtpmap:99 other"), c.video)
+		if !errors.Is(err, ErrCodec) {
+			t.Errorf("without %s: %v, want ErrCodec", c.name, err)
+		}
+	}
+}
+
+func TestParseOfferRefusesFast(t *testing.T) {
+	huge := strings.Repeat("m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n", 300_000)
+	allocs := testing.AllocsPerRun(10, func() { _, _ = parseOffer(huge, codec.VP8) })
+	if allocs > 5 {
+		t.Errorf("%v allocations to refuse 10 MB, want next to none", allocs)
+	}
+}
+
+// FuzzOffer: no offer panics, and what is accepted keeps the promises that the rest relies on.
+func FuzzOffer(f *testing.F) {
+	good := chromium(f)
+	f.Add(good)
+	f.Add("v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\n")
+	f.Add(strings.ReplaceAll(good, "sendonly", "recvonly"))
+	f.Add(strings.ReplaceAll(good, "\r\n", "\n"))
+	f.Fuzz(func(t *testing.T, text string) {
+		o, err := parseOffer(text, codec.VP8)
+		if err != nil {
+			if !errors.Is(err, ErrOffer) && !errors.Is(err, ErrCodec) {
+				t.Fatalf("an error of another kind: %v", err)
+			}
+			return
+		}
+		mids := map[string]bool{}
+		for _, l := range o.lines {
+			if l.Mid == "" || mids[l.Mid] || l.Kind == 0 {
+				t.Fatalf("accepted %+v", l)
+			}
+			mids[l.Mid] = true
+		}
+		if _, _, err := readAnswer(o.sdp, o); err != nil {
+			t.Fatalf("accepted what cannot be read again: %v", err)
+		}
+	})
+}
