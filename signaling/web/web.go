@@ -106,7 +106,7 @@ func pageHeaders(csp string, framed bool) map[string]string {
 	h := map[string]string{
 		"Content-Security-Policy": csp,
 		"Permissions-Policy": "camera=(self), microphone=(self), display-capture=(self), autoplay=(self), " +
-			"screen-wake-lock=(self), fullscreen=(self), geolocation=(), payment=(), usb=(), bluetooth=(), " +
+			"screen-wake-lock=(self), fullscreen=(self), geolocation=(), payment=(), usb=(), " +
 			"serial=(), hid=(), midi=(), accelerometer=(), gyroscope=(), magnetometer=()",
 		"Referrer-Policy":              "no-referrer",
 		"Cross-Origin-Opener-Policy":   "same-origin",

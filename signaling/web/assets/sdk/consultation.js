@@ -116,7 +116,7 @@ export class Consultation extends EventTarget {
   /** Plays the sound that autoplay rules had blocked: call it from a click. */
   resumeAudio() {
     this.#blocked = false;
-    for (const s of this.#media?.slots ?? []) if (s.kind === 'audio') s.play(() => this.#audioBlocked());
+    for (const s of this.#media?.slots ?? []) if (s.kind === 'audio') s.play();
   }
 
   /** The video slots as they are now. */
@@ -188,7 +188,7 @@ export class Consultation extends EventTarget {
     });
     this.#media = media;
     const resumed = 'resume' in credential;
-    const before = resumed ? this.roster : m.roster ?? []; // who was here before us has not arrived
+    const before = resumed ? this.roster : [];
     this.roster = m.roster ?? [];
     this.#emit('joined', { resumed });
     this.#setRoster(this.roster, before);
@@ -225,10 +225,12 @@ export class Consultation extends EventTarget {
   }
 
   #setRoster(roster, before = this.roster) {
-    const inRoom = (list) => list.filter((p) => p.state === 'admitted' && p.id !== this.self);
+    const inRoom = (list) => list.filter((p) => p.state === 'admitted');
     const was = inRoom(before);
     const is = inRoom(roster);
-    const without = (a, b) => a.filter((p) => !b.some((o) => o.id === p.id));
+    // Whoever was in the room before oneself has not arrived.
+    const together = [was, is].every((list) => list.some((p) => p.id === this.self));
+    const without = (a, b) => (together ? a.filter((p) => !b.some((o) => o.id === p.id)) : []);
     this.roster = roster;
     this.#emit('roster', { roster, arrived: without(is, was), gone: without(was, is) });
   }
@@ -242,7 +244,10 @@ export class Consultation extends EventTarget {
       if (media !== this.#media) return;
       await media.answer(sdp);
       for (const source of media.senders.keys()) this.#publish(source);
-    }).catch((e) => { if (e.code !== 'connection_lost' && media === this.#media) this.#fail(e); });
+    }).catch((e) => {
+      if (e.code === 'connection_lost' || media !== this.#media) return; // the next connection offers anew
+      this.#fail(e, !media.ready); // without a first answer there is no call to save
+    });
   }
 
   #restart(connection) {
@@ -329,7 +334,8 @@ export class Consultation extends EventTarget {
     this.#emit('connection', connection);
   }
 
-  #fail(error, final = false) {
+  #fail(e, final = false) {
+    const error = e instanceof BedsideError ? e : new BedsideError('internal', String(e)); // the browser's own
     this.#emit('error', { error, final });
     if (final) this.#finish(error.code);
   }

@@ -19,6 +19,7 @@ export class Slot {
   #rtp = 0;
   #since = 0;
   #last = null; // RTP timestamp of the newest presented frame
+  #onblocked;
 
   /** @param {RTCRtpTransceiver} transceiver @param {(s: Slot) => void} onchange @param {() => void} onblocked */
   constructor(transceiver, onchange, onblocked) {
@@ -35,14 +36,16 @@ export class Slot {
       this.element.playsInline = true;
     }
     this.element.srcObject = new MediaStream([this.track]);
-    this.play(onblocked);
+    this.#onblocked = onblocked;
     if (this.kind === 'video') this.#watch();
   }
 
   get mid() { return this.transceiver.mid; }
 
-  play(onblocked) {
-    this.element.play().catch((e) => { if (e.name === 'NotAllowedError') onblocked(); });
+  /** Calls onblocked when autoplay rules forbid it: which is only of interest when there is something to play. */
+  play() {
+    if (this.state === 'empty') return;
+    this.element.play().catch((e) => { if (e.name === 'NotAllowedError') this.#onblocked(); });
   }
 
   /** @param {{participant?: string, source?: string, state: string, rtp: number}} a */
@@ -57,6 +60,7 @@ export class Slot {
     // The signalling may be slower than the media: the frame may be on the screen already. A still
     // screen share may not send a second one.
     this.shown = this.state === 'live' && (this.kind === 'audio' || this.#isTheirs());
+    this.play();
     this.#onchange(this);
     if (!this.shown && this.state === 'live' && !this.element.requestVideoFrameCallback) {
       const since = this.#since; // of this assignment, not of one that follows

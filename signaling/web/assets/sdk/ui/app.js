@@ -143,6 +143,7 @@ class App {
     await this.#join();
     const wrong = await opened;
     await this.#publish();
+    this.#screen?.devicesChanged?.();
     for (const [source, what] of Object.entries(wrong)) this.#screen?.deviceProblem?.(source, what);
   }
 

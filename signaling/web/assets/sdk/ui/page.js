@@ -2,12 +2,15 @@
 // address bar: an accidental reload must not lock a patient out.
 import { BedsideConsultation } from '../bedside.js';
 
+const loading = document.getElementById('loading'); // gone if fallback.js has given up
 const element = new BedsideConsultation();
 element.ownsPage = true;
 element.dataset.bedsideState = 'loading';
 element.invitation = decodeURIComponent(location.hash.slice(1));
 // For support and tests: the consultation of this page, with its stats().
 element.addEventListener('consultation', ({ detail }) => { globalThis.bedside = detail; });
-document.getElementById('loading').replaceWith(element);
-document.getElementById('too-old')?.remove();
+if (loading) {
+  loading.replaceWith(element);
+  document.getElementById('too-old').remove();
+}
 addEventListener('hashchange', () => location.reload()); // another link was pasted over this one

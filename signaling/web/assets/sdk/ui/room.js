@@ -9,7 +9,6 @@ import { SelfView } from './selfview.js';
 import { Stage } from './stage.js';
 
 const TICK_MS = 200;
-const ENTERING_MS = 1000;
 const TALKING = 0.45; // of the meter
 const TALKING_TICKS = 4; // a cough is shorter than 0.8 s
 const WIDE = '(min-width: 60rem)'; // where the list of people fits beside the picture
@@ -26,7 +25,6 @@ export class Room {
   #talking = 0;
   #reconnectingSince = 0;
   #quality = null;
-  #enteredAt = performance.now();
 
   constructor(ctx, consultation) {
     this.#ctx = ctx;
@@ -59,6 +57,7 @@ export class Room {
     on(this.#c, 'quality', ({ detail }) => this.#drawQuality(detail));
     on(this.#c, 'device', ({ detail }) => this.#device(detail));
     on(document, 'keydown', (e) => this.#key(e));
+    on(document, 'click', () => this.#hear());
     on(navigator.mediaDevices, 'devicechange', () => this.#offerDevices());
     this.#timers.push(setInterval(() => this.#tick(), TICK_MS));
     this.stage.reset();
@@ -75,6 +74,9 @@ export class Room {
     this.stage.close();
     this.people.close();
   }
+
+  /** The camera and microphone were opened while the room was on the page already. */
+  devicesChanged() { this.#drawControls(); }
 
   /** A device could not be had on the way in. */
   deviceProblem(source, wrong) {
@@ -118,11 +120,8 @@ export class Room {
   #roster({ arrived, gone }) {
     const { spoken } = this.#t.room;
     const name = (p) => this.#t.nameAndRole(p.display, p.role);
-    // Who was in the room before oneself comes with the first roster after admission.
-    if (performance.now() - this.#enteredAt > ENTERING_MS) {
-      for (const p of arrived) this.notices.say(spoken.arrived(name(p)));
-      for (const p of gone) this.notices.say(spoken.gone(name(p)));
-    }
+    for (const p of arrived) this.notices.say(spoken.arrived(name(p)));
+    for (const p of gone) this.notices.say(spoken.gone(name(p)));
     this.stage.update();
     this.people.update();
     this.#drawWaiting();
@@ -154,7 +153,7 @@ export class Room {
   #device({ source, problem, label: name }) {
     const { notices } = this.#t;
     if (problem === 'blocked') {
-      const actions = [{ action: 'hear', text: notices.hear, onclick: () => this.#c.resumeAudio() }];
+      const actions = [{ action: 'hear', text: notices.hear, onclick: () => this.#hear() }];
       this.notices.show({ code: 'sound_blocked', text: notices.blockedSound, actions });
     } else if (source === 'screen') {
       this.#drawControls();
@@ -164,6 +163,12 @@ export class Room {
       this.#offerDevices();
       this.#changed(source);
     }
+  }
+
+  // Any click will do for the browser, not only one on "Tap to hear".
+  #hear() {
+    this.notices.hide('sound_blocked');
+    this.#c.resumeAudio();
   }
 
   #unplugged = null; // what has stopped and is not replaced yet

@@ -1,0 +1,260 @@
+package web_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/bedside-video/bedside/signaling/web"
+	"github.com/bedside-video/bedside/signaling/wire"
+)
+
+// deadline bounds every wait for something that a browser does; two busy cores need about 2 s.
+const deadline = 20 * time.Second
+
+// invited is what the fake server knows of one invitation.
+type invited struct {
+	problem  map[string]any // the problem document that /v1/join answers with, if any
+	facts    wire.Facts
+	joined   wire.Joined
+	refuse   wire.ServerMessage // instead of joined
+	noMedia  bool               // answer without candidates, as if UDP were blocked
+	echo     bool               // send the camera back in the first video slot
+	exchange int                // how often it was exchanged
+}
+
+// fake is a server that says what a test tells it to, and fails the test when the SDK sends
+// anything the protocol does not allow.
+type fake struct {
+	*httptest.Server
+	t        *testing.T
+	mu       sync.Mutex
+	invited  map[string]*invited
+	sessions chan *session
+}
+
+func newFake(t *testing.T) *fake {
+	t.Helper()
+	site, err := web.New(web.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fake{t: t, invited: make(map[string]*invited), sessions: make(chan *session, 16)}
+	mux := http.NewServeMux()
+	site.Register(mux)
+	mux.HandleFunc("POST /v1/join", f.join)
+	mux.HandleFunc("GET /v1/connect", f.connect)
+	f.Server = httptest.NewServer(mux)
+	t.Cleanup(f.Close)
+	return f
+}
+
+func (f *fake) invite(name string, i *invited) { f.mu.Lock(); f.invited[name] = i; f.mu.Unlock() }
+
+func (f *fake) find(name string) *invited { f.mu.Lock(); defer f.mu.Unlock(); return f.invited[name] }
+
+func (f *fake) join(w http.ResponseWriter, r *http.Request) {
+	var body struct{ Invitation string }
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		f.t.Errorf("join: %v", err)
+	}
+	i := f.find(body.Invitation)
+	if i == nil {
+		i = &invited{problem: map[string]any{"code": wire.CodeInvitationUnknown, "status": http.StatusNotFound}}
+	}
+	f.mu.Lock()
+	i.exchange++
+	problem := i.problem
+	f.mu.Unlock()
+	if problem != nil {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(problem["status"].(int))
+		_ = json.NewEncoder(w).Encode(problem)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]any{
+		"token": "token-" + body.Invitation, "connect": "/v1/connect", "role": i.joined.Role, "facts": i.facts,
+	})
+}
+
+func (f *fake) connect(w http.ResponseWriter, r *http.Request) {
+	if r.URL.RawQuery != "" {
+		f.t.Errorf("connect: the URL has a query, %q", r.URL.RawQuery)
+	}
+	up := websocket.Upgrader{Subprotocols: []string{wire.Subprotocol}}
+	conn, err := up.Upgrade(w, r, nil)
+	if err != nil {
+		f.t.Errorf("connect: %v", err)
+		return
+	}
+	defer func() { _ = conn.Close() }()
+	if conn.Subprotocol() != wire.Subprotocol {
+		f.t.Errorf("connect: subprotocol %q", conn.Subprotocol())
+	}
+	s := &session{f: f, conn: conn, in: make(chan wire.ClientMessage, 256)}
+	m, id, ok := s.read()
+	if !ok {
+		return
+	}
+	join, ok := m.(*wire.Join)
+	if !ok {
+		f.t.Errorf("connect: first message is %T", m)
+		return
+	}
+	name := strings.TrimPrefix(strings.TrimPrefix(join.Token, "token-"), "resume-")
+	s.resumed = join.Resume != ""
+	if s.resumed {
+		name = strings.TrimPrefix(join.Resume, "resume-")
+	}
+	s.who = f.find(name)
+	if s.who == nil {
+		f.t.Errorf("connect: no such token")
+		return
+	}
+	if s.who.refuse != nil {
+		s.reply(s.who.refuse, id)
+		return
+	}
+	s.joinID = id
+	f.sessions <- s
+	if !s.resumed {
+		s.welcome(name)
+	}
+	s.run()
+}
+
+// session is one WebSocket of the SDK with the fake server.
+type session struct {
+	f       *fake
+	who     *invited
+	conn    *websocket.Conn
+	write   sync.Mutex
+	in      chan wire.ClientMessage
+	joinID  uint64
+	resumed bool
+	media   *media
+}
+
+func (s *session) welcome(name string) {
+	joined := s.who.joined
+	joined.Resume = "resume-" + name
+	s.reply(&joined, s.joinID)
+}
+
+func (s *session) read() (wire.ClientMessage, uint64, bool) {
+	_, data, err := s.conn.ReadMessage()
+	if err != nil {
+		return nil, 0, false // the page has gone
+	}
+	m, id, err := wire.Decode(data)
+	if err != nil {
+		s.f.t.Errorf("the SDK sent a message that is not allowed: %v", err)
+		return nil, 0, false
+	}
+	return m, id, true
+}
+
+// run answers what the SDK asks until the connection ends, and keeps every message for the test.
+func (s *session) run() {
+	defer func() {
+		if s.media != nil {
+			s.media.close()
+		}
+	}()
+	for {
+		m, id, ok := s.read()
+		if !ok {
+			return
+		}
+		switch m := m.(type) {
+		case *wire.Offer:
+			s.answer(m, id)
+		case *wire.Leave:
+			s.reply(&wire.Done{}, id)
+			s.send(&wire.Ended{Reason: wire.EndedLeft})
+		case *wire.End:
+			s.reply(&wire.Done{}, id)
+			s.send(&wire.Ended{Reason: wire.EndedByClinician})
+		default:
+			s.reply(&wire.Done{}, id)
+		}
+		select {
+		case s.in <- m:
+		default:
+			s.f.t.Errorf("the SDK sent more messages than the test reads")
+			return
+		}
+	}
+}
+
+func (s *session) answer(offer *wire.Offer, id uint64) {
+	if s.media == nil {
+		m, err := newMedia(s, offer)
+		if err != nil {
+			s.f.t.Errorf("answer: %v", err)
+			return
+		}
+		s.media = m
+	}
+	sdp, err := s.media.answer(offer.SDP)
+	if err != nil {
+		s.f.t.Errorf("answer: %v", err)
+		return
+	}
+	if s.who.noMedia {
+		sdp = withoutCandidates(sdp)
+	}
+	s.reply(&wire.Answer{SDP: sdp}, id)
+}
+
+func (s *session) send(m wire.ServerMessage) { s.reply(m, 0) }
+
+func (s *session) reply(m wire.ServerMessage, re uint64) {
+	data, err := wire.Encode(m, re)
+	if err != nil {
+		s.f.t.Errorf("encode: %v", err)
+		return
+	}
+	s.write.Lock()
+	defer s.write.Unlock()
+	_ = s.conn.WriteMessage(websocket.TextMessage, data) // the page may have gone
+}
+
+// session waits for the next connection.
+func (f *fake) session(t *testing.T) *session {
+	t.Helper()
+	select {
+	case s := <-f.sessions:
+		return s
+	case <-time.After(deadline):
+		t.Fatal("the page did not connect")
+		return nil
+	}
+}
+
+// expect waits for a message for which match is true, and passes over others.
+func expect[M wire.ClientMessage](t *testing.T, s *session, match func(M) bool) M {
+	t.Helper()
+	timeout := time.After(deadline)
+	for {
+		select {
+		case m := <-s.in:
+			if got, ok := m.(M); ok && match(got) {
+				return got
+			}
+		case <-timeout:
+			var want M
+			t.Fatalf("the page did not send the %T", want)
+			return want
+		}
+	}
+}
+
+func any1[M any](M) bool { return true }

@@ -1,0 +1,317 @@
+package web_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bedside-video/bedside/signaling/wire"
+)
+
+// enter opens the room page as the clinician and waits until media can flow.
+func enter(t *testing.T, browser context.Context, f *fake, i *invited, inject string) (*tab, *session) {
+	t.Helper()
+	f.invite("x", i)
+	p := newTab(t, browser, f.URL+"/j/#x", inject)
+	s := f.session(t)
+	p.state("room", "Consultation")
+	p.until(`bedside.connection.state === 'connected'`)
+	return p, s
+}
+
+func testPatientByKeyboard(t *testing.T, browser context.Context) {
+	f := newFake(t)
+	i := patient()
+	start := time.Now().Add(10 * time.Minute)
+	i.facts = wire.Facts{Start: start.Format(time.RFC3339)}
+	i.joined.Facts = i.facts
+	f.invite("x", i)
+	p := newTab(t, browser, f.URL+"/j/#x", "")
+	p.state("welcome", "Your video consultation")
+	p.shots("welcome")
+	focus := func(action string) {
+		t.Helper()
+		p.key("\t")
+		if got := eval[string](p, `document.activeElement.dataset.action ?? document.activeElement.tagName`); got != action {
+			t.Fatalf("Tab leads to %q, want %q", got, action)
+		}
+	}
+	if got := eval[string](p, `document.activeElement.tagName`); got != "H1" {
+		t.Errorf("a new page begins at %s, want its heading", got)
+	}
+	focus("continue")
+	p.key("\r")
+	p.state("devices", "Check your camera and microphone")
+	p.until(`document.querySelector('video').videoWidth > 0`)
+	p.shots("devices")
+	eval[bool](p, `document.querySelector('h1').focus(), true`)
+	for eval[string](p, `document.activeElement.dataset.action ?? ''`) != "join" {
+		p.key("\t")
+	}
+	p.key("\r")
+	s := f.session(t)
+	p.state("waiting", "Your clinician is not here yet")
+	p.shots("waiting-not-here")
+	expect(t, s, any1[*wire.Offer])
+	p.until(`bedside.connection.state === 'connected'`)
+	lobby := `(async () => (await bedside.stats()).senders.reduce((n, s) => n + (s.packetsSent ?? 0), 0))()`
+	if got := eval[int](p, lobby); got != 0 {
+		t.Errorf("%d packets left the lobby", got)
+	}
+
+	s.send(&wire.Roster{Participants: i.joined.Roster, Facts: wire.Facts{ClinicianPresent: true}})
+	p.state("waiting", "Your clinician is here")
+	p.shots("waiting-here")
+	s.send(&wire.Roster{Participants: room(), Facts: wire.Facts{ClinicianPresent: true}})
+	s.send(&wire.StateChanged{State: wire.StateAdmitted})
+	p.state("room", "Consultation")
+	p.until(`document.querySelector('.tile[data-participant="p_dr"]')?.innerText.includes('Dr Lee \u2013 clinician')`)
+	p.until(`(async () => true)() && document.querySelector('[data-action=mic]').innerText.includes('Mic')`)
+	eval[bool](p, `(async () => { for (;;) { const s = await bedside.stats(); if (s.senders.some((x) => x.source === 'camera' && x.framesEncoded > 0) && s.senders.some((x) => x.source === 'mic' && x.packetsSent > 0)) return true; } })()`)
+
+	p.key("m")
+	if m := expect(t, s, any1[*wire.Mute]); !m.Muted {
+		t.Error("m did not mute")
+	}
+	p.until(`document.querySelector('[data-action=mic]').classList.contains('off') && bedside.isMuted('mic')`)
+	p.key("m")
+	expect(t, s, func(m *wire.Mute) bool { return !m.Muted })
+	p.key("v")
+	expect(t, s, func(m *wire.Mute) bool { return m.Muted })
+	p.until(`document.querySelector('[data-action=camera]').classList.contains('off')`)
+	p.shots("room-camera-off")
+	p.key("v")
+	expect(t, s, func(m *wire.Mute) bool { return !m.Muted })
+
+	// Back to the lobby: everything leaves the senders.
+	s.send(&wire.StateChanged{State: wire.StateWaiting})
+	p.state("waiting", "Your clinician is not here yet")
+	p.press("leave")
+	p.state("ended", "You have left the consultation")
+}
+
+func testClinician(t *testing.T, browser context.Context) {
+	f := newFake(t)
+	p, s := enter(t, browser, f, clinician(), "")
+	p.until(`document.querySelector('.alone').checkVisibility()`)
+	p.shots("room-alone")
+	waiting := append(room()[:1:1],
+		wire.Participant{ID: "p_pat", Role: wire.RolePatient, Display: "Maria", State: wire.StateWaiting, Connected: true, Waiting: time.Now().Add(-3*time.Minute - time.Second).UnixMilli()},
+		wire.Participant{ID: "p_ana", Role: wire.RoleInterpreter, Display: "Ana", State: wire.StateWaiting, Connected: true, Waiting: time.Now().UnixMilli()})
+	s.send(&wire.Roster{Participants: waiting})
+	p.until(`document.querySelector('[data-roster="p_pat"]')?.innerText.includes('waiting for 3 min')`)
+	p.shots("room-queue")
+	eval[bool](p, `document.querySelector('[data-roster="p_pat"] [data-action=admit]').focus(), true`)
+	p.key("\r")
+	if m := expect(t, s, any1[*wire.Admit]); m.Participant != "p_pat" {
+		t.Errorf("admitted %q", m.Participant)
+	}
+	s.send(&wire.Roster{Participants: append(room(), waiting[2])})
+	p.until(`document.querySelector('.tile[data-participant="p_pat"]') && document.querySelector('[data-bedside-state]').innerText.includes('Maria \u2013 patient has joined.')`)
+	if got := eval[string](p, `document.activeElement.getAttribute('aria-label')`); got != "Admit: Ana \u2013 interpreter" {
+		t.Errorf("after admitting, the keyboard is at %q", got)
+	}
+	if got := eval[string](p, `document.querySelector('[data-roster="p_pat"]').dataset.state`); got != "admitted" {
+		t.Errorf("in the list as %q", got)
+	}
+	p.press("refuse")
+	if m := expect(t, s, any1[*wire.Refuse]); m.Participant != "p_ana" {
+		t.Errorf("refused %q", m.Participant)
+	}
+	l := expect(t, s, func(l *wire.Layout) bool { return len(l.Tiles) == 1 })
+	if l.Tiles[0].Participant != "p_pat" || l.Tiles[0].Width < 500 {
+		t.Errorf("layout %+v", l.Tiles)
+	}
+
+	testChat(t, p, s)
+	p.press("end")
+	p.until(`document.querySelector('dialog[open]')`)
+	p.shots("room-end")
+	p.press("cancel")
+	p.press("end")
+	p.press("confirm-end")
+	expect(t, s, any1[*wire.End])
+	p.state("ended", "The consultation has ended")
+}
+
+func testChat(t *testing.T, p *tab, s *session) {
+	t.Helper()
+	s.send(&wire.Said{From: "p_pat", Kind: "chat", Body: "Hello <b>doctor</b>"})
+	p.until(`document.querySelector('.badge').textContent === '1'`)
+	p.press("chat")
+	p.until(`document.querySelector('.message')?.innerText.includes('Hello <b>doctor</b>')`)
+	if eval[bool](p, `document.querySelector('.badge').checkVisibility()`) {
+		t.Error("read messages still count as unread")
+	}
+	p.key("mv test") // letters in the field are no shortcuts
+	p.key("\r")
+	if m := expect(t, s, any1[*wire.Say]); m.Body != "mv test" || m.Kind != "chat" || m.To != "" {
+		t.Errorf("sent %+v", m)
+	}
+	p.until(`document.querySelector('.message.own')?.innerText.includes('mv test')`)
+	p.shots("room-chat")
+	p.press("close-chat")
+}
+
+// testOffer checks what the server's cost of a join and the lobby's silence depend on.
+func testOffer(t *testing.T, browser context.Context) {
+	f := newFake(t)
+	f.invite("x", clinician())
+	newTab(t, browser, f.URL+"/j/#x", "")
+	o := expect(t, f.session(t), any1[*wire.Offer])
+	var sources []string
+	for _, track := range o.Tracks {
+		sources = append(sources, string(track.Source))
+		if s := section(t, o.SDP, track.Mid); !strings.Contains(s, "a=sendonly") {
+			t.Errorf("%s is not sendonly", track.Source)
+		}
+	}
+	if got := strings.Join(sources, " "); got != "mic camera screen" {
+		t.Errorf("tracks %s", got)
+	}
+	if got := strings.Join(slotKinds(o.SDP), " "); got != "audio audio video video video" {
+		t.Errorf("slots %s", got)
+	}
+	camera := section(t, o.SDP, o.Tracks[1].Mid)
+	if !strings.Contains(camera, "a=simulcast:send q;h;f") {
+		t.Error("the camera does not offer q;h;f")
+	}
+	for s := range strings.SplitSeq(o.SDP, "\r\nm=") {
+		var codecs []string
+		for line := range strings.SplitSeq(s, "\r\n") {
+			if rest, ok := strings.CutPrefix(line, "a=rtpmap:"); ok {
+				_, codec, _ := strings.Cut(rest, " ")
+				codecs = append(codecs, codec)
+			}
+		}
+		want := map[bool]string{true: "opus/48000/2", false: "VP8/90000 rtx/90000 H264/90000 rtx/90000"}[strings.HasPrefix(s, "audio")]
+		if got := strings.Join(codecs, " "); len(codecs) > 0 && got != want {
+			t.Errorf("codecs %s, want %s", got, want)
+		}
+	}
+	t.Logf("offer of %d bytes, 3 senders and 5 slots", len(o.SDP))
+}
+
+// testSlots: a tile shows a picture only from the RTP timestamp that the server named.
+func testSlots(t *testing.T, browser context.Context) {
+	f := newFake(t)
+	i := clinician()
+	i.echo = true
+	p, s := enter(t, browser, f, i, "")
+	s.send(&wire.Roster{Participants: append(room(), wire.Participant{ID: "p_ana", Role: wire.RoleInterpreter, Display: "Ana", State: wire.StateAdmitted, Connected: true})})
+	var first uint32
+	select {
+	case first = <-s.media.flows:
+	case <-time.After(deadline):
+		t.Fatal("the camera does not flow")
+	}
+	mid := eval[string](p, `bedside.tiles[0].mid`)
+	tile := func(id, shown string) string {
+		return fmt.Sprintf(`document.querySelector('.tile[data-participant=%q]').dataset.shown === %q`, id, shown)
+	}
+	assign := func(epoch uint64, a wire.Assignment) {
+		a.Mid = mid
+		s.send(&wire.Slots{Epoch: epoch, Assignments: []wire.Assignment{a}})
+	}
+	assign(1, wire.Assignment{Participant: "p_pat", Source: wire.SourceCamera, State: wire.SlotLive, RTP: first})
+	p.until(tile("p_pat", "true"))
+	p.until(`document.querySelector('.tile[data-participant="p_pat"] video').videoWidth > 0`)
+	p.shots("room-three")
+
+	// Half a second of the old person's frames are still to come.
+	eval[bool](p, `globalThis.log = [], bedside.addEventListener('tile', ({ detail: d }) => log.push({ who: d.participant, shown: d.shown, at: performance.now() })), true`)
+	assign(2, wire.Assignment{Participant: "p_ana", Source: wire.SourceCamera, State: wire.SlotLive, RTP: s.media.now() + 45000})
+	p.until(tile("p_ana", "true"))
+	type change struct {
+		Who   string
+		Shown bool
+		At    float64
+	}
+	log := eval[[]change](p, `log`)
+	if len(log) != 2 || log[0].Who != "p_ana" || log[0].Shown || !log[1].Shown {
+		t.Fatalf("changes %+v", log)
+	}
+	if waited := log[1].At - log[0].At; waited < 350 {
+		t.Errorf("shown %.0f ms after the change, before the new person's first frame", waited)
+	}
+	if !eval[bool](p, tile("p_pat", "false")) {
+		t.Error("the person whose slot is gone is still shown")
+	}
+	assign(3, wire.Assignment{State: wire.SlotEmpty})
+	p.until(tile("p_ana", "false"))
+	assign(3, wire.Assignment{Participant: "p_ana", Source: wire.SourceCamera, State: wire.SlotLive}) // a repeated epoch
+	s.send(&wire.Speakers{Levels: []wire.Level{{Participant: "p_pat", Level: 80}}})
+	p.until(`document.querySelector('.tile[data-participant="p_pat"]').classList.contains('speaking')`)
+	if !eval[bool](p, tile("p_ana", "false")) {
+		t.Error("an old slots message was obeyed")
+	}
+}
+
+func testUnplugged(t *testing.T, browser context.Context) {
+	f := newFake(t)
+	p, s := enter(t, browser, f, clinician(), `{
+		const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+		globalThis.tracks = [];
+		navigator.mediaDevices.getUserMedia = async (c) => { const m = await real(c); tracks.push(...m.getTracks()); return m; };
+	}`)
+	p.until(`!bedside.isMuted('camera')`)
+	eval[bool](p, `(() => { const t = tracks.find((x) => x.kind === 'video'); t.stop(); return t.dispatchEvent(new Event('ended')); })()`)
+	expect(t, s, func(m *wire.Mute) bool { return m.Muted && m.Mid == "1" })
+	p.until(`document.querySelector('.notice[data-bedside-problem="camera_unplugged"] [data-action="use-device"], .notice[data-bedside-problem="camera_unplugged"] [data-action="retry"]')`)
+	p.shots("room-unplugged")
+	eval[bool](p, `document.querySelector('.notice [data-action]').click(), true`)
+	expect(t, s, func(m *wire.Mute) bool { return !m.Muted && m.Mid == "1" })
+	p.until(`!bedside.isMuted('camera') && !document.querySelector('.notice[data-bedside-problem="camera_unplugged"]')`)
+}
+
+func testReconnect(t *testing.T, browser context.Context) {
+	f := newFake(t)
+	p, s := enter(t, browser, f, clinician(), "")
+	s.send(&wire.Roster{Participants: room()})
+	p.until(`document.querySelector('.tile')`)
+	_ = s.conn.Close()
+	p.until(`document.querySelector('.notice[data-bedside-problem="reconnecting"]')`)
+	again := f.session(t)
+	if !again.resumed {
+		t.Error("came back without the resume token")
+	}
+	p.shots("room-reconnecting")
+	again.who.joined.Roster = room()
+	again.welcome("x")
+	p.until(`bedside.connection.state === 'connected' && !document.querySelector('.notice[data-bedside-problem="reconnecting"]')`)
+	if n := eval[int](p, `document.querySelectorAll('.tile').length`); n != 1 {
+		t.Errorf("%d tiles after coming back", n)
+	}
+	eval[bool](p, `(async () => { for (;;) { const s = await bedside.stats(); if (s.senders.some((x) => x.source === 'camera' && x.framesEncoded > 0)) return true; } })()`)
+}
+
+// testGroup: the grid of a full room, a pinned screen, and an observer who has no tile but is named.
+func testGroup(t *testing.T, browser context.Context) {
+	f := newFake(t)
+	p, s := enter(t, browser, f, clinician(), "")
+	all := room()
+	for i, name := range []string{"Ana", "Jonas", "Fatima", "Chidi"} {
+		all = append(all, wire.Participant{
+			ID: fmt.Sprintf("p_%d", i), Display: name, State: wire.StateAdmitted, Connected: i != 3,
+			Role:  []wire.Role{wire.RoleInterpreter, wire.RoleCarer, wire.RoleCarer, wire.RolePatient}[i],
+			Muted: []wire.Source{wire.SourceMic, wire.SourceCamera}[:i%3],
+		})
+	}
+	all = append(all, wire.Participant{ID: "p_obs", Role: wire.RoleObserver, Display: "Sam", State: wire.StateAdmitted, Connected: true})
+	s.send(&wire.Roster{Participants: all})
+	p.until(`document.querySelectorAll('.tile').length === 5 && document.querySelector('.also').innerText.includes('Sam \u2013 observer')`)
+	s.send(&wire.Speakers{Levels: []wire.Level{{Participant: "p_0", Level: 90}}})
+	p.shots("room-group")
+	mid := eval[string](p, `bedside.tiles[1].mid`)
+	s.send(&wire.Slots{Epoch: 1, Assignments: []wire.Assignment{{Mid: mid, Participant: "p_1", Source: wire.SourceScreen, State: wire.SlotLive}}})
+	p.until(`document.querySelector('.tile.large[data-source="screen"]')`)
+	expect(t, s, func(l *wire.Layout) bool { return len(l.Tiles) == 6 && l.Tiles[5].Pinned })
+	p.shots("room-screen")
+	s.send(&wire.Slots{Epoch: 2, Assignments: []wire.Assignment{{Mid: mid, State: wire.SlotEmpty}}})
+	p.until(`document.querySelectorAll('.tile').length === 5 && !document.querySelector('.grid.pinned')`)
+	p.press("more")
+	p.until(`document.querySelector('dialog[open]')`)
+	p.shots("room-more")
+}
