@@ -117,6 +117,10 @@ func TestSenderReportsUnknown(t *testing.T) {
 // A laptop that slept, or whose clock was set, starts anew.
 func TestPublisherClockThatIsSet(t *testing.T) {
 	var c forward.PublisherClock
+	if got := c.Server(at(500), forward.NTP(epoch)); got.Sub(at(500)).Abs() > time.Microsecond {
+		t.Errorf("the first report: %v, want now", got)
+	}
+	c = forward.PublisherClock{}
 	c.Server(at(0), forward.NTP(epoch))
 	if got := c.Server(at(1900), forward.NTP(at(1000))); got.Sub(at(1000)).Abs() > time.Microsecond {
 		t.Errorf("0.9 s late: %v, want the offset kept", got)

@@ -62,7 +62,7 @@ func (r *Receiver) Receive(now time.Time, seq uint16, ts uint32) Arrival {
 // as received: the reports tell the publisher what the network lost, which is what its bandwidth
 // estimate lives on.
 func (r *Receiver) Repair(now time.Time, seq uint16) Arrival {
-	if r.epoch.IsZero() || r.farFrom(seq) {
+	if r.epoch.IsZero() {
 		return Arrival{Drop: true}
 	}
 	return r.note(now, seq)
@@ -93,7 +93,7 @@ func (r *Receiver) farFrom(seq uint16) bool {
 	return ahead >= jumpLimit && behind >= lateLimit
 }
 
-// note notes a packet that is not far from the newest.
+// note notes a packet. One far from the newest is too old.
 func (r *Receiver) note(now time.Time, seq uint16) Arrival {
 	ahead := uint64(seq - uint16(r.newest))
 	if ahead == 0 || ahead >= jumpLimit {

@@ -29,7 +29,7 @@ func TestReceive(t *testing.T) {
 		{"late before sequence number 0", []step{{0, ok}, {65535, late}, {65535, drop}}},
 		{"the last that can be told", []step{{2000, ok}, {977, late}, {976, drop}, {977, drop}}},
 		{"a step that is no jump", []step{{1, ok}, {3000, forward.Arrival{Newest: true, Missing: 2998}}, {2, drop}, {2999, late}}},
-		{"a step wipes what was before", []step{{1, ok}, {1026, forward.Arrival{Newest: true, Missing: 1024}}, {1025, late}, {3, late}, {2, drop}}},
+		{"a step wipes what was before", []step{{1, ok}, {2, ok}, {1030, forward.Arrival{Newest: true, Missing: 1027}}, {1025, late}, {1029, late}, {7, late}, {6, drop}}},
 		{"a jump needs two in sequence", []step{{1, ok}, {5000, drop}, {5001, forward.Arrival{Newest: true, Restarted: true}}, {5001, drop}, {5002, ok}}},
 		{"a jump back", []step{{40000, ok}, {7, drop}, {8, forward.Arrival{Newest: true, Restarted: true}}, {9, ok}}},
 		{"strays are no jump", []step{{1, ok}, {5000, drop}, {2, ok}, {5001, drop}, {3, ok}, {9000, drop}, {9002, drop}, {4, ok}}},

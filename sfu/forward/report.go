@@ -61,7 +61,7 @@ func (r *Receiver) Report(now time.Time) Report {
 		HighestSeq:     uint32(r.newest - 1<<16),
 		Jitter:         s.jitter >> 4,
 	}
-	if interval > 0 && intervalLost > 0 {
+	if intervalLost > 0 {
 		rep.FractionLost = uint8(min(intervalLost<<8/interval, 255))
 	}
 	if !s.lastSRAt.IsZero() {

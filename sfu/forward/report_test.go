@@ -61,3 +61,27 @@ func TestJitterOfALongCall(t *testing.T) {
 		t.Errorf("a jitter of %d where there is none", rep.Jitter)
 	}
 }
+
+// The vector was computed by the C code of RFC 3550 appendix A.8, transcribed.
+func TestJitter(t *testing.T) {
+	r := forward.NewReceiver(90000)
+	for i, late := range []int{0, 0, 24, 13, 27, 1, 33, 14, 28, 31} {
+		r.Receive(at(100*i+late), uint16(i), uint32(9000*i))
+	}
+	if rep := r.Report(epoch); rep.Jitter != 630 {
+		t.Errorf("jitter %d, want 630", rep.Jitter)
+	}
+}
+
+// Losses beyond 24 bits stop counting instead of turning into gains.
+func TestReportCumulativeLossEnds(t *testing.T) {
+	r := forward.NewReceiver(90000)
+	var seq uint16
+	for range 3000 {
+		r.Receive(epoch, seq, 0)
+		seq += 2999
+	}
+	if rep := r.Report(epoch); rep.CumulativeLost != 1<<23-1 {
+		t.Errorf("%d lost", rep.CumulativeLost)
+	}
+}

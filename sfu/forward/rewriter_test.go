@@ -218,12 +218,17 @@ func TestForgottenCuts(t *testing.T) {
 	s.w.Target(1)
 	s.send(0, 1, codec.VP8, vp8(10, 0, true, 0, 0), true) // 1000; 11 is missing
 	seq := uint16(12)
-	for range 40 {
-		s.send(0, 1, codec.VP8, vp8(seq, 0, false, 0, 0), true)
+	for i := range 40 {
+		if i != 8 { // 28, behind the last cut that is forgotten
+			s.send(0, 1, codec.VP8, vp8(seq, 0, false, 0, 0), true)
+		}
 		s.refuse(0, 1, padding(seq+1, 0), true, forward.DropPadding)
 		seq += 2
 	}
 	s.refuse(0, 1, vp8(11, 0, false, 0, 0), false, forward.DropOld)
+	if out := s.send(0, 1, codec.VP8, vp8(28, 0, false, 0, 0), false); out.Seq != 1010 {
+		t.Errorf("28 leaves as %d, want 1010", out.Seq)
+	}
 	if out := s.send(0, 1, codec.VP8, vp8(seq, 0, false, 0, 0), true); out.Seq != 1042 {
 		t.Errorf("the next leaves as %d, want 1042", out.Seq)
 	}
@@ -241,6 +246,18 @@ func TestNoNumberLeavesTwice(t *testing.T) {
 	s.refuse(0, 1, vp8(11, 0, false, 0, 0), false, forward.DropDuplicate)
 	s.send(0, 1, codec.VP8, vp8(1100, 0, false, 0, 0), true)
 	s.refuse(0, 1, vp8(13, 0, false, 0, 0), false, forward.DropOld)
+}
+
+// After a step larger than what is remembered, nothing of before may be taken for something after:
+// 1034 has the place in memory that 10 had.
+func TestLateAfterALargeStep(t *testing.T) {
+	s := newSlot(t)
+	s.w.Target(1)
+	s.send(0, 1, codec.VP8, vp8(10, 0, true, 0, 0), true)
+	s.send(0, 1, codec.VP8, vp8(2000, 0, false, 0, 0), true)
+	if out := s.send(0, 1, codec.VP8, vp8(1034, 0, false, 0, 0), false); out.Seq != 2024 {
+		t.Errorf("1034 leaves as %d, want 2024", out.Seq)
+	}
 }
 
 func TestAudioSwitchesOnAnyPacket(t *testing.T) {
@@ -271,13 +288,14 @@ func TestReassign(t *testing.T) {
 	}
 	s.w.Target(1)
 	s.send(0, 1, codec.VP8, vp8(1, 0, true, 0, 0), true) // leaves with 5000
+	s.w.Target(3)
 	if b := s.w.Reassign(at(0)); b != 5001 {
 		t.Errorf("boundary at the same time: %d, want 5001", b)
 	}
 	if b := s.w.Reassign(at(100)); b != 14000 {
 		t.Errorf("boundary after 100 ms: %d, want 14000", b)
 	}
-	if b := s.w.Reassign(at(50)); b != 14000 {
+	if b := s.w.Reassign(at(-50)); b != 14000 {
 		t.Errorf("boundary of a clock that goes back: %d, want 14000", b)
 	}
 	s.refuse(110, 1, vp8(2, 3000, false, 1, 1), true, forward.DropNotCurrent)
@@ -290,6 +308,17 @@ func TestReassign(t *testing.T) {
 	}
 	if out := s.send(200, 2, codec.VP8, vp8(9, 0, true, 0, 0), true); out.Timestamp != 23000 {
 		t.Errorf("first packet at %d, want 23000", out.Timestamp)
+	}
+}
+
+func TestServerClockThatGoesBack(t *testing.T) {
+	s := newSlot(t)
+	s.w.Target(1)
+	s.send(0, 1, codec.VP8, vp8(1, 0, true, 0, 0), true)
+	s.send(100, 1, codec.VP8, vp8(2, 9000, false, 1, 1), true) // leaves with 14000
+	s.w.Target(2)
+	if out := s.send(50, 2, codec.VP8, vp8(1, 0, true, 0, 0), true); out.Timestamp != 14001 {
+		t.Errorf("leaves at %d, want 14001", out.Timestamp)
 	}
 }
 
@@ -337,6 +366,16 @@ func TestTimestampThatGoesBack(t *testing.T) {
 	}
 	if out := s.send(133, 1, codec.VP8, vp8(3, 3200, false, 2, 0), true); out.Timestamp != 17000 {
 		t.Errorf("the next leaves at %d, want 17000", out.Timestamp)
+	}
+	// By little, but below the first of this stream's, 14000.
+	if out := s.send(143, 1, codec.VP8, vp8(5, 100, false, 3, 0), true); out.Timestamp != 17900 {
+		t.Errorf("leaves at %d, want 17900", out.Timestamp)
+	}
+	s.refuse(143, 1, vp8(4, 99, false, 3, 0), false, forward.DropOld)
+	// By more than a second, long after.
+	s.send(143, 1, codec.VP8, vp8(6, 100+10*90000, false, 4, 0), true)
+	if out := s.send(153, 1, codec.VP8, vp8(7, 100+8*90000, false, 5, 0), true); out.Timestamp != 17900+10*90000+900 {
+		t.Errorf("leaves at %d, want %d", out.Timestamp, 17900+10*90000+900)
 	}
 }
 

@@ -72,10 +72,9 @@ func (q *sequence) place(seq uint16) uint16 {
 
 // cut leaves a packet that is ahead out: the next one takes its number.
 func (q *sequence) cut(seq uint16) {
-	before := q.newest
 	q.newest += uint64(seq - uint16(q.newest))
 	shift := q.shiftAt(q.newest) + 1
-	if q.n > 0 && q.cuts[q.n-1].from == q.newest && q.newest == before+1 {
+	if q.n > 0 && q.cuts[q.n-1].from == q.newest { // right behind the last one
 		q.cuts[q.n-1] = cut{q.newest + 1, shift}
 		return
 	}
@@ -88,10 +87,11 @@ func (q *sequence) cut(seq uint16) {
 	q.n++
 }
 
-// placeLate gives a packet that is not ahead the number kept for it.
+// placeLate gives a packet that is neither jumped nor ahead, so less than lateLimit behind, the
+// number kept for it.
 func (q *sequence) placeLate(seq uint16) (out uint16, v Verdict) {
 	ext := q.extend(seq)
-	if ext < q.oldest || q.newest-ext >= lateLimit {
+	if ext < q.oldest {
 		return 0, DropOld
 	}
 	if q.isCut(ext) {
