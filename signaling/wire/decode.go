@@ -73,6 +73,9 @@ func EncodeClient(m ClientMessage, id uint64) ([]byte, error) {
 	return encode(Header{Type: m.clientType(), ID: id}, m)
 }
 
+// TypeOf returns the type of a client's message as it is on the wire.
+func TypeOf(m ClientMessage) string { return m.clientType() }
+
 // encode splices header and body, both JSON objects, into one object.
 func encode(h Header, body any) ([]byte, error) {
 	head, err := json.Marshal(h)

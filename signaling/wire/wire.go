@@ -62,34 +62,38 @@ const (
 // Codes of an Error message and of the HTTP API's problem documents. Clients branch on these, so
 // they never change meaning; a new situation gets a new code.
 const (
-	CodeBadMessage         = "bad_message"         // not JSON, an unknown field, a value out of range
-	CodeUnknownType        = "unknown_type"        // a message type this server does not know
-	CodeMessageTooLarge    = "message_too_large"   // over MaxMessageBytes or MaxBodyBytes
-	CodeRateLimited        = "rate_limited"        // too many messages or requests: slow down
-	CodeJoinTimeout        = "join_timeout"        // the first message did not come in time
-	CodeJoinFirst          = "join_first"          // something else came before join
-	CodeAlreadyJoined      = "already_joined"      // a second join
-	CodeTokenInvalid       = "token_invalid"       // malformed, forged or somebody else's token
-	CodeTokenExpired       = "token_expired"       // exchange the invitation again
-	CodeTokenUsed          = "token_used"          // a session token works once
-	CodeTokenInURL         = "token_in_url"        // tokens are never accepted in a URL
-	CodeInvitationUnknown  = "invitation_unknown"  // no such invitation
-	CodeInvitationRevoked  = "invitation_revoked"  // withdrawn by whoever sent it
-	CodeNotYetOpen         = "not_yet_open"        // before the window; opens_at says when
-	CodeWindowClosed       = "window_closed"       // after the window; closed_at says when
-	CodeConsultationEnded  = "consultation_ended"  // over
-	CodeConsultationFull   = "consultation_full"   // max_participants are here
-	CodeForbidden          = "forbidden"           // the role may not do this
-	CodeNoSuchParticipant  = "no_such_participant" // or not in a state in which this can be done
-	CodeNotAdmitted        = "not_admitted"        // only in the room
-	CodeBadSDP             = "bad_sdp"             // the offer cannot be answered; detail says why
-	CodeCodecMismatch      = "codec_mismatch"      // no codec in common with the room
-	CodeBadSource          = "bad_source"          // a track this role may not publish, or of the wrong kind
-	CodeUnknownMid         = "unknown_mid"         // no such m-line, or not one of yours
-	CodeUnavailable        = "unavailable"         // the server is draining or at a limit: try again
-	CodeInternal           = "internal"            // our fault; the log has the details
-	CodeTwoPatients        = "two_patients"        // needs policy group
-	CodeExternalIDConflict = "external_id_conflict"
+	CodeBadMessage         = "bad_message"          // not JSON, an unknown field, a value out of range
+	CodeUnknownType        = "unknown_type"         // a message type this server does not know
+	CodeMessageTooLarge    = "message_too_large"    // over MaxMessageBytes or MaxBodyBytes
+	CodeRateLimited        = "rate_limited"         // too many messages or requests: slow down
+	CodeJoinTimeout        = "join_timeout"         // the first message did not come in time
+	CodeJoinFirst          = "join_first"           // something else came before join
+	CodeAlreadyJoined      = "already_joined"       // a second join
+	CodeTokenInvalid       = "token_invalid"        // malformed, forged or somebody else's token
+	CodeTokenExpired       = "token_expired"        // exchange the invitation again
+	CodeTokenUsed          = "token_used"           // a session token works once
+	CodeTokenInURL         = "token_in_url"         // tokens are never accepted in a URL
+	CodeInvitationUnknown  = "invitation_unknown"   // no such invitation
+	CodeInvitationRevoked  = "invitation_revoked"   // withdrawn by whoever sent it
+	CodeNotYetOpen         = "not_yet_open"         // before the window; opens_at says when
+	CodeWindowClosed       = "window_closed"        // after the window; closed_at says when
+	CodeConsultationEnded  = "consultation_ended"   // over
+	CodeConsultationFull   = "consultation_full"    // max_participants are here
+	CodeForbidden          = "forbidden"            // the role may not do this
+	CodeNoSuchParticipant  = "no_such_participant"  // or not in a state in which this can be done
+	CodeNotAdmitted        = "not_admitted"         // only in the room
+	CodeBadSDP             = "bad_sdp"              // the offer cannot be answered; detail says why
+	CodeCodecMismatch      = "codec_mismatch"       // no codec in common with the room
+	CodeBadSource          = "bad_source"           // a track this role may not publish, or of the wrong kind
+	CodeUnknownMid         = "unknown_mid"          // no such m-line, or not one of yours
+	CodeUnavailable        = "unavailable"          // the server is draining or at a limit: try again
+	CodeInternal           = "internal"             // our fault; the log has the details
+	CodeTwoPatients        = "two_patients"         // needs policy group
+	CodeExternalIDConflict = "external_id_conflict" // the same external_id with another body
+	CodeBadRequest         = "bad_request"          // HTTP: the request cannot be read or a value is out of range
+	CodeUnauthorized       = "unauthorized"         // HTTP: no API key, or not one of ours
+	CodeNotFound           = "not_found"            // HTTP: no such thing, or another tenant's
+	CodeNotSupported       = "not_supported"        // a value that this version refuses; detail says which
 )
 
 // Reasons of an Ended message. Clients show a page for each.

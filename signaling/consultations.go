@@ -1,0 +1,322 @@
+package signaling
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"reflect"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/bedside-video/bedside/config"
+	"github.com/bedside-video/bedside/signaling/consult"
+	"github.com/bedside-video/bedside/signaling/store"
+	"github.com/bedside-video/bedside/signaling/wire"
+)
+
+const (
+	recordingNever = "never"
+	// defaultLength is the length of a consultation that has no end.
+	defaultLength = time.Hour
+	maxLength     = 24 * time.Hour
+)
+
+// NewConsultation is the body of POST /v1/consultations.
+type NewConsultation struct {
+	ExternalID      string           `json:"external_id,omitempty" maxLength:"200" doc:"The scheduler's own id, unique in its tenant. The same id with the same body returns the same links" example:"sched.example.org|20261122-0900"`
+	Start           *time.Time       `json:"start,omitempty" doc:"Now when it is left out"`
+	End             *time.Time       `json:"end,omitempty" doc:"An hour after the start when it is left out"`
+	Profile         string           `json:"profile,omitempty" enum:"general,motion,detail" default:"general" doc:"What to keep when bandwidth is short: motion keeps frames, detail keeps resolution"`
+	Recording       string           `json:"recording,omitempty" enum:"never,ask,required" default:"never" doc:"Only never, for now"`
+	MaxParticipants int              `json:"max_participants,omitempty" minimum:"2" maximum:"20" default:"8" doc:"Of those connected at once, waiting ones included"`
+	Group           bool             `json:"group,omitempty" doc:"Allows more than one patient"`
+	Lobby           *bool            `json:"lobby,omitempty" doc:"Whether everybody but clinicians waits to be admitted; true when it is left out"`
+	Participants    []NewParticipant `json:"participants" minItems:"1" maxItems:"50"`
+}
+
+// NewParticipant is one person or device to be invited.
+type NewParticipant struct {
+	Ref     string    `json:"ref,omitempty" maxLength:"200" doc:"The scheduler's identifier of the person: opaque, never a name or a record number"`
+	Role    wire.Role `json:"role" enum:"clinician,patient,carer,interpreter,observer,device"`
+	Display string    `json:"display,omitempty" maxLength:"64" doc:"The name that the others see. It is kept until a day after the end and never logged"`
+}
+
+// Consultation is what the API tells of one.
+type Consultation struct {
+	ID              string        `json:"id" example:"c_7Hq2vN0sQm2k9tYbXwA1cg"`
+	ExternalID      string        `json:"external_id,omitempty"`
+	State           string        `json:"state" enum:"scheduled,open,in_progress,ended,cancelled"`
+	Start           time.Time     `json:"start"`
+	End             time.Time     `json:"end"`
+	Window          Window        `json:"window"`
+	Profile         string        `json:"profile"`
+	Recording       string        `json:"recording"`
+	MaxParticipants int           `json:"max_participants"`
+	Group           bool          `json:"group"`
+	Lobby           bool          `json:"lobby"`
+	Participants    []Participant `json:"participants"`
+}
+
+// Window is when a consultation can be joined: from <= t < to.
+type Window struct {
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
+}
+
+// Participant is one invited person or device.
+type Participant struct {
+	ID      string    `json:"id" example:"p_4fYp0n0m8dQvE0bqGxk3Vw"`
+	Ref     string    `json:"ref,omitempty"`
+	Role    wire.Role `json:"role"`
+	Revoked bool      `json:"revoked,omitempty"`
+	JoinURL string    `json:"join_url,omitempty" doc:"The person's own link. The secret is in the fragment, which browsers send to nobody"`
+}
+
+type (
+	createInput  struct{ Body NewConsultation }
+	createOutput struct {
+		Status int
+		Body   Consultation
+	}
+	consultationOutput struct{ Body Consultation }
+	listInput          struct {
+		ExternalID string `query:"external_id" required:"true" minLength:"1" maxLength:"200"`
+	}
+	listBody struct {
+		Consultations []Consultation `json:"consultations"`
+	}
+	listOutput struct{ Body listBody }
+	pathInput  struct {
+		ID string `path:"id" maxLength:"64"`
+	}
+	participantInput struct {
+		ID            string `path:"id" maxLength:"64"`
+		ParticipantID string `path:"pid" maxLength:"64"`
+	}
+)
+
+func problemType() reflect.Type { return reflect.TypeFor[Problem]() }
+
+func (s *Server) registerConsultations(api huma.API) {
+	scoped := func(o huma.Operation) huma.Operation {
+		o.Tags = []string{"consultations"}
+		return s.scoped(api, config.ScopeConsultations, o)
+	}
+	huma.Register(api, scoped(huma.Operation{
+		OperationID: "create-consultation", Method: http.MethodPost, Path: "/v1/consultations",
+		Summary: "Open a consultation", DefaultStatus: http.StatusCreated,
+		Responses: map[string]*huma.Response{"200": {Description: "It existed, with the same body"}},
+	}), s.create)
+	huma.Register(api, scoped(huma.Operation{
+		OperationID: "find-consultations", Method: http.MethodGet, Path: "/v1/consultations",
+		Summary: "Find a consultation by its external id",
+	}), s.list)
+	huma.Register(api, scoped(huma.Operation{
+		OperationID: "get-consultation", Method: http.MethodGet, Path: "/v1/consultations/{id}",
+		Summary: "Read a consultation, with its links",
+	}), s.read)
+	huma.Register(api, scoped(huma.Operation{
+		OperationID: "cancel-consultation", Method: http.MethodDelete, Path: "/v1/consultations/{id}",
+		Summary: "Cancel a consultation and end it for everybody", DefaultStatus: http.StatusNoContent,
+	}), s.cancel)
+	huma.Register(api, scoped(huma.Operation{
+		OperationID: "revoke-invitation", Method: http.MethodDelete, Path: "/v1/consultations/{id}/participants/{pid}",
+		Summary: "Revoke one participant's link and end their session", DefaultStatus: http.StatusNoContent,
+	}), s.revoke)
+}
+
+func (s *Server) create(ctx context.Context, in *createInput) (*createOutput, error) {
+	now := s.deps.Clock()
+	rec, err := s.newRecord(now, tenantOf(ctx), in.Body)
+	if err != nil {
+		return nil, problemOf(err)
+	}
+	if s.kept.Load() >= int64(s.cfg.Limits.Consultations) {
+		return nil, huma.ErrorWithHeaders(problemOf(store.ErrFull), http.Header{"Retry-After": {retryAfterSeconds}})
+	}
+	status := http.StatusCreated
+	err = s.records.create(ctx, rec)
+	if errors.Is(err, store.ErrExists) {
+		status = http.StatusOK
+		hash := rec.BodyHash
+		if rec, err = s.records.load(ctx, rec.ID); err == nil && rec.BodyHash != hash {
+			err = problem(http.StatusConflict, wire.CodeExternalIDConflict, "the external_id is that of a consultation with another body")
+		}
+	}
+	if err != nil {
+		return nil, s.internal("create consultation", err)
+	}
+	// Also when it existed: whoever made it may have died between the record and the invitations.
+	for _, p := range rec.People {
+		of := invitationRecord{Consultation: rec.ID, Participant: p.ID, Epoch: p.Epoch}
+		if err := s.records.invite(ctx, s.tokens.invitation(rec.ID, p.ID, p.Epoch), of); err != nil {
+			return nil, s.internal("create invitation", err)
+		}
+	}
+	if status == http.StatusCreated {
+		s.kept.Add(1)
+		s.deps.Log.Info("consultation created", "consultation", rec.ID, "participants", len(rec.People))
+	}
+	return &createOutput{Status: status, Body: s.view(now, rec)}, nil
+}
+
+// newRecord returns the record that a request asks for.
+func (s *Server) newRecord(now time.Time, tenant string, b NewConsultation) (record, error) {
+	if b.Recording != recordingNever {
+		return record{}, refusal(wire.CodeNotSupported, `recording: this version records nothing; only "never" is possible`)
+	}
+	body, err := json.Marshal(b)
+	if err != nil {
+		return record{}, err
+	}
+	rec := record{
+		Tenant: tenant, ExternalID: b.ExternalID, BodyHash: hashOf(string(body)), Profile: b.Profile,
+		Policy: consult.Policy{Lobby: b.Lobby == nil || *b.Lobby, Group: b.Group, MaxParticipants: b.MaxParticipants},
+	}
+	if rec.ID = s.tokens.consultation(tenant, b.ExternalID); b.ExternalID == "" {
+		if rec.ID, err = s.tokens.newID("c_"); err != nil {
+			return record{}, err
+		}
+	}
+	rec.Start = now
+	if b.Start != nil {
+		rec.Start = *b.Start
+	}
+	rec.End = rec.Start.Add(defaultLength)
+	if b.End != nil {
+		rec.End = *b.End
+	}
+	rec.Start, rec.End = rec.Start.UTC().Truncate(time.Second), rec.End.UTC().Truncate(time.Second)
+	rec.From, rec.To = rec.Start.Add(-s.cfg.WindowLead), rec.End.Add(s.cfg.WindowTrail)
+	for _, p := range b.Participants {
+		id, err := s.tokens.newID("p_")
+		if err != nil {
+			return record{}, err
+		}
+		rec.People = append(rec.People, person{ID: id, Ref: p.Ref, Role: p.Role, Display: p.Display})
+	}
+	return rec, checkRecord(now, rec)
+}
+
+// checkRecord refuses what the schema cannot.
+func checkRecord(now time.Time, rec record) error {
+	err := rec.spec().Validate()
+	switch {
+	case errors.Is(err, consult.ErrTwoPatients):
+		return refusal(wire.CodeTwoPatients, err.Error())
+	case err != nil:
+		return problem(http.StatusUnprocessableEntity, wire.CodeBadRequest, err.Error())
+	case !rec.End.After(rec.Start):
+		return problem(http.StatusUnprocessableEntity, wire.CodeBadRequest, "end must be after start")
+	case rec.End.Sub(rec.Start) > maxLength:
+		return problem(http.StatusUnprocessableEntity, wire.CodeBadRequest, "a consultation may last 24 hours")
+	case !now.Before(rec.To):
+		return problem(http.StatusUnprocessableEntity, wire.CodeBadRequest, "the consultation is over already")
+	}
+	return nil
+}
+
+func (s *Server) list(ctx context.Context, in *listInput) (*listOutput, error) {
+	out := &listOutput{Body: listBody{Consultations: []Consultation{}}}
+	rec, err := s.records.load(ctx, s.tokens.consultation(tenantOf(ctx), in.ExternalID))
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return out, nil
+	case err != nil:
+		return nil, s.internal("find consultation", err)
+	}
+	out.Body.Consultations = append(out.Body.Consultations, s.view(s.deps.Clock(), rec))
+	return out, nil
+}
+
+func (s *Server) read(ctx context.Context, in *pathInput) (*consultationOutput, error) {
+	rec, err := s.own(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &consultationOutput{Body: s.view(s.deps.Clock(), rec)}, nil
+}
+
+func (s *Server) cancel(ctx context.Context, in *pathInput) (*struct{}, error) {
+	if _, err := s.own(ctx, in.ID); err != nil {
+		return nil, err
+	}
+	// Written before the room is told: see rooms.acquire.
+	if err := s.records.keep(ctx, in.ID, s.deps.Clock(), consult.Effects{Over: wire.EndedCancelled}); err != nil {
+		return nil, s.internal("cancel consultation", err)
+	}
+	s.deps.Log.Info("consultation cancelled", "consultation", in.ID)
+	return nil, s.tell(ctx, in.ID, func(r *room) { r.cancel(wire.EndedCancelled) })
+}
+
+func (s *Server) revoke(ctx context.Context, in *participantInput) (*struct{}, error) {
+	rec, err := s.own(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if rec.find(in.ParticipantID) == nil {
+		return nil, notFound()
+	}
+	if err := s.records.keep(ctx, in.ID, s.deps.Clock(), consult.Effects{Revoked: []string{in.ParticipantID}}); err != nil {
+		return nil, s.internal("revoke invitation", err)
+	}
+	s.deps.Log.Info("invitation revoked", "consultation", in.ID, "participant", in.ParticipantID)
+	return nil, s.tell(ctx, in.ID, func(r *room) { r.revoke(in.ParticipantID) })
+}
+
+// tell runs f in the room of a consultation, if it is live.
+func (s *Server) tell(ctx context.Context, id string, f func(*room)) error {
+	r := s.rooms.lookup(id)
+	if r == nil {
+		return nil
+	}
+	defer s.rooms.release(r)
+	if err := r.do(ctx, func() { f(r) }); err != nil {
+		return problemOf(err)
+	}
+	return nil
+}
+
+// own returns the record of a consultation of the key's tenant. Another tenant's is not found: not
+// even its existence is told.
+func (s *Server) own(ctx context.Context, id string) (record, error) {
+	rec, err := s.records.load(ctx, id)
+	switch {
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrBadKey), err == nil && rec.Tenant != tenantOf(ctx):
+		return record{}, notFound()
+	case err != nil:
+		return record{}, s.internal("read consultation", err)
+	}
+	return rec, nil
+}
+
+func notFound() error {
+	return problem(http.StatusNotFound, wire.CodeNotFound, "there is no such consultation or participant")
+}
+
+// internal logs what the client must not see.
+func (s *Server) internal(what string, err error) error {
+	p := problemOf(err)
+	if p.Code == wire.CodeInternal {
+		s.deps.Log.Error("request failed", "what", what, "error", err)
+	}
+	return p
+}
+
+func (s *Server) view(now time.Time, rec record) Consultation {
+	v := Consultation{
+		ID: rec.ID, ExternalID: rec.ExternalID, State: rec.state(now), Start: rec.Start, End: rec.End,
+		Window: Window{From: rec.From, To: rec.To}, Profile: rec.Profile, Recording: recordingNever,
+		MaxParticipants: rec.Policy.MaxParticipants, Group: rec.Policy.Group, Lobby: rec.Policy.Lobby,
+	}
+	for _, p := range rec.People {
+		line := Participant{ID: p.ID, Ref: p.Ref, Role: p.Role, Revoked: p.Revoked}
+		if !p.Revoked {
+			line.JoinURL = s.deps.PublicURL + "/j/#" + s.tokens.invitation(rec.ID, p.ID, p.Epoch)
+		}
+		v.Participants = append(v.Participants, line)
+	}
+	return v
+}

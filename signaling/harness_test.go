@@ -1,0 +1,582 @@
+package signaling_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/expfmt"
+
+	"github.com/bedside-video/bedside/config"
+	"github.com/bedside-video/bedside/sfu"
+	"github.com/bedside-video/bedside/signaling"
+	"github.com/bedside-video/bedside/signaling/store"
+	"github.com/bedside-video/bedside/signaling/wire"
+)
+
+const (
+	apiKey      = "key-of-tenant-one"
+	otherAPIKey = "key-of-tenant-two"
+	publicURL   = "http://bedside.test"
+)
+
+// world is a server and everything around it, in one bubble of virtual time.
+type world struct {
+	*testing.T
+	server   *signaling.Server
+	http     *http.Server
+	listener *pipeListener
+	client   *http.Client
+	media    *fakeMedia
+	store    store.Store
+	log      *safeBuffer
+	registry *prometheus.Registry
+	running  sync.WaitGroup
+	clients  []*client
+}
+
+// inWorld runs a test in a bubble with a server, and closes everything afterwards: the bubble
+// panics if a goroutine is left.
+func inWorld(t *testing.T, change func(*config.Signaling, *signaling.Deps), test func(*world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, change)
+		test(w)
+		w.close()
+	})
+}
+
+func newWorld(t *testing.T, change func(*config.Signaling, *signaling.Deps)) *world {
+	t.Helper()
+	w := &world{T: t, listener: newPipeListener(), media: newFakeMedia(), log: new(safeBuffer),
+		registry: prometheus.NewRegistry(), store: store.NewMap(10_000)}
+	cfg := config.Default().Signaling
+	for _, k := range []struct{ id, key, tenant string }{{"one", apiKey, "tenant-1"}, {"two", otherAPIKey, "tenant-2"}} {
+		cfg.APIKeys = append(cfg.APIKeys, config.APIKey{ID: k.id, Tenant: k.tenant, Hash: sha256Hex(k.key), Scopes: []string{"consultations"}})
+	}
+	deps := signaling.Deps{
+		Media: w.media, Store: w.store, PublicURL: publicURL, Clock: time.Now, Rand: rand.Reader,
+		Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Metrics: w.registry,
+	}
+	if change != nil {
+		change(&cfg, &deps)
+	}
+	var err error
+	if w.server, err = signaling.New(cfg, deps); err != nil {
+		t.Fatal(err)
+	}
+	w.http = &http.Server{Handler: w.server.Handler(), ReadHeaderTimeout: 5 * time.Second,
+		ErrorLog: slog.NewLogLogger(slog.NewTextHandler(w.log, nil), slog.LevelWarn)}
+	w.client = &http.Client{Transport: &http.Transport{DialContext: w.listener.dial}}
+	runHTTP := func() { _ = w.http.Serve(w.listener) }
+	w.running.Go(runHTTP)
+	return w
+}
+
+func (w *world) close() {
+	w.Helper()
+	for _, c := range w.clients {
+		c.drop()
+	}
+	if err := w.server.Close(); err != nil {
+		w.Error(err)
+	}
+	w.client.CloseIdleConnections()
+	_ = w.http.Close()
+	w.running.Wait()
+	if left := w.media.open(); left != 0 {
+		w.Errorf("%d media rooms or peers are still open", left)
+	}
+}
+
+// settle waits until nothing more happens at this instant.
+func (w *world) settle() { synctest.Wait() }
+
+// advance lets virtual time pass.
+func (w *world) advance(d time.Duration) {
+	timer := time.NewTimer(d)
+	<-timer.C
+	synctest.Wait()
+}
+
+// call sends a request; body is JSON text, into takes the answer unless nil. It returns the status
+// and, for problems, the code.
+func (w *world) call(method, path, key, body string, into any) (status int, code string) {
+	w.Helper()
+	req, err := http.NewRequestWithContext(context.Background(), method, publicURL+path, strings.NewReader(body))
+	if err != nil {
+		w.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if key != "" {
+		req.Header.Set("Authorization", "Bearer "+key)
+	}
+	resp, err := w.client.Do(req)
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		w.Fatal(err)
+	}
+	if resp.StatusCode >= 400 {
+		var p signaling.Problem
+		if err := json.Unmarshal(data, &p); err != nil || p.Status != resp.StatusCode || resp.Header.Get("Content-Type") != "application/problem+json" {
+			w.Errorf("%s %s: status %d is not a problem document: %s", method, path, resp.StatusCode, data)
+		}
+		if into != nil {
+			_ = json.Unmarshal(data, into)
+		}
+		return resp.StatusCode, p.Code
+	}
+	if into != nil {
+		if err := json.Unmarshal(data, into); err != nil {
+			w.Fatalf("%s %s: %v: %s", method, path, err, data)
+		}
+	}
+	return resp.StatusCode, ""
+}
+
+// visit is a consultation with the invitation of everybody.
+type visit struct {
+	*world
+	signaling.Consultation
+	invitations []string
+}
+
+const threePeople = `"participants":[{"role":"clinician","display":"Dr A","ref":"r1"},{"role":"patient","display":"B","ref":"r2"},{"role":"interpreter","ref":"r3"}]`
+
+// open creates a consultation; fields are JSON members without braces.
+func (w *world) open(fields string) *visit {
+	w.Helper()
+	v := &visit{world: w}
+	if status, code := w.call("POST", "/v1/consultations", apiKey, "{"+fields+"}", &v.Consultation); status != 201 {
+		w.Fatalf("create: %d %s", status, code)
+	}
+	for _, p := range v.Participants {
+		v.invitations = append(v.invitations, strings.TrimPrefix(p.JoinURL, publicURL+"/j/#"))
+	}
+	return v
+}
+
+// token exchanges the invitation of the i-th participant.
+func (v *visit) token(i int) string {
+	v.Helper()
+	var j signaling.Joining
+	if status, code := v.call("POST", "/v1/join", "", `{"invitation":"`+v.invitations[i]+`"}`, &j); status != 200 {
+		v.Fatalf("join: %d %s", status, code)
+	}
+	return j.Token
+}
+
+// enter opens a session for the i-th participant and expects to get in.
+func (v *visit) enter(i int) *client {
+	v.Helper()
+	c := v.dial()
+	c.send(&wire.Join{Token: v.token(i), Client: "test"}, 1)
+	v.settle()
+	if c.last("joined") == nil {
+		v.Fatalf("participant %d did not join: %v", i, c.types())
+	}
+	return c
+}
+
+// three lets clinician, patient and interpreter in and admits them.
+func (v *visit) three() (doctor, patient, interpreter *client) {
+	v.Helper()
+	doctor, patient, interpreter = v.enter(0), v.enter(1), v.enter(2)
+	doctor.send(&wire.Admit{Participant: v.Participants[1].ID}, 2)
+	doctor.send(&wire.Admit{Participant: v.Participants[2].ID}, 3)
+	v.settle()
+	return doctor, patient, interpreter
+}
+
+// client is one WebSocket that keeps every message.
+type client struct {
+	*world
+	ws      *websocket.Conn
+	running sync.WaitGroup
+
+	mu       sync.Mutex
+	messages []received
+	err      error
+}
+
+type received struct {
+	wire.Header
+	raw string
+	m   wire.ServerMessage
+	at  time.Time
+}
+
+// dial opens a WebSocket without joining.
+func (w *world) dial() *client {
+	w.Helper()
+	c, resp, err := w.tryDial("/v1/connect", nil)
+	if err != nil {
+		w.Fatalf("dial: %v, %v", err, resp)
+	}
+	return c
+}
+
+func (w *world) tryDial(path string, header http.Header) (*client, *http.Response, error) {
+	d := websocket.Dialer{NetDialContext: w.listener.dial, Subprotocols: []string{wire.Subprotocol}}
+	if header.Get("Sec-WebSocket-Protocol") != "" {
+		d.Subprotocols = nil
+	}
+	ws, resp, err := d.Dial("ws"+strings.TrimPrefix(publicURL, "http")+path, header)
+	if err != nil {
+		return nil, resp, err
+	}
+	c := &client{world: w, ws: ws}
+	w.clients = append(w.clients, c)
+	c.running.Go(c.runReader)
+	return c, resp, nil
+}
+
+func (c *client) runReader() {
+	for {
+		_, data, err := c.ws.ReadMessage()
+		c.mu.Lock()
+		if err != nil {
+			c.err = err
+			c.mu.Unlock()
+			_ = c.ws.Close()
+			return
+		}
+		m, h, err := wire.DecodeServer(data)
+		if err != nil || m == nil {
+			c.Errorf("the server sent %q: %v", data, err)
+		}
+		c.messages = append(c.messages, received{h, string(data), m, time.Now()})
+		c.mu.Unlock()
+	}
+}
+
+// drop closes the connection without a word, as a tab that is killed.
+func (c *client) drop() {
+	_ = c.ws.NetConn().Close()
+	c.running.Wait()
+}
+
+func (c *client) send(m wire.ClientMessage, id uint64) {
+	c.Helper()
+	data, err := wire.EncodeClient(m, id)
+	if err != nil {
+		c.Fatal(err)
+	}
+	c.sendRaw(websocket.TextMessage, data)
+}
+
+func (c *client) sendRaw(kind int, data []byte) {
+	c.Helper()
+	if err := c.ws.WriteMessage(kind, data); err != nil {
+		c.Fatalf("send: %v", err)
+	}
+}
+
+func (c *client) all() []received {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.messages)
+}
+
+// last returns the last message of a type, or nil.
+func (c *client) last(typ string) wire.ServerMessage {
+	for _, r := range slices.Backward(c.all()) {
+		if r.Type == typ {
+			return r.m
+		}
+	}
+	return nil
+}
+
+func (c *client) types() []string {
+	var list []string
+	for _, r := range c.all() {
+		list = append(list, r.Type)
+	}
+	return list
+}
+
+// reply returns the message that answers id, as its type, with the code of errors.
+func (c *client) reply(id uint64) string {
+	for _, r := range c.all() {
+		if r.Re == id {
+			if e, ok := r.m.(*wire.Error); ok {
+				return e.Code
+			}
+			return r.Type
+		}
+	}
+	return ""
+}
+
+// ended returns the reason of the last message or the code of the error before the close, and the
+// close code; "" and 0 while the session is open.
+func (c *client) ended() (reason string, closeCode int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil {
+		return "", 0
+	}
+	if e, ok := c.err.(*websocket.CloseError); ok { //nolint:errorlint // gorilla returns it bare
+		closeCode = e.Code
+	}
+	if len(c.messages) == 0 {
+		return "", closeCode
+	}
+	switch m := c.messages[len(c.messages)-1].m.(type) {
+	case *wire.Ended:
+		return m.Reason, closeCode
+	case *wire.Error:
+		return m.Code, closeCode
+	}
+	return "", closeCode
+}
+
+func (c *client) wantEnded(reason string, code int) {
+	c.Helper()
+	if gotReason, gotCode := c.ended(); gotReason != reason || gotCode != code {
+		c.Errorf("ended %q with close code %d, want %q with %d; got %v", gotReason, gotCode, reason, code, c.types())
+	}
+}
+
+// wantAlive checks that a session still does what it is asked.
+func (c *client) wantAlive() {
+	c.Helper()
+	const id = 1 << 40
+	c.send(&wire.Say{Kind: "chat", Body: "still here?"}, id)
+	c.settle()
+	if got := c.reply(id); got != "done" {
+		c.Errorf("the other session got %q for an answer, want done; it ended: %v", got, c.err)
+	}
+}
+
+// see returns the last roster as "role:state", with ~ for those whose connection is being restored.
+func (c *client) see() string {
+	var people []wire.Participant
+	for _, r := range c.all() {
+		switch m := r.m.(type) {
+		case *wire.Joined:
+			people = m.Roster
+		case *wire.Roster:
+			people = m.Participants
+		}
+	}
+	var lines []string
+	for _, p := range people {
+		mark := ""
+		if !p.Connected {
+			mark = "~"
+		}
+		lines = append(lines, string(p.Role)+mark+":"+string(p.State))
+	}
+	return strings.Join(lines, " ")
+}
+
+func (c *client) wantSee(want string) {
+	c.Helper()
+	if got := c.see(); got != want {
+		c.Errorf("sees %q, want %q", got, want)
+	}
+}
+
+// metricsText is what /metrics would show.
+func (w *world) metricsText() string {
+	families, err := w.registry.Gather()
+	if err != nil {
+		w.Fatal(err)
+	}
+	var b bytes.Buffer
+	for _, f := range families {
+		if _, err := expfmt.MetricFamilyToText(&b, f); err != nil {
+			w.Fatal(err)
+		}
+	}
+	return b.String()
+}
+
+// pipeListener is a network of net.Pipe.
+type pipeListener struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newPipeListener() *pipeListener {
+	return &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipeListener) Close() error   { l.once.Do(func() { close(l.closed) }); return nil }
+func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
+
+func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	ours, theirs := net.Pipe()
+	select {
+	case l.conns <- theirs:
+		return ours, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// safeBuffer is a log that goroutines share.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// fakeMedia does nothing but remember between whom media flows, and tell everybody concerned, as
+// the media plane does: a slots message to everybody in the roster naming everybody else in it.
+type fakeMedia struct {
+	mu     sync.Mutex
+	rooms  map[string]*fakeRoom
+	opened int
+}
+
+func newFakeMedia() *fakeMedia { return &fakeMedia{rooms: make(map[string]*fakeRoom)} }
+
+func (m *fakeMedia) OpenRoom(id string, _ sfu.RoomOptions) (signaling.MediaRoom, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.rooms[id] != nil {
+		return nil, fmt.Errorf("room %s is open already", id)
+	}
+	m.opened++
+	m.rooms[id] = &fakeRoom{media: m, id: id}
+	return m.rooms[id], nil
+}
+
+// open counts what has not been closed.
+func (m *fakeMedia) open() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := len(m.rooms)
+	for _, r := range m.rooms {
+		n += len(r.peers)
+	}
+	return n
+}
+
+// flowing returns between whom media flows in a room.
+func (m *fakeMedia) flowing(id string) []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r := m.rooms[id]; r != nil {
+		return slices.Clone(r.admitted)
+	}
+	return nil
+}
+
+type fakeRoom struct {
+	media    *fakeMedia
+	id       string
+	peers    []*fakePeer
+	admitted []string
+	broken   error // what SetRoster returns
+}
+
+func (r *fakeRoom) Join(_ context.Context, o sfu.PeerOptions) (signaling.MediaPeer, error) {
+	r.media.mu.Lock()
+	defer r.media.mu.Unlock()
+	if slices.ContainsFunc(r.peers, func(p *fakePeer) bool { return p.o.ID == o.ID }) {
+		return nil, sfu.ErrDuplicatePeer
+	}
+	if slices.Contains(r.admitted, o.ID) {
+		return nil, fmt.Errorf("%s joins while the roster names it already", o.ID)
+	}
+	p := &fakePeer{room: r, o: o}
+	r.peers = append(r.peers, p)
+	return p, nil
+}
+
+func (r *fakeRoom) SetRoster(_ context.Context, admitted []string) error {
+	r.media.mu.Lock()
+	defer r.media.mu.Unlock()
+	if r.broken != nil {
+		return r.broken
+	}
+	r.admitted = slices.Clone(admitted)
+	for _, p := range r.peers {
+		if !slices.Contains(admitted, p.o.ID) {
+			continue
+		}
+		var changed []sfu.Assignment
+		for _, id := range admitted {
+			if id != p.o.ID {
+				changed = append(changed, sfu.Assignment{Mid: "9", Peer: id, Source: "camera"})
+			}
+		}
+		p.epoch++
+		p.o.Events.Slots(p.epoch, changed)
+	}
+	return nil
+}
+
+func (r *fakeRoom) Close() error {
+	r.media.mu.Lock()
+	defer r.media.mu.Unlock()
+	delete(r.media.rooms, r.id)
+	return nil
+}
+
+type fakePeer struct {
+	room  *fakeRoom
+	o     sfu.PeerOptions
+	epoch uint64
+}
+
+func (p *fakePeer) Answer(_ context.Context, sdp string, _ []sfu.Track) (string, error) {
+	if sdp != "good" {
+		return "", fmt.Errorf("%w: m-line 3 has no fingerprint", sfu.ErrBadOffer)
+	}
+	return "fine", nil
+}
+
+func (p *fakePeer) Mute(context.Context, string, bool) error { return nil }
+
+func (p *fakePeer) SetLayout(context.Context, []sfu.Tile) error { return nil }
+
+func (p *fakePeer) Close() error {
+	p.room.media.mu.Lock()
+	defer p.room.media.mu.Unlock()
+	p.room.peers = slices.DeleteFunc(p.room.peers, func(x *fakePeer) bool { return x == p })
+	return nil
+}

@@ -1,0 +1,43 @@
+package signaling
+
+import (
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are what operators see. No label holds a person, a consultation or an address: every
+// value is one of the protocol's words.
+type metrics struct {
+	sessions      prometheus.Gauge
+	consultations prometheus.Gauge
+	joins         *prometheus.CounterVec // outcome: ok or an error code
+	messages      *prometheus.CounterVec // type, outcome: ok or an error code
+	requests      *prometheus.CounterVec // POST /v1/join, by outcome
+	overflows     prometheus.Counter
+}
+
+const outcomeOK = "ok"
+
+func newMetrics(r prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		sessions: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "bedside_sessions", Help: "WebSocket sessions that are open."}),
+		consultations: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "bedside_consultations_live", Help: "Consultations in which somebody is connected or may come back."}),
+		joins: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "bedside_joins_total", Help: "First messages of sessions, by outcome."}, []string{"outcome"}),
+		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "bedside_messages_total", Help: "Messages from clients after joining, by type and outcome."}, []string{"type", "outcome"}),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "bedside_invitations_total", Help: "Invitations shown at POST /v1/join, by outcome."}, []string{"outcome"}),
+		overflows: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "bedside_session_queue_overflows_total", Help: "Sessions closed because their client did not read its messages."}),
+	}
+	for _, c := range []prometheus.Collector{m.sessions, m.consultations, m.joins, m.messages, m.requests, m.overflows} {
+		if err := r.Register(c); err != nil {
+			return nil, fmt.Errorf("signaling: metrics: %w", err)
+		}
+	}
+	return m, nil
+}

@@ -1,0 +1,206 @@
+package signaling
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/bedside-video/bedside/signaling/consult"
+	"github.com/bedside-video/bedside/signaling/store"
+	"github.com/bedside-video/bedside/signaling/wire"
+)
+
+const (
+	bucketConsultations store.Bucket = "consultations" // id -> record
+	bucketInvitations   store.Bucket = "invitations"   // hashOf(invitation) -> invitationRecord
+)
+
+// retention is how long the record of a consultation outlives it: names live in it.
+const retention = 24 * time.Hour
+
+// record is what is kept of a consultation. Only it holds names.
+type record struct {
+	ID         string         `json:"id"`
+	Tenant     string         `json:"tenant"`
+	ExternalID string         `json:"external_id,omitempty"`
+	BodyHash   string         `json:"body_hash"` // of the request, to tell a repetition from a conflict
+	Start      time.Time      `json:"start"`
+	End        time.Time      `json:"end"`
+	From       time.Time      `json:"from"`
+	To         time.Time      `json:"to"`
+	Profile    string         `json:"profile"`
+	Policy     consult.Policy `json:"policy"`
+	People     []person       `json:"people"`
+	Started    time.Time      `json:"started,omitzero"`
+	Ended      time.Time      `json:"ended,omitzero"`
+	EndReason  string         `json:"end_reason,omitempty"`
+}
+
+// person is one invited participant.
+type person struct {
+	ID      string    `json:"id"`
+	Ref     string    `json:"ref,omitempty"`
+	Role    wire.Role `json:"role"`
+	Display string    `json:"display,omitempty"`
+	Epoch   uint32    `json:"epoch"`
+	Revoked bool      `json:"revoked,omitempty"`
+}
+
+// invitationRecord says whose an invitation is.
+type invitationRecord struct {
+	Consultation string `json:"consultation"`
+	Participant  string `json:"participant"`
+	Epoch        uint32 `json:"epoch"`
+}
+
+func (r record) spec() consult.Spec {
+	s := consult.Spec{Start: r.Start, End: r.End, From: r.From, To: r.To, Started: r.Started, Policy: r.Policy}
+	for _, p := range r.People {
+		s.People = append(s.People, consult.Person{ID: p.ID, Role: p.Role, Display: p.Display, Epoch: p.Epoch, Revoked: p.Revoked})
+	}
+	return s
+}
+
+func (r record) find(participant string) *person {
+	for i := range r.People {
+		if r.People[i].ID == participant {
+			return &r.People[i]
+		}
+	}
+	return nil
+}
+
+// state returns scheduled, open, in_progress, ended or cancelled.
+func (r record) state(now time.Time) string {
+	switch {
+	case r.EndReason == wire.EndedCancelled:
+		return "cancelled"
+	case !r.Ended.IsZero() || !now.Before(r.To):
+		return "ended"
+	case !r.Started.IsZero():
+		return "in_progress"
+	case now.Before(r.From):
+		return "scheduled"
+	}
+	return "open"
+}
+
+// expired reports whether nothing of the consultation is to be kept any more.
+func (r record) expired(now time.Time) bool {
+	over := r.To
+	if !r.Ended.IsZero() && r.Ended.Before(over) {
+		over = r.Ended
+	}
+	return !now.Before(over.Add(retention))
+}
+
+// records reads and writes records.
+type records struct{ store store.Store }
+
+func (r records) load(ctx context.Context, id string) (record, error) {
+	rec, _, err := r.get(ctx, id)
+	return rec, err
+}
+
+func (r records) get(ctx context.Context, id string) (record, uint64, error) {
+	e, err := r.store.Get(ctx, bucketConsultations, id)
+	if err != nil {
+		return record{}, 0, err
+	}
+	var rec record
+	if err := json.Unmarshal(e.Value, &rec); err != nil {
+		return record{}, 0, fmt.Errorf("signaling: record of %s: %w", id, err)
+	}
+	return rec, e.Revision, nil
+}
+
+// create keeps a new consultation; store.ErrExists if there is one with the id.
+func (r records) create(ctx context.Context, rec record) error {
+	data, err := json.Marshal(rec)
+	if err != nil {
+		return fmt.Errorf("signaling: record of %s: %w", rec.ID, err)
+	}
+	_, err = r.store.Create(ctx, bucketConsultations, rec.ID, data)
+	return err
+}
+
+// update changes a record, starting over when somebody else has changed it meanwhile.
+func (r records) update(ctx context.Context, id string, change func(*record)) error {
+	const attempts = 8 // writers of one consultation: its sessions and the API
+	for range attempts {
+		rec, revision, err := r.get(ctx, id)
+		if err != nil {
+			return err
+		}
+		change(&rec)
+		data, err := json.Marshal(rec)
+		if err != nil {
+			return fmt.Errorf("signaling: record of %s: %w", id, err)
+		}
+		if _, err = r.store.Update(ctx, bucketConsultations, id, data, revision); !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+	}
+	return fmt.Errorf("signaling: record of %s: %w", id, store.ErrConflict)
+}
+
+// invite keeps whose an invitation is. It may be repeated.
+func (r records) invite(ctx context.Context, invitation string, of invitationRecord) error {
+	data, err := json.Marshal(of)
+	if err != nil {
+		return fmt.Errorf("signaling: invitation: %w", err)
+	}
+	if _, err := r.store.Create(ctx, bucketInvitations, hashOf(invitation), data); !errors.Is(err, store.ErrExists) {
+		return err
+	}
+	return nil
+}
+
+// invited returns whose an invitation is, or store.ErrNotFound.
+func (r records) invited(ctx context.Context, invitation string) (invitationRecord, error) {
+	e, err := r.store.Get(ctx, bucketInvitations, hashOf(invitation))
+	if err != nil {
+		return invitationRecord{}, err
+	}
+	var of invitationRecord
+	if err := json.Unmarshal(e.Value, &of); err != nil {
+		return invitationRecord{}, fmt.Errorf("signaling: invitation: %w", err)
+	}
+	return of, nil
+}
+
+// forget deletes what is kept of a consultation. The record goes last: it names the invitations.
+func (r records) forget(ctx context.Context, t *tokens, rec record) error {
+	for _, p := range rec.People {
+		for epoch := range p.Epoch + 1 {
+			if err := r.store.Delete(ctx, bucketInvitations, hashOf(t.invitation(rec.ID, p.ID, epoch))); err != nil {
+				return err
+			}
+		}
+	}
+	return r.store.Delete(ctx, bucketConsultations, rec.ID)
+}
+
+// keep writes down what a command brought about. Revoking is raised to the epoch that makes the
+// invitation worthless, whoever writes first.
+func (r records) keep(ctx context.Context, id string, now time.Time, e consult.Effects) error {
+	if !e.Started && e.Over == "" && len(e.Revoked) == 0 {
+		return nil
+	}
+	return r.update(ctx, id, func(rec *record) {
+		if e.Started && rec.Started.IsZero() {
+			rec.Started = now
+		}
+		if e.Over != "" && rec.Ended.IsZero() {
+			rec.Ended, rec.EndReason = now, e.Over
+		}
+		for _, revoked := range e.Revoked {
+			if p := rec.find(revoked); p != nil && !p.Revoked {
+				p.Revoked = true
+				p.Epoch++
+			}
+		}
+	})
+}

@@ -1,0 +1,87 @@
+package signaling
+
+import (
+	"slices"
+
+	"github.com/bedside-video/bedside/signaling/consult"
+	"github.com/bedside-video/bedside/signaling/wire"
+)
+
+// The commands of sessions and of the API, on the room's goroutine. Each returns what is to be kept.
+
+// current reports whether a command comes from a session that is still in the room.
+func (r *room) current(s *session) error {
+	if r.broken != nil {
+		return r.broken
+	}
+	if !slices.Contains(r.sessions, s) {
+		return &consult.Error{Code: wire.CodeNotAdmitted, Detail: "the session is over"}
+	}
+	return nil
+}
+
+// decide runs a command of a session through the rules and does what follows.
+func (r *room) decide(s *session, command func() (consult.Effects, error)) (consult.Effects, error) {
+	if err := r.current(s); err != nil {
+		return consult.Effects{}, err
+	}
+	e, err := command()
+	if err != nil {
+		return e, err
+	}
+	r.carry(e)
+	r.settle(e.Moved...)
+	return e, nil
+}
+
+func (r *room) leave(s *session) {
+	_, _ = r.decide(s, func() (consult.Effects, error) { return r.consult.Leave(s.participant, s.id), nil })
+}
+
+// mute shows in everybody's roster what a participant has muted.
+func (r *room) mute(s *session, source wire.Source, muted bool) {
+	_, _ = r.decide(s, func() (consult.Effects, error) {
+		r.consult.Mute(s.participant, source, muted)
+		return consult.Effects{}, nil
+	})
+}
+
+// say relays a message to one participant in the room, or to all others in the room.
+func (r *room) say(s *session, m *wire.Say) error {
+	if err := r.current(s); err != nil {
+		return err
+	}
+	if err := r.consult.MaySay(s.participant, m.To, m.Kind); err != nil {
+		return err
+	}
+	said := &wire.Said{From: s.participant, To: m.To, Kind: m.Kind, Body: m.Body}
+	admitted := r.consult.Admitted()
+	var slow []*session
+	for _, other := range r.sessions {
+		addressed := m.To == "" && other != s || other.participant == m.To
+		if addressed && slices.Contains(admitted, other.participant) && !other.enqueue(said, 0) {
+			slow = append(slow, other)
+		}
+	}
+	for _, other := range slow {
+		r.lose(other, wire.EndedSlow)
+	}
+	r.settle()
+	return nil
+}
+
+// cancel ends the consultation for the API.
+func (r *room) cancel(reason string) {
+	if r.consult != nil && r.broken == nil {
+		r.carry(r.consult.Close(reason))
+		r.settle()
+	}
+}
+
+// revoke withdraws an invitation for the API.
+func (r *room) revoke(participant string) {
+	if r.consult != nil && r.broken == nil {
+		r.carry(r.consult.Revoke(participant))
+		r.settle()
+	}
+}

@@ -1,0 +1,238 @@
+// Package signaling is the API for schedulers and the sessions of participants: HTTP, WebSocket and
+// the rules of package consult between them and the media plane.
+package signaling
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/bedside-video/bedside/config"
+	"github.com/bedside-video/bedside/signaling/consult"
+	"github.com/bedside-video/bedside/signaling/store"
+	"github.com/bedside-video/bedside/signaling/wire"
+)
+
+const (
+	storeTimeout  = 2 * time.Second
+	sweepInterval = 10 * time.Minute
+	keyBytes      = 32
+)
+
+// Deps are what a Server needs of the world. All are required but Ready and Routes.
+type Deps struct {
+	Media     Media
+	Store     store.Store
+	PublicURL string // scheme://host[:port]: links start with it, tokens are issued by it
+	Clock     func() time.Time
+	Rand      io.Reader // cryptographic, safe for concurrent use
+	Log       *slog.Logger
+	Metrics   prometheus.Registerer
+	Ready     func() error         // what else must be ready for GET /readyz
+	Routes    func(*http.ServeMux) // registers the pages; must not touch /v1/, /healthz, /readyz, /openapi.yaml
+}
+
+// Server is the API and the sessions of one node.
+type Server struct {
+	cfg     config.Signaling
+	deps    Deps
+	tokens  *tokens
+	records records
+	kept    atomic.Int64 // consultations in the store
+	metrics *metrics
+	joins   *addressLimit
+	rooms   *rooms
+	handler http.Handler
+
+	stop     chan struct{} // closed by Close
+	sweeping sync.WaitGroup
+
+	mu        sync.Mutex
+	draining  bool
+	sessions  []*session // in the order of arrival
+	addresses map[netip.Prefix]int
+	serving   sync.WaitGroup // one for each of sessions
+}
+
+// New returns a Server that is ready to handle requests. Its store, media plane and logger stay the
+// caller's, to be closed after it.
+func New(cfg config.Signaling, d Deps) (*Server, error) {
+	m, err := newMetrics(d.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	t, err := newTokens(cfg, d)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		cfg: cfg, deps: d, tokens: t, records: records{d.Store}, metrics: m,
+		joins: newAddressLimit(cfg.Limits.JoinsPerSecond), stop: make(chan struct{}),
+		addresses: make(map[netip.Prefix]int),
+	}
+	s.rooms = &rooms{server: s, live: make(map[string]*room)}
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	err = d.Store.Each(ctx, bucketConsultations, func(store.Entry) error { s.kept.Add(1); return nil })
+	if err != nil {
+		return nil, fmt.Errorf("signaling: count consultations: %w", err)
+	}
+	if s.handler, err = newHandler(s); err != nil {
+		return nil, err
+	}
+	s.sweeping.Go(s.runSweep)
+	return s, nil
+}
+
+func newTokens(cfg config.Signaling, d Deps) (*tokens, error) {
+	keys := make([][]byte, 2)
+	for i, configured := range []config.Secret{cfg.TokenKey, cfg.InvitationSecret} {
+		key, err := configured.Key(keyBytes)
+		if err != nil {
+			return nil, fmt.Errorf("signaling: a configured key: %w", err)
+		}
+		if key == nil {
+			key = make([]byte, keyBytes)
+			if _, err := io.ReadFull(d.Rand, key); err != nil {
+				return nil, fmt.Errorf("signaling: random numbers: %w", err)
+			}
+		}
+		keys[i] = key
+	}
+	return &tokens{
+		key: ed25519.NewKeyFromSeed(keys[0]), secret: keys[1], issuer: d.PublicURL,
+		clock: d.Clock, rand: d.Rand, used: make(map[string]bool),
+	}, nil
+}
+
+// Handler returns the handler of every route. The http.Server around it sets the time limits for
+// headers and idle connections.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Drain refuses new sessions, tells the clients of the others to join again elsewhere or later, and
+// waits until they have gone or ctx is done, whose error it returns then.
+func (s *Server) Drain(ctx context.Context) error {
+	s.mu.Lock()
+	s.draining = true
+	sessions := slices.Clone(s.sessions)
+	s.mu.Unlock()
+	for _, open := range sessions {
+		open.end(wire.EndedDraining)
+	}
+	gone := make(chan struct{})
+	runWait := func() { s.serving.Wait(); close(gone) }
+	go runWait() // ends with the last session; Close waits for those
+	select {
+	case <-gone:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close ends every session and waits for all goroutines.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	closed := false
+	select {
+	case <-s.stop:
+		closed = true
+	default:
+		close(s.stop)
+	}
+	s.mu.Unlock()
+	if closed {
+		return nil
+	}
+	_ = s.Drain(context.Background()) // bounded: writing the last message has a deadline
+	s.rooms.close()
+	s.sweeping.Wait()
+	return nil
+}
+
+// admitSession counts a session in, or says why not. The caller calls dismissSession.
+func (s *Server) admitSession(newcomer *session, remote string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	network := networkOf(remote)
+	switch {
+	case s.draining:
+		return &consult.Error{Code: wire.CodeUnavailable, Detail: "the server is stopping"}
+	case len(s.sessions) >= s.cfg.Limits.Sessions:
+		return &consult.Error{Code: wire.CodeUnavailable, Detail: "the server has as many sessions as it may"}
+	case s.addresses[network] >= s.cfg.Limits.SessionsPerIP:
+		return &consult.Error{Code: wire.CodeRateLimited, Detail: "too many sessions from this address"}
+	}
+	s.sessions = append(s.sessions, newcomer)
+	s.addresses[network]++
+	s.serving.Add(1)
+	s.metrics.sessions.Inc()
+	return nil
+}
+
+func (s *Server) dismissSession(leaver *session, remote string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sessions = slices.DeleteFunc(s.sessions, func(x *session) bool { return x == leaver })
+	network := networkOf(remote)
+	if s.addresses[network]--; s.addresses[network] == 0 {
+		delete(s.addresses, network)
+	}
+	s.metrics.sessions.Dec()
+	s.serving.Done()
+}
+
+func (s *Server) isDraining() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.draining
+}
+
+// runSweep deletes the records, and with them the names, of consultations that ended a day ago.
+func (s *Server) runSweep() {
+	ticker := time.NewTicker(sweepInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			s.sweep()
+		case <-s.stop:
+			return
+		}
+	}
+}
+
+func (s *Server) sweep() {
+	ctx, cancel := context.WithTimeout(context.Background(), sweepInterval/2)
+	defer cancel()
+	now := s.deps.Clock()
+	err := s.deps.Store.Each(ctx, bucketConsultations, func(e store.Entry) error {
+		rec, err := s.records.load(ctx, e.Key)
+		if errors.Is(err, store.ErrNotFound) || err == nil && !rec.expired(now) {
+			return nil
+		}
+		if err == nil {
+			err = s.records.forget(ctx, s.tokens, rec)
+		}
+		if err != nil {
+			s.deps.Log.Error("record not deleted", "consultation", e.Key, "error", err)
+			return nil // the others are not to stay because of it
+		}
+		s.kept.Add(-1)
+		return nil
+	})
+	if err != nil {
+		s.deps.Log.Error("records not swept", "error", err)
+	}
+}

@@ -1,0 +1,314 @@
+package signaling
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/bedside-video/bedside/signaling/consult"
+	"github.com/bedside-video/bedside/signaling/wire"
+)
+
+const (
+	joinTimeout   = 3 * time.Second
+	pingInterval  = 20 * time.Second
+	quietTimeout  = 45 * time.Second // two pings and a slow network
+	writeTimeout  = 5 * time.Second
+	lingerTimeout = time.Second // for the client to read the last message before TCP is torn down
+	queueLength   = 256         // messages; a room of 20 that all join at once makes 40
+	// maxRefused ends a session that keeps sending faster than it may: at 1,000 messages a second
+	// after 0.16 s.
+	maxRefused    = 100
+	refusedMemory = 10 * time.Second
+)
+
+// session is one WebSocket: a reader, which is the HTTP handler's goroutine and carries out what the
+// client asks, and a writer.
+type session struct {
+	server *Server
+	id     string
+	ws     *websocket.Conn
+	log    *slog.Logger
+	queue  chan []byte
+
+	mu        sync.Mutex
+	last      *ending // set once
+	finished  chan struct{}
+	lingering bool
+
+	// The reader alone.
+	rate       bucket
+	refused    int
+	refusedAt  time.Time
+	room       *room
+	sources    map[string]wire.Source // of the client's m-lines, by mid
+	credential credential
+
+	// Set by the room before the session takes part in it.
+	participant string
+	peer        MediaPeer
+	told        wire.Roster // the room alone: the last roster queued
+}
+
+// credential is what the tokens that the session is given are made of.
+type credential struct {
+	consultation, participant string
+	epoch                     uint32
+}
+
+// ending is the last message of a session and the close code (RFC 6455 section 7.4.1) after it.
+type ending struct {
+	message wire.ServerMessage
+	code    int
+	hurry   bool // don't write what is still queued: the client does not read
+}
+
+func newSession(s *Server, id string, ws *websocket.Conn) *session {
+	return &session{
+		server: s, id: id, ws: ws, log: s.deps.Log.With("session", id),
+		queue: make(chan []byte, queueLength), finished: make(chan struct{}), sources: make(map[string]wire.Source),
+	}
+}
+
+// run serves the session until it is over. When it returns its goroutines have ended and no media
+// flows for it.
+func (s *session) run(ctx context.Context) {
+	var writing sync.WaitGroup
+	writing.Go(s.runWriter)
+	s.read(ctx)
+	if s.room != nil {
+		// Not with ctx: the room must hear of it even when the server is stopping.
+		_ = s.room.do(context.Background(), func() { s.room.lose(s, "gone"); s.room.settle() })
+		s.server.rooms.release(s.room)
+	}
+	s.finish(ending{})
+	writing.Wait()
+	_ = s.ws.Close()
+}
+
+// read reads messages until the connection fails. After the end of the session what still comes is
+// thrown away until the client has closed, or lingerTimeout has passed.
+func (s *session) read(ctx context.Context) {
+	s.ws.SetPongHandler(func(string) error { s.stillThere(); return nil })
+	s.ws.SetPingHandler(s.ping)
+	_ = s.ws.SetReadDeadline(time.Now().Add(joinTimeout))
+	if !s.readJoin(ctx) {
+		s.discard()
+		return
+	}
+	s.stillThere()
+	for !s.isFinished() {
+		data, err := s.next()
+		switch {
+		case errors.Is(err, errTooLarge), errors.Is(err, errNotText):
+			s.fail(err)
+		case err != nil:
+			return
+		default:
+			s.stillThere()
+			s.take(ctx, data)
+		}
+	}
+	s.discard()
+}
+
+func (s *session) discard() {
+	for {
+		if _, _, err := s.ws.NextReader(); err != nil {
+			return
+		}
+	}
+}
+
+var (
+	errTooLarge = &consult.Error{Code: wire.CodeMessageTooLarge, Detail: "a message may have 131072 bytes"}
+	errNotText  = &consult.Error{Code: wire.CodeBadMessage, Detail: "messages are text frames"}
+)
+
+// next reads one message. It reads no more than the limit of it, so that a frame that announces
+// 10 MB costs 128 KiB and gets an answer. (SetReadLimit would only close.)
+func (s *session) next() ([]byte, error) {
+	kind, r, err := s.ws.NextReader()
+	if err != nil {
+		return nil, err
+	}
+	if kind != websocket.TextMessage {
+		return nil, errNotText
+	}
+	data, err := io.ReadAll(io.LimitReader(r, wire.MaxMessageBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > wire.MaxMessageBytes {
+		return nil, errTooLarge
+	}
+	return data, nil
+}
+
+// readJoin reads the first message, which must be join, in time. It reports whether the client is
+// in the consultation now.
+func (s *session) readJoin(ctx context.Context) bool {
+	data, err := s.next()
+	var timeout net.Error
+	switch {
+	case errors.As(err, &timeout) && timeout.Timeout():
+		err = &consult.Error{Code: wire.CodeJoinTimeout, Detail: "the first message must come within 3 s"}
+	case err == nil:
+		err = s.join(ctx, data)
+	}
+	s.server.metrics.joins.WithLabelValues(outcomeOf(err)).Inc()
+	if err != nil {
+		s.log.Info("did not join", "outcome", outcomeOf(err))
+		s.fail(err)
+		return false
+	}
+	return true
+}
+
+// take carries out one message, unless too many come.
+func (s *session) take(ctx context.Context, data []byte) {
+	now := s.server.deps.Clock()
+	limits := s.server.cfg.Limits
+	m, id, err := wire.Decode(data)
+	typ := "unknown"
+	if err == nil {
+		typ = wire.TypeOf(m)
+	}
+	if !s.rate.take(now, float64(limits.MessagesPerSec), float64(limits.MessagesInBurst)) {
+		err = &consult.Error{Code: wire.CodeRateLimited, Detail: "too many messages: slow down"}
+		if s.tooMany(now) {
+			s.fail(err)
+			return
+		}
+	}
+	var reply wire.ServerMessage
+	if err == nil {
+		reply, err = s.handle(ctx, m)
+	}
+	s.server.metrics.messages.WithLabelValues(typ, outcomeOf(err)).Inc()
+	s.reply(id, reply, err)
+}
+
+// tooMany counts a refused message and reports whether it is one too many.
+func (s *session) tooMany(now time.Time) bool {
+	if now.Sub(s.refusedAt) > refusedMemory {
+		s.refused = 0
+	}
+	s.refused++
+	s.refusedAt = now
+	return s.refused > maxRefused
+}
+
+func (s *session) reply(id uint64, reply wire.ServerMessage, err error) {
+	switch {
+	case err != nil:
+		reply = errorMessage(err)
+		if isInternal(err) {
+			s.log.Error("message could not be carried out", "error", err)
+		}
+	case reply == nil && id == 0:
+		return
+	case reply == nil:
+		reply = &wire.Done{}
+	}
+	if !s.enqueue(reply, id) {
+		s.end(wire.EndedSlow)
+	}
+}
+
+// ping answers a client's ping. Pings count like messages: a flood of them is work, too.
+func (s *session) ping(data string) error {
+	limits := s.server.cfg.Limits
+	now := s.server.deps.Clock()
+	if !s.rate.take(now, float64(limits.MessagesPerSec), float64(limits.MessagesInBurst)) {
+		if s.tooMany(now) {
+			s.fail(&consult.Error{Code: wire.CodeRateLimited, Detail: "too many pings"})
+		}
+		return nil
+	}
+	_ = s.ws.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(writeTimeout))
+	return nil
+}
+
+// stillThere gives the client more time.
+func (s *session) stillThere() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.lingering {
+		_ = s.ws.SetReadDeadline(time.Now().Add(quietTimeout))
+	}
+}
+
+// enqueue queues a message and never waits. False means that the client has not read 256 messages,
+// or that the session is over: nobody may count on its getting anything more.
+func (s *session) enqueue(m wire.ServerMessage, re uint64) bool {
+	data, err := wire.Encode(m, re)
+	if err != nil {
+		panic("signaling: internal error: a message that is not JSON: " + err.Error())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last != nil {
+		return false
+	}
+	select {
+	case s.queue <- data:
+		return true
+	default:
+		s.server.metrics.overflows.Inc()
+		return false
+	}
+}
+
+// fail ends the session with an error.
+func (s *session) fail(err error) {
+	code := websocket.ClosePolicyViolation
+	switch m := errorMessage(err); m.Code {
+	case wire.CodeMessageTooLarge:
+		code = websocket.CloseMessageTooBig
+	case wire.CodeUnavailable:
+		code = websocket.CloseTryAgainLater
+	case wire.CodeInternal:
+		code = websocket.CloseInternalServerErr
+	}
+	s.finish(ending{message: errorMessage(err), code: code})
+}
+
+// end ends the session for a reason of package wire.
+func (s *session) end(reason string) {
+	e := ending{message: &wire.Ended{Reason: reason}, code: websocket.CloseNormalClosure}
+	switch reason {
+	case wire.EndedSlow:
+		e.code, e.hurry = websocket.CloseTryAgainLater, true
+	case wire.EndedDraining:
+		e.code = websocket.CloseServiceRestart
+	case wire.EndedSSRCLimit:
+		e.code = websocket.ClosePolicyViolation
+	}
+	s.finish(e)
+}
+
+// finish makes the writer write the ending and close; the first one counts.
+func (s *session) finish(e ending) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last == nil {
+		s.last = &e
+		close(s.finished)
+	}
+}
+
+func (s *session) isFinished() bool {
+	select {
+	case <-s.finished:
+		return true
+	default:
+		return false
+	}
+}
