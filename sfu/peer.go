@@ -25,15 +25,16 @@ const assumedRoundTrip = 100 * time.Millisecond
 type Peer struct {
 	room    *Room
 	o       PeerOptions
-	conn    *transport.Conn
+	conn    connection
 	closing chan struct{}
 	closed  sync.Once
 	running sync.WaitGroup
 
 	admitted  atomic.Bool // as of the last SetRoster; the packet path reads it
 	connected atomic.Bool
-	overflow  atomic.Bool  // TooManyStreams
-	rtt       atomic.Int64 // time.Duration; 0 unknown
+	overflow  atomic.Bool   // TooManyStreams
+	rtt       atomic.Int64  // time.Duration; 0 unknown
+	levelID   atomic.Uint32 // of the audio level extension; 0 not negotiated
 	tally     tally
 
 	mu           sync.Mutex
@@ -44,6 +45,15 @@ type Peer struct {
 	clock        forward.PublisherClock
 
 	seat // the room's goroutine alone
+}
+
+// connection is a participant's media connection; *transport.Conn is one.
+type connection interface {
+	Answer(ctx context.Context, sdp string, check func([]transport.MLine) error) (transport.Negotiation, error)
+	State() transport.State
+	WriteRTCP(...rtcp.Packet) error
+	TransportFeedback() []rtcp.Packet
+	Close() error
 }
 
 // seat is what the room knows of a peer. Only the room's goroutine touches it.
@@ -64,6 +74,15 @@ type sitting struct {
 	sub   *Subscription
 	muted bool
 	rtp   uint32
+}
+
+func newPeer(r *Room, o PeerOptions) *Peer {
+	p := &Peer{
+		room: r, o: o, closing: make(chan struct{}),
+		publications: map[string]*Publication{}, bySSRC: map[uint32]*slot{},
+	}
+	p.taken, p.layers = map[*slot]*sitting{}, map[*Publication]string{}
+	return p
 }
 
 // Answer answers the peer's offer. tracks names its sending m-lines. Errors wrap ErrBadOffer,
@@ -118,6 +137,7 @@ func (p *Peer) checkTracks(sends []transport.MLine, tracks []Track) error {
 
 // adopt takes over the publications and slots of an answer; those of earlier ones stay.
 func (p *Peer) adopt(n transport.Negotiation, tracks []Track) error {
+	p.levelID.Store(uint32(n.AudioLevelID))
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, t := range tracks {
@@ -136,7 +156,7 @@ func (p *Peer) adopt(n transport.Negotiation, tracks []Track) error {
 		if err != nil {
 			return err
 		}
-		p.slots = append(p.slots, &slot{out: out, rewriter: r})
+		p.slots = append(p.slots, &slot{mid: out.Mid, kind: out.Kind, index: out.Index, out: out, rewriter: r})
 	}
 	for _, s := range p.slots {
 		if ssrc := s.out.SSRC(); ssrc != 0 {
@@ -204,8 +224,6 @@ func (p *Peer) roundTrip() time.Duration {
 	}
 	return assumedRoundTrip
 }
-
-func (p *Peer) audioLevelID() uint8 { return p.conn.AudioLevelID() }
 
 // The rest makes a Peer a transport.Handler.
 

@@ -20,7 +20,7 @@ type Publication struct {
 	source codec.Source
 	since  uint64 // order of publication in the room
 
-	started     atomic.Bool // media has arrived since the participant was admitted
+	started     atomic.Bool // media has come, or been announced, since the participant was admitted
 	muted       atomic.Bool
 	loudness    atomic.Uint32 // 0 silence .. 127 loudest, smoothed
 	subscribers atomic.Pointer[[]*Subscription]
@@ -145,8 +145,8 @@ func (e *encoding) book(now time.Time, p *codec.Packet, repaired bool) (arrival 
 	pub.rates[e.index].Packet(now, p.Size)
 	if first := e.ssrc == 0; !repaired {
 		e.ssrc = p.SSRC
-		if first {
-			pub.selectLocked()
+		if first && pub.selectLocked() && !p.KeyFrame {
+			pub.requestKeyFrameLocked(now)
 		}
 	}
 	return arrival, nack
@@ -167,7 +167,7 @@ func (e *encoding) nackLocked(now time.Time) rtcp.Packet {
 // five packets (100 ms) upwards and twenty downwards, so that a speaker does not flicker between
 // words.
 func (pub *Publication) listen(p *codec.Packet) {
-	level, _, ok := codec.AudioLevel(p.Extension(pub.peer.audioLevelID()))
+	level, _, ok := codec.AudioLevel(p.Extension(uint8(pub.peer.levelID.Load())))
 	if !ok {
 		return
 	}
@@ -213,19 +213,20 @@ func (pub *Publication) detach(s *Subscription) {
 }
 
 // selectLocked grants every subscription the highest encoding that is being sent. (Which one each
-// of them can take is for the allocator to come.)
-func (pub *Publication) selectLocked() {
+// of them can take is for the allocator to come.) It tells whether that is another one now, of
+// which subscriptions need a key frame.
+func (pub *Publication) selectLocked() (changed bool) {
 	i := layers.Highest(pub.rates)
 	if i < 0 || pub.encodings[i] == pub.selected {
-		return
+		return false
 	}
 	pub.selected = pub.encodings[i]
 	grant := &Grant{Stream: pub.selected.stream}
 	for _, s := range *pub.subscribers.Load() {
 		s.grant.Store(grant)
 	}
-	pub.requestKeyFrameLocked(pub.peer.room.server.clock())
 	pub.peer.room.wake()
+	return true
 }
 
 // requestKeyFrame asks for a key frame of what subscriptions receive, at the rate that
@@ -254,7 +255,9 @@ func (pub *Publication) sendKeyFrameRequest(e *encoding) {
 func (pub *Publication) control(now time.Time, report bool) []rtcp.ReceptionReport {
 	pub.mu.Lock()
 	defer pub.mu.Unlock()
-	pub.selectLocked()
+	if pub.selectLocked() {
+		pub.requestKeyFrameLocked(now)
+	}
 	var reports []rtcp.ReceptionReport
 	for _, e := range pub.encodings {
 		if len(*pub.subscribers.Load()) > 0 && e == pub.selected && e.keyFrames.Due(now) {
@@ -268,12 +271,16 @@ func (pub *Publication) control(now time.Time, report bool) []rtcp.ReceptionRepo
 }
 
 // setMuted stops or restarts forwarding. After a mute, subscribers wait for a key frame: packets
-// were kept from them.
+// were kept from them. The end of a mute announces media, so that a screen has its slot before its
+// first packet.
 func (pub *Publication) setMuted(muted bool, now time.Time) {
 	pub.muted.Store(muted)
 	if muted {
 		pub.loudness.Store(0)
 		return
+	}
+	if pub.peer.admitted.Load() {
+		pub.started.Store(true)
 	}
 	for _, s := range *pub.subscribers.Load() {
 		s.slot.resync(s)
@@ -281,11 +288,14 @@ func (pub *Publication) setMuted(muted bool, now time.Time) {
 	pub.requestKeyFrame(now)
 }
 
-// shown tells whether the publication takes a slot. A muted camera keeps its own, so that nobody
-// else appears in its place; a screen that is no longer shared is gone.
+// shown tells whether the publication takes a slot. Camera and microphone have theirs from the
+// moment their owner is in the room, media or not: assigned at the first packet, the slot would
+// miss the key frame that the packet begins, and an encoder that has just made one answers the
+// request for another only after up to 500 ms (Chromium 156, 2026-11-22). Muted, they keep it, so
+// that nobody else appears in their place. Everything else comes and goes with its media.
 func (pub *Publication) shown() bool {
-	if !pub.started.Load() {
-		return false
+	if pub.source == codec.Camera || pub.source == codec.Mic {
+		return true
 	}
-	return !pub.muted.Load() || pub.source == codec.Camera || pub.source == codec.Mic
+	return pub.started.Load() && !pub.muted.Load()
 }

@@ -163,7 +163,7 @@ const maxNACKed = 512
 
 func (p *Peer) nacked(now time.Time, x *rtcp.TransportLayerNack) {
 	s := p.slotOf(x.MediaSSRC)
-	if s == nil || s.out.Kind != codec.Video {
+	if s == nil || s.kind != codec.Video {
 		return
 	}
 	seqs := make([]uint16, 0, 32)

@@ -87,33 +87,36 @@ func (r *Room) wake() {
 // Join adds a peer that is not admitted: its connection may come up, but no media flows until
 // SetRoster names it. The caller owns the Peer and closes it.
 func (r *Room) Join(ctx context.Context, o PeerOptions) (*Peer, error) {
-	p := &Peer{
-		room: r, o: o, closing: make(chan struct{}),
-		publications: map[string]*Publication{}, bySSRC: map[uint32]*slot{},
-	}
-	p.taken, p.layers = map[*slot]*sitting{}, map[*Publication]string{}
+	p := newPeer(r, o)
 	conn, err := r.server.engine(r.o).Open(p)
 	if err != nil {
 		return nil, fmt.Errorf("sfu: %w", err)
 	}
 	p.conn = conn
+	if err := r.add(ctx, p); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (r *Room) add(ctx context.Context, p *Peer) error {
 	duplicate := false
-	err = r.do(ctx, func() {
-		if duplicate = r.peer(o.ID) != nil; !duplicate {
+	err := r.do(ctx, func() {
+		if duplicate = r.peer(p.o.ID) != nil; !duplicate {
 			r.peers = append(r.peers, p)
-			p.admitted.Store(r.admitted[o.ID])
+			p.admitted.Store(r.admitted[p.o.ID])
 		}
 	})
 	if duplicate {
 		err = ErrDuplicatePeer
 	}
 	if err != nil {
-		_ = conn.Close()
-		return nil, err
+		return err
 	}
 	r.server.metrics.peers.Inc()
 	p.running.Go(p.runControl)
-	return p, nil
+	return nil
 }
 
 // SetRoster is the one call through which media starts and stops: it flows only between peers
@@ -157,8 +160,8 @@ func (r *Room) remove(p *Peer) {
 		r.peers = slices.DeleteFunc(r.peers, func(x *Peer) bool { return x == p })
 		p.admitted.Store(false)
 		p.o.Events = mute{}
-		r.reconcile(r.server.clock())
 		r.settle(r.server.clock(), p, nil)
+		r.reconcile(r.server.clock())
 	})
 }
 
@@ -213,20 +216,24 @@ func (r *Room) follow(p *Peer) {
 	state := p.conn.State()
 	switch {
 	case p.overflow.Load():
-		p.failed = true
-		r.server.log.Warn("peer sends too many streams", "room", r.id, "peer", p.o.ID)
-		p.o.Events.Failed(FailedSSRCLimit)
+		r.fail(p, FailedSSRCLimit)
 	case state == p.state:
 	case state == transport.StateFailed:
-		p.failed = true
-		r.server.log.Info("connection failed", "room", r.id, "peer", p.o.ID)
-		p.o.Events.Failed(FailedTransport)
+		r.fail(p, FailedTransport)
 	case state == transport.StateConnected:
 		p.o.Events.Transport(TransportConnected)
 	case state == transport.StateDisconnected:
 		p.o.Events.Transport(TransportDisconnected)
 	}
 	p.state = state
+}
+
+// fail gives p up. Its owner is told, and nothing more after that, and closes it.
+func (r *Room) fail(p *Peer, reason FailReason) {
+	p.failed = true
+	r.server.log.Info("connection given up", "room", r.id, "peer", p.o.ID, "reason", string(reason))
+	p.o.Events.Failed(reason)
+	p.o.Events = mute{}
 }
 
 // settle puts the publications of others that p is to receive into its slots.
@@ -276,14 +283,14 @@ func (r *Room) seat(now time.Time, p *Peer, s *slot, pub *Publication) Assignmen
 		delete(p.taken, s)
 	}
 	if pub == nil {
-		return Assignment{Mid: s.out.Mid, RTP: s.assign(now, nil)}
+		return Assignment{Mid: s.mid, RTP: s.assign(now, nil)}
 	}
 	if !r.admitted[p.o.ID] || !r.admitted[pub.peer.o.ID] {
 		// Cannot happen: reconcile only offers what is present. It is looked at once more because
 		// nothing else stands between a mistake there and a stranger in the room.
 		r.server.metrics.violations[invariantHiddenSubscriber].Inc()
 		r.server.log.Error("invariant violated: subscriber not in the roster", "room", r.id, "peer", p.o.ID)
-		return Assignment{Mid: s.out.Mid, RTP: s.assign(now, nil)}
+		return Assignment{Mid: s.mid, RTP: s.assign(now, nil)}
 	}
 	sub := &Subscription{publication: pub, slot: s}
 	rtp := s.assign(now, sub)
@@ -296,7 +303,7 @@ func (r *Room) seat(now time.Time, p *Peer, s *slot, pub *Publication) Assignmen
 func (p *Peer) assignment(s *slot) Assignment {
 	t := p.taken[s]
 	pub := t.sub.publication
-	return Assignment{Mid: s.out.Mid, Peer: pub.peer.o.ID, Source: pub.source, Muted: t.muted, RTP: t.rtp}
+	return Assignment{Mid: s.mid, Peer: pub.peer.o.ID, Source: pub.source, Muted: t.muted, RTP: t.rtp}
 }
 
 // grow makes the slots known to the assigner.
@@ -306,7 +313,7 @@ func (p *Peer) grow(all []*slot) {
 	}
 	var count SlotCount
 	for _, s := range all[len(p.seated):] {
-		if s.out.Kind == codec.Audio {
+		if s.kind == codec.Audio {
 			count.Audio++
 		} else {
 			count.Video++
@@ -322,7 +329,7 @@ func (p *Peer) grow(all []*slot) {
 
 func (p *Peer) slotAt(kind codec.Kind, index int) *slot {
 	for _, s := range p.seated {
-		if s.out.Kind == kind && s.out.Index == index {
+		if s.kind == kind && s.index == index {
 			return s
 		}
 	}

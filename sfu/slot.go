@@ -17,7 +17,10 @@ const maxPayload = 1500
 // slot is one m-line of a subscriber: what flows through it changes, its SSRC and its numbers go
 // on for as long as the connection lives.
 type slot struct {
-	out *transport.Slot
+	mid   string
+	kind  codec.Kind
+	index int // among the slots of its kind
+	out   outlet
 
 	mu        sync.Mutex
 	occupant  *Subscription // nil: empty
@@ -26,6 +29,13 @@ type slot struct {
 	rtxSeq    uint16
 	sent      SlotStats
 	lastRTPAt time.Time
+}
+
+// outlet is where a slot's packets go; *transport.Slot is one.
+type outlet interface {
+	Write(o transport.Outgoing, payload []byte) error
+	WriteRTX(o transport.Outgoing, payload []byte) error
+	SSRC() uint32
 }
 
 // SlotStats count what a slot has sent since the connection began.

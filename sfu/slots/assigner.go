@@ -95,6 +95,9 @@ func (a *Assigner) Pair(kind codec.Kind, index int) (int, bool) {
 	return other, other < n
 }
 
+// Len is how many slots of kind there are.
+func (a *Assigner) Len(kind codec.Kind) int { return len(a.slots(kind)) }
+
 // Occupant of the slot index of kind.
 func (a *Assigner) Occupant(kind codec.Kind, index int) Occupant { return a.slots(kind)[index] }
 

@@ -26,7 +26,7 @@ func (a *Assigner) follow(pubs []Publication) {
 // placeVideo gives video slots to whatever has none. What is displaced gets another chance; that
 // ends, because only what ranks higher displaces: pinned, heard, silenced.
 func (a *Assigner) placeVideo(pubs []Publication) {
-	for order := videoOrder(pubs); a.placeVideoOnce(order, pubs); {
+	for order := a.videoOrder(pubs); a.placeVideoOnce(order, pubs); {
 	}
 }
 
@@ -49,13 +49,14 @@ func (a *Assigner) placeVideoOnce(order, pubs []Publication) (displaced bool) {
 }
 
 // videoOrder returns the video publications in the order in which they get slots: what is pinned,
-// screens and exams before cameras, then as they rank.
-func videoOrder(pubs []Publication) []Publication {
+// screens and exams before cameras, the cameras of those who are heard, then as they rank.
+func (a *Assigner) videoOrder(pubs []Publication) []Publication {
 	out := slices.DeleteFunc(slices.Clone(pubs), func(p Publication) bool { return p.Source.Kind() != codec.Video })
 	slices.SortStableFunc(out, func(x, y Publication) int {
 		return cmp.Or(
 			-compareBool(x.Pinned, y.Pinned),
 			compareBool(x.Source == codec.Camera, y.Source == codec.Camera),
+			-compareBool(a.heard(x.Peer), a.heard(y.Peer)),
 		)
 	})
 	return out
@@ -69,19 +70,15 @@ func (a *Assigner) freeVideo(p Publication, pubs []Publication) int {
 		if a.screen >= 0 && a.video[a.screen] == (Occupant{}) {
 			return a.screen
 		}
-		return a.lastOrdinary()
+		fallthrough
 	case codec.Exam:
-		// An empty screen slot is the last resort: it is no use to anybody else.
-		if i := a.lastOrdinary(); i >= 0 || a.screen < 0 || a.video[a.screen] != (Occupant{}) {
-			return i
-		}
-		return a.screen
+		return a.lastEmptyVideo()
 	}
 	if i, ok := a.besideVoice(p.Peer); ok && (a.video[i] == (Occupant{}) || a.silenced(i, pubs)) {
 		return i
 	}
 	for i, o := range a.video {
-		if v, paired := a.Pair(codec.Video, i); o == (Occupant{}) && i != a.screen && paired && a.audio[v] == (Occupant{}) {
+		if o == (Occupant{}) && i != a.screen && !a.besideAVoice(i) {
 			return i
 		}
 	}
@@ -93,14 +90,24 @@ func (a *Assigner) freeVideo(p Publication, pubs []Publication) int {
 	return -1
 }
 
-// lastOrdinary returns the highest empty video slot beside the screen's, -1 for none.
-func (a *Assigner) lastOrdinary() int {
-	for i := len(a.video) - 1; i >= 0; i-- {
-		if i != a.screen && a.video[i] == (Occupant{}) {
+// lastEmptyVideo returns the highest empty video slot for a screen or an exam, -1 for none: better
+// none beside a voice, whose camera belongs there, and before that the one that is kept for a
+// screen, of which there may never be any.
+func (a *Assigner) lastEmptyVideo() int {
+	ordinary := -1
+	for i, o := range slices.Backward(a.video) {
+		if o != (Occupant{}) || i == a.screen {
+			continue
+		}
+		if !a.besideAVoice(i) {
 			return i
 		}
+		ordinary = max(ordinary, i)
 	}
-	return -1
+	if a.screen >= 0 && a.video[a.screen] == (Occupant{}) {
+		return a.screen
+	}
+	return ordinary
 }
 
 // besideVoice returns the video slot that is the pair of the slot of a person's voice; false for
@@ -111,6 +118,12 @@ func (a *Assigner) besideVoice(peer string) (int, bool) {
 		return 0, false
 	}
 	return a.Pair(codec.Audio, i)
+}
+
+// besideAVoice tells whether somebody's voice is in the pair of the video slot i.
+func (a *Assigner) besideAVoice(i int) bool {
+	v, ok := a.Pair(codec.Video, i)
+	return ok && a.audio[v].Source == codec.Mic
 }
 
 // yields tells whether what is in video slot i may move to make place for the camera of the person
@@ -126,9 +139,13 @@ func (a *Assigner) silenced(i int, pubs []Publication) bool {
 	if o == (Occupant{}) || !a.yields(i, pubs) {
 		return false
 	}
-	voice := Occupant{o.Peer, codec.Mic}
-	_, heard := a.Find(voice)
-	return find(pubs, voice) != nil && !heard
+	return find(pubs, Occupant{o.Peer, codec.Mic}) != nil && !a.heard(o.Peer)
+}
+
+// heard tells whether a person's voice has a slot.
+func (a *Assigner) heard(peer string) bool {
+	_, ok := a.Find(Occupant{peer, codec.Mic})
+	return ok
 }
 
 // leastWanted returns the video slot that something pinned takes when none is free: of what is not

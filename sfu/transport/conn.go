@@ -101,6 +101,8 @@ type Negotiation struct {
 	SDP   string  // the answer
 	Sends []MLine // the m-lines that the client sends on
 	Slots []*Slot // all slots of the connection, in the order of m-lines
+
+	AudioLevelID uint8 // of the header extension (RFC 6464); 0 when not negotiated
 }
 
 // Answer answers an offer, the first one or a later one (more slots, ICE restart). check may refuse
@@ -153,6 +155,7 @@ func (c *Conn) Answer(ctx context.Context, text string, check func(sends []MLine
 	c.engine.o.Port.SetPassword(ice.ufrag, ice.password)
 	out.SDP = withCandidates(c.pc.LocalDescription().SDP, c.engine.o.Advertise)
 	out.Slots = slices.Clone(c.slots)
+	out.AudioLevelID = n.ids.audioLevel
 	return out, nil
 }
 
@@ -204,12 +207,4 @@ func (c *Conn) TransportFeedback() []rtcp.Packet { return c.feedback.build() }
 // Close closes the connection and waits for its goroutines.
 func (c *Conn) Close() error {
 	return c.pc.GracefulClose()
-}
-
-// AudioLevelID is the id of the audio level header extension (RFC 6464), 0 when not negotiated.
-func (c *Conn) AudioLevelID() uint8 {
-	if n := c.negotiated.Load(); n != nil {
-		return n.ids.audioLevel
-	}
-	return 0
 }
