@@ -281,10 +281,15 @@ func ssrcOf(mid, rid string) uint32 {
 	return n
 }
 
+// advance lets the bubble's clock run.
+func (s *stage) advance(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
 func (s *stage) metric(name, label string) float64 {
 	s.t.Helper()
-	time.Sleep(controlInterval) // tallies are flushed by each peer's timer
-	synctest.Wait()
+	s.advance(controlInterval) // tallies are flushed by each peer's timer
 	families, err := s.metrics.Gather()
 	if err != nil {
 		s.t.Fatal(err)

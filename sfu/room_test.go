@@ -110,7 +110,7 @@ func TestNACKReachesNobodyWhoHasLeft(t *testing.T) {
 		s.admit("b", "c")
 		c.publish("c", "", keyFrame)
 		b.got("v0")
-		time.Sleep(time.Second)
+		s.advance(time.Second)
 		b.RTCP(time.Now(), nack)
 		if got := b.got("v0"); got != nil {
 			t.Errorf("%d packets of who has left were sent again", len(got))
@@ -141,7 +141,7 @@ func TestSlotChangesHands(t *testing.T) {
 		s.admit("a", "b")
 		a.publish("c", "", keyFrame)
 		before := b.got("v0")
-		time.Sleep(10 * time.Second)
+		s.advance(10 * time.Second)
 		s.admit("b", "c")
 		c.publish("c", "", delta)
 		if got := b.got("v0"); got != nil {
@@ -230,12 +230,12 @@ func TestKeyFrameRequests(t *testing.T) {
 		if got := a.asked(); got != nil {
 			t.Errorf("asked %d times within 500 ms of the first request", len(got))
 		}
-		time.Sleep(1100 * time.Millisecond)
+		s.advance(1100 * time.Millisecond)
 		if got := a.asked(); len(got) != 2 {
 			t.Errorf("asked %d times in the 1.1 s that no key frame came, want 2", len(got))
 		}
 		a.publish("c", "", keyFrame)
-		time.Sleep(2 * time.Second)
+		s.advance(2 * time.Second)
 		if got := a.asked(); got != nil {
 			t.Errorf("asked %d times after the key frame came", len(got))
 		}
@@ -251,11 +251,11 @@ func TestKeyFrameRequestOfAReusedSlot(t *testing.T) {
 		a.publish("c", "", keyFrame)
 		s.admit("b")
 		a.asked()
-		time.Sleep(time.Second)
+		s.advance(time.Second)
 		b.RTCP(time.Now(), &rtcp.PictureLossIndication{MediaSSRC: 103})
 		s.admit("b", "c")
 		c.publish("c", "", keyFrame)
-		time.Sleep(time.Second)
+		s.advance(time.Second)
 		c.asked()
 		b.RTCP(time.Now(), &rtcp.PictureLossIndication{MediaSSRC: 103})
 		if x, y := a.asked(), c.asked(); x != nil || len(y) != 1 {
@@ -281,7 +281,7 @@ func TestHighestEncodingIsForwarded(t *testing.T) {
 		wantHeard(t, a, "connected", "a0: b mic", "v0: b camera", `layers c ["q"]`, `layers c ["f"]`)
 		// f stops: after half a second q is what is left.
 		for range 20 {
-			time.Sleep(33 * time.Millisecond)
+			s.advance(33 * time.Millisecond)
 			a.publish("c", "q", keyFrame+"q")
 		}
 		if got := payloads(b.got("v0")); len(got) == 0 || got[0] != keyFrame+"q" {
@@ -311,14 +311,14 @@ func TestSpeakers(t *testing.T) {
 		s.admit("a", "b")
 		b.heard()
 		for range 50 {
-			time.Sleep(20 * time.Millisecond)
+			s.advance(20 * time.Millisecond)
 			a.speak(100)
 		}
 		if got := b.heard(); len(got) != 1 || !strings.HasPrefix(got[0], "speakers [{a ") {
 			t.Errorf("b heard %q, want that a speaks, once", got)
 		}
 		for range 200 {
-			time.Sleep(20 * time.Millisecond)
+			s.advance(20 * time.Millisecond)
 			a.speak(0)
 		}
 		wantHeard(t, b, "speakers []")
@@ -404,7 +404,7 @@ func TestSenderReportsKeepLipSync(t *testing.T) {
 		a.RTCP(time.Now(), &rtcp.SenderReport{SSRC: ssrcOf("c", ""), NTPTime: captured, RTPTime: 3000})
 		a.RTCP(time.Now(), &rtcp.SenderReport{SSRC: ssrcOf("m", ""), NTPTime: captured, RTPTime: 3000})
 		video, audio := b.got("v0")[0], b.got("a0")[0]
-		time.Sleep(5 * time.Second)
+		s.advance(5 * time.Second)
 		reports := map[uint32]*rtcp.SenderReport{}
 		b.mu.Lock()
 		for _, p := range b.rtcp {
@@ -433,7 +433,7 @@ func TestRoundTripIsMeasured(t *testing.T) {
 			t.Errorf("round trip %v before any report", got)
 		}
 		sent := time.Now()
-		time.Sleep(80 * time.Millisecond)
+		s.advance(80 * time.Millisecond)
 		a.RTCP(time.Now(), &rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{
 			SSRC: 103, LastSenderReport: uint32(forward.NTP(sent) >> 16), Delay: 65536 * 30 / 1000,
 		}}})
