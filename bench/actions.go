@@ -125,20 +125,24 @@ func (c *Client) RequestKey(mid string) error {
 	return conn.pc.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{SenderSSRC: 1, MediaSSRC: ssrc}})
 }
 
-// SlotSSRCs returns the media SSRC of each slot that has received something, by mid.
-func (c *Client) SlotSSRCs() map[string]uint32 {
+// SlotStreams are the SSRCs of one slot; 0 for not known yet.
+type SlotStreams struct {
+	Mid        string
+	Media, RTX uint32
+}
+
+// Streams returns the SSRCs of the current connection's slots, in the order of the m-lines.
+func (c *Client) Streams() []SlotStreams {
 	c.mu.Lock()
 	conn := c.conn
 	c.mu.Unlock()
-	out := make(map[string]uint32)
 	if conn == nil {
-		return out
+		return nil
 	}
+	var out []SlotStreams
 	for _, s := range conn.slots {
 		s.mu.Lock()
-		if s.ssrc != 0 {
-			out[s.mid] = s.ssrc
-		}
+		out = append(out, SlotStreams{Mid: s.mid, Media: s.ssrc, RTX: s.rtxSSRC})
 		s.mu.Unlock()
 	}
 	return out

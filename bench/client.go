@@ -28,6 +28,7 @@ type Client struct {
 	policy  wire.Policy
 	epoch   uint64
 	ended   string
+	lost    bool // the current session's WebSocket is gone
 	closed  bool
 	readers sync.WaitGroup
 }
@@ -54,12 +55,12 @@ func (c *Client) Reconnect(ctx context.Context) error {
 	c.mu.Lock()
 	resume := c.resume
 	c.mu.Unlock()
-	c.Drop()
 	return c.enter(ctx, "", &wire.Join{Resume: resume, Client: "bench"})
 }
 
 // enter opens a session and negotiates.
 func (c *Client) enter(ctx context.Context, connect string, join *wire.Join) error {
+	c.Drop() // what is left of a session before
 	s, err := dial(ctx, c.cfg, connect)
 	if err != nil {
 		return err
@@ -70,8 +71,8 @@ func (c *Client) enter(ctx context.Context, connect string, join *wire.Join) err
 		s.close()
 		return ErrClosed
 	}
-	c.session, c.ended, c.epoch = s, "", 0
-	c.readers.Go(func() { s.runReader(c.handle) })
+	c.session, c.ended, c.epoch, c.lost = s, "", 0, false
+	c.readers.Go(func() { s.runReader(c.handle); c.lose(s) })
 	c.mu.Unlock()
 	reply, err := s.call(ctx, join)
 	if err != nil {
@@ -148,11 +149,30 @@ func (c *Client) handle(m wire.ServerMessage, h wire.Header) {
 	case *wire.Ended:
 		c.ended = m.Reason
 	}
-	close(c.changed)
-	c.changed = make(chan struct{})
+	c.announce()
+	ended, conn := c.ended != "", c.conn
 	c.mu.Unlock()
 	if h.Re != 0 {
 		session.deliver(h.Re, m)
+	}
+	if ended && conn != nil {
+		conn.close() // as a page does, which then shows why
+	}
+}
+
+// announce wakes those who await a change; the caller holds mu.
+func (c *Client) announce() {
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// lose notes that a session's WebSocket is gone.
+func (c *Client) lose(s *session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.session == s {
+		c.lost = true
+		c.announce()
 	}
 }
 
@@ -195,14 +215,18 @@ func (c *Client) view() View {
 	return View{Self: c.self, State: c.state, Roster: slices.Clone(c.roster), Policy: c.policy, Ended: c.ended}
 }
 
-// Await waits until the Client's view satisfies ok.
+// Await waits until the Client's view satisfies ok. It returns ErrEnded when the WebSocket is lost
+// before.
 func (c *Client) Await(ctx context.Context, ok func(View) bool) error {
 	for {
 		c.mu.Lock()
-		view, changed := c.view(), c.changed
+		view, changed, lost := c.view(), c.changed, c.lost || c.session == nil
 		c.mu.Unlock()
 		if ok(view) {
 			return nil
+		}
+		if lost {
+			return ErrEnded
 		}
 		select {
 		case <-changed:

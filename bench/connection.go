@@ -25,10 +25,11 @@ const (
 
 // slot is one receiving m-line.
 type slot struct {
-	mid  string
-	ssrc uint32
+	mid string
 
 	mu       sync.Mutex
+	ssrc     uint32
+	rtxSSRC  uint32
 	receiver *Receiver
 }
 
@@ -93,13 +94,13 @@ func (c *connection) addTracks(slots wire.SlotCount) error {
 	stream := fmt.Sprintf("stream%08x", c.rng.Uint32())
 	m := c.cfg.Media
 	if m.Mic != nil {
-		c.pubs = append(c.pubs, newAudio(wire.SourceMic, m.Mic, stream, c.rng))
+		c.pubs = append(c.pubs, newAudio(wire.SourceMic, m.Mic, stream, c.fork()))
 	}
 	if m.Camera != nil {
-		c.pubs = append(c.pubs, newVideo(wire.SourceCamera, m.Camera, stream, c.rng))
+		c.pubs = append(c.pubs, newVideo(wire.SourceCamera, m.Camera, stream, c.fork()))
 	}
 	if m.Screen != nil {
-		screen := newVideo(wire.SourceScreen, m.Screen, stream+"s", c.rng)
+		screen := newVideo(wire.SourceScreen, m.Screen, stream+"s", c.fork())
 		screen.hidden = true
 		c.pubs = append(c.pubs, screen)
 	}
@@ -122,6 +123,9 @@ func (c *connection) addTracks(slots wire.SlotCount) error {
 	}
 	return nil
 }
+
+// fork returns a generator of its own for a track, so that what one track draws changes no other.
+func (c *connection) fork() *rand.Rand { return rand.New(rand.NewPCG(c.rng.Uint64(), c.rng.Uint64())) }
 
 func (c *connection) addPublication(p *publication) error {
 	init := webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly}
@@ -226,7 +230,7 @@ func (c *connection) onTrack(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
 		return
 	}
 	s.mu.Lock()
-	s.ssrc = uint32(t.SSRC())
+	s.ssrc, s.rtxSSRC = uint32(t.SSRC()), uint32(t.RtxSSRC())
 	s.mu.Unlock()
 	c.goRun(func() { c.runSlot(s, t) })
 	c.goRun(func() { runDrain(r) })

@@ -22,6 +22,9 @@ type frames struct {
 	intact  bool // every packet of the current frame so far
 	key     bool // the current frame
 	waitKey bool // nothing can be decoded before the next key frame
+	// stuck tells that waitKey has cost a frame and no key frame is on the way: only then is one
+	// asked for. While its first packets arrive, asking again would be noise that depends on timing.
+	stuck bool
 
 	whole     uint64 // frames received with all their packets
 	broken    uint64 // frames with a packet missing for good
@@ -61,16 +64,19 @@ func (f *frames) loss(ts uint32) {
 		f.intact = false
 		f.broken++
 	}
-	f.waitKey = true
+	f.waitKey, f.stuck = true, true
 }
 
 // begin starts a frame.
 func (f *frames) begin(d vp8Descriptor, ts uint32, afterLoss bool) {
 	f.key = d.key
 	f.intact = d.start
+	if d.key {
+		f.stuck = false
+	}
 	if !d.start {
 		f.broken++
-		f.waitKey = true
+		f.waitKey, f.stuck = true, true
 	}
 	if !f.have {
 		f.waitKey = true
@@ -108,6 +114,7 @@ func (f *frames) end(now time.Time) {
 		f.waitKey = false
 	}
 	if f.waitKey {
+		f.stuck = true
 		return
 	}
 	f.decodable++
@@ -122,6 +129,6 @@ func (f *frames) end(now time.Time) {
 
 // handOver makes the next frame the first of somebody else's.
 func (f *frames) handOver() {
-	f.waitKey = true
+	f.waitKey, f.stuck = true, false
 	f.first, f.last = time.Time{}, time.Time{}
 }

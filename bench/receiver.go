@@ -166,10 +166,10 @@ func (r *Receiver) current() wire.Assignment {
 func (r *Receiver) Feedback(now time.Time) (nacks []uint16, keyframe bool) {
 	r.releaseAll(now, r.order.release(now))
 	nacks = r.order.nacks(now)
-	if !r.video || !r.frames.waitKey || !r.frames.have || now.Sub(r.lastPLI) < pliRepeat {
+	if !r.video || !r.frames.stuck || now.Sub(r.lastPLI) < pliRepeat {
 		return nacks, false
 	}
-	if a := r.current(); a.State != wire.SlotLive || r.lastPacket.IsZero() {
+	if a := r.current(); a.State != wire.SlotLive {
 		return nacks, false
 	}
 	r.lastPLI = now
@@ -180,7 +180,7 @@ func (r *Receiver) Feedback(now time.Time) (nacks []uint16, keyframe bool) {
 // Deadline returns when Feedback has something to do next, zero for not before the next packet.
 func (r *Receiver) Deadline() time.Time {
 	due := r.order.deadline()
-	if r.video && r.frames.waitKey && !r.lastPacket.IsZero() && r.current().State == wire.SlotLive {
+	if r.video && r.frames.stuck && r.current().State == wire.SlotLive {
 		if pli := r.lastPLI.Add(pliRepeat); due.IsZero() || pli.Before(due) {
 			due = pli
 		}

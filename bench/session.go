@@ -123,7 +123,10 @@ func (s *session) sendRaw(data []byte) error {
 	if err := s.ws.SetWriteDeadline(s.cfg.Clock.Now().Add(writeTimeout)); err != nil {
 		return err
 	}
-	return s.ws.WriteMessage(websocket.TextMessage, data)
+	if err := s.ws.WriteMessage(websocket.TextMessage, data); err != nil {
+		return fmt.Errorf("%w: %w", ErrEnded, err)
+	}
+	return nil
 }
 
 // call writes a message and waits for its reply; an error message becomes a *RemoteError.
@@ -140,7 +143,7 @@ func (s *session) call(ctx context.Context, m wire.ClientMessage) (wire.ServerMe
 	s.mu.Unlock()
 	if err := s.send(m, id); err != nil {
 		s.forget(id)
-		return nil, fmt.Errorf("bench: send: %w", err)
+		return nil, err
 	}
 	select {
 	case <-ctx.Done():

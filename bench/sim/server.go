@@ -1,0 +1,209 @@
+package sim
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/bedside-video/bedside/config"
+	"github.com/bedside-video/bedside/sfu"
+	"github.com/bedside-video/bedside/sfu/port"
+	"github.com/bedside-video/bedside/signaling"
+	"github.com/bedside-video/bedside/signaling/store"
+	"github.com/bedside-video/bedside/signaling/wire"
+)
+
+const (
+	apiKey       = "bedside_simulated"
+	storeEntries = 1000
+	maxLog       = 16 << 20 // bytes; a run that logs more has lost its mind
+	maxReply     = 1 << 20
+)
+
+// server is the whole server, assembled like the command's but on simulated sockets.
+type server struct {
+	port      *port.Port
+	sfu       *sfu.Server
+	signaling *signaling.Server
+	http      *http.Server
+	log       journal
+	metrics   *prometheus.Registry
+	serving   sync.WaitGroup
+}
+
+// journal is a log in memory.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (j *journal) Write(b []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.text.Len() > maxLog {
+		return 0, errors.New("sim: the log is full")
+	}
+	return j.text.Write(b)
+}
+
+func (w *World) startServer() error {
+	host, err := w.network.AddHost(serverAddr, Path{}, Path{})
+	if err != nil {
+		return err
+	}
+	socket, err := host.Listen(mediaPort)
+	if err != nil {
+		return err
+	}
+	s := &server{metrics: prometheus.NewRegistry()}
+	w.server = s
+	log := slog.New(slog.NewJSONHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	if s.port, err = port.New(socket, s.metrics); err != nil {
+		return err
+	}
+	cfg := config.Default()
+	sum := sha256.Sum256([]byte(apiKey))
+	cfg.Signaling.APIKeys = []config.APIKey{{
+		ID: "scheduler", Hash: hex.EncodeToString(sum[:]), Tenant: "clinic", Scopes: []string{config.ScopeConsultations},
+	}}
+	if s.sfu, err = sfu.New(cfg.SFU, sfu.Deps{
+		Port: s.port, Advertise: []netip.AddrPort{netip.AddrPortFrom(host.Addr(), mediaPort)},
+		Clock: time.Now, Rand: rand.Reader, Log: log, Metrics: s.metrics,
+	}); err != nil {
+		return err
+	}
+	if s.signaling, err = signaling.New(cfg.Signaling, signaling.Deps{
+		Media: signaling.SFU(s.sfu), Store: store.NewMap(storeEntries), PublicURL: baseURL,
+		Clock: time.Now, Rand: rand.Reader, Log: log, Metrics: s.metrics,
+	}); err != nil {
+		return err
+	}
+	s.http = &http.Server{Handler: s.signaling.Handler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	s.serving.Go(func() { s.runHTTP(w.listener) })
+	return nil
+}
+
+func (s *server) runHTTP(l *Listener) { _ = s.http.Serve(l) }
+
+// close stops the server in the order of a shutdown: sessions, rooms, the socket, HTTP.
+func (s *server) close() {
+	_ = s.signaling.Close()
+	_ = s.sfu.Close()
+	_ = s.port.Close()
+	_ = s.http.Close()
+	s.serving.Wait()
+}
+
+// papers returns everything that the server has written down: log and metrics.
+func (s *server) papers() string {
+	var b strings.Builder
+	s.log.mu.Lock()
+	b.Write(s.log.text.Bytes())
+	s.log.mu.Unlock()
+	families, err := s.metrics.Gather()
+	if err != nil {
+		fmt.Fprintln(&b, err)
+	}
+	for _, f := range families {
+		fmt.Fprintln(&b, f.String())
+	}
+	return b.String()
+}
+
+// Metric returns the sum of a counter or gauge over all its labels, 0 for one that does not exist.
+func (w *World) Metric(name string) float64 {
+	families, _ := w.server.metrics.Gather()
+	var sum float64
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			sum += value(m)
+		}
+	}
+	return sum
+}
+
+func value(m *dto.Metric) float64 {
+	return m.GetCounter().GetValue() + m.GetGauge().GetValue()
+}
+
+// invite creates the consultation over the API and makes everybody's client.
+func (w *World) invite() error {
+	type invited struct {
+		Ref     string    `json:"ref"`
+		Role    wire.Role `json:"role"`
+		Display string    `json:"display"`
+	}
+	body := struct {
+		MaxParticipants int       `json:"max_participants,omitempty"`
+		Group           bool      `json:"group"`
+		Participants    []invited `json:"participants"`
+	}{MaxParticipants: w.plan.MaxParticipants, Group: true}
+	for _, ref := range w.refs {
+		p := w.people[ref]
+		body.Participants = append(body.Participants, invited{Ref: refCanary(ref), Role: p.Role, Display: p.Display})
+	}
+	var created struct {
+		Participants []struct {
+			ID      string `json:"id"`
+			JoinURL string `json:"join_url"`
+		} `json:"participants"`
+	}
+	if err := w.post("/v1/consultations", body, &created); err != nil {
+		return err
+	}
+	for i, one := range created.Participants {
+		p := w.people[w.refs[i]]
+		p.id = one.ID
+		_, p.invitation, _ = strings.Cut(one.JoinURL, "#")
+		p.client = w.newClient(p, i)
+	}
+	return nil
+}
+
+// post calls the API as the scheduling system, from a machine of its own.
+func (w *World) post(path string, body, reply any) error {
+	scheduler := &person{host: w.scheduler}
+	client := w.httpClient(scheduler)
+	defer client.CloseIdleConnections()
+	data, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(w.ctx, http.MethodPost, baseURL+path, bytes.NewReader(data))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+apiKey)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxReply))
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode/100 != 2 {
+		return fmt.Errorf("sim: POST %s: %s: %s", path, resp.Status, text)
+	}
+	return json.Unmarshal(text, reply)
+}
