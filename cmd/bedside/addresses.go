@@ -1,0 +1,76 @@
+package main
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+)
+
+// maxAdvertised bounds the addresses that every answer names: a browser checks each of them.
+const maxAdvertised = 8
+
+// advertised returns the addresses at which this machine is told to receive media, best first. One
+// that is listened on alone is all there is. Otherwise they are the machine's own: the one that the
+// route to elsewhere starts at, the others, and loopback last, for pages on this machine when there
+// is no network.
+func advertised(listen netip.Addr, outbound netip.Addr, interfaces []netip.Addr) []netip.Addr {
+	if listen.IsValid() && !listen.IsUnspecified() {
+		return []netip.Addr{listen.Unmap()}
+	}
+	rank := func(a netip.Addr) int {
+		switch {
+		case a == outbound:
+			return 0
+		case a.IsLoopback():
+			return 3
+		case a.Is6():
+			return 2
+		}
+		return 1
+	}
+	var found []netip.Addr
+	for _, a := range interfaces {
+		a = a.Unmap().WithZone("")
+		// Link-local addresses mean nothing without the interface, which the other side cannot know.
+		if a.IsValid() && !a.IsUnspecified() && !a.IsMulticast() && !a.IsLinkLocalUnicast() && !slices.Contains(found, a) {
+			found = append(found, a)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b netip.Addr) int { return rank(a) - rank(b) })
+	return found[:min(len(found), maxAdvertised)]
+}
+
+// interfaceAddresses lists the addresses of the interfaces that are up.
+func interfaceAddresses() ([]netip.Addr, error) {
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return nil, err
+	}
+	var found []netip.Addr
+	for _, i := range interfaces {
+		if i.Flags&net.FlagUp == 0 {
+			continue
+		}
+		addrs, err := i.Addrs()
+		if err != nil {
+			continue // the interface has gone
+		}
+		for _, a := range addrs {
+			if prefix, err := netip.ParsePrefix(a.String()); err == nil {
+				found = append(found, prefix.Addr())
+			}
+		}
+	}
+	return found, nil
+}
+
+// outboundAddress is the address that a datagram to elsewhere would come from. Connecting a UDP
+// socket asks the routing table and sends nothing; 192.0.2.1 is nobody's (RFC 5737).
+func outboundAddress() netip.Addr {
+	c, err := net.Dial("udp4", "192.0.2.1:9")
+	if err != nil {
+		return netip.Addr{}
+	}
+	defer func() { _ = c.Close() }()
+	return c.LocalAddr().(*net.UDPAddr).AddrPort().Addr()
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/bedside-video/bedside/config"
+	"github.com/bedside-video/bedside/sfu"
+	"github.com/bedside-video/bedside/sfu/port"
+	"github.com/bedside-video/bedside/signaling"
+	"github.com/bedside-video/bedside/signaling/store"
+	"github.com/bedside-video/bedside/signaling/web"
+)
+
+const (
+	// A request has 5 s for its header and 15 s for its body, which has 64 KiB at most.
+	headerTimeout  = 5 * time.Second
+	requestTimeout = 15 * time.Second
+	answerTimeout  = 30 * time.Second
+	idleTimeout    = 60 * time.Second
+	maxHeaderBytes = 16 << 10
+	// drainTimeout is how long clients have to hear that the server stops; closeTimeout bounds the
+	// whole of it. Whoever stops the service waits no longer than that.
+	drainTimeout = 3 * time.Second
+	closeTimeout = 10 * time.Second
+	// storeEntries bounds the map that holds consultations and invitations.
+	storeEntries = 100_000
+)
+
+// deps are what a server is made of that it cannot make itself. It owns the sockets.
+type deps struct {
+	world
+	sockets   sockets
+	metrics   net.Listener
+	tls       *tls.Config
+	advertise []netip.Addr
+	log       *slog.Logger
+}
+
+// server is everything that runs, wired.
+type server struct {
+	log       *slog.Logger
+	port      *port.Port
+	sfu       *sfu.Server
+	signaling *signaling.Server
+	http      *http.Server
+	metrics   *http.Server
+	wg        sync.WaitGroup
+	failed    chan error // of the two HTTP servers; nobody waits to write into it
+}
+
+// assemble wires a server and starts it: from socket to media plane to signaling to HTTP. When it
+// fails, what it has started is stopped again and the sockets are closed.
+func assemble(cfg config.Config, d deps) (_ *server, err error) {
+	s := &server{log: d.log, failed: make(chan error, 2)}
+	defer func() {
+		if err != nil {
+			s.close(context.Background())
+			d.sockets.close()
+			_ = d.metrics.Close()
+		}
+	}()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	if s.port, err = port.New(d.sockets.udp, registry); err != nil {
+		return nil, err
+	}
+	at := make([]netip.AddrPort, len(d.advertise))
+	for i, a := range d.advertise {
+		at[i] = netip.AddrPortFrom(a, d.sockets.addrPort().Port())
+	}
+	if s.sfu, err = sfu.New(cfg.SFU, sfu.Deps{
+		Port: s.port, Advertise: at, Clock: d.clock, Rand: d.rand, Log: d.log, Metrics: registry,
+	}); err != nil {
+		return nil, err
+	}
+	site, err := web.New(web.Options{})
+	if err != nil {
+		return nil, err
+	}
+	if s.signaling, err = signaling.New(cfg.Signaling, signaling.Deps{
+		Media: signaling.SFU(s.sfu), Store: store.NewMap(storeEntries), Clock: d.clock, Rand: d.rand,
+		Log: d.log, Metrics: registry, Routes: site.Register, PublicURL: cfg.PublicURL,
+	}); err != nil {
+		return nil, err
+	}
+	s.http = httpServer(crashing(d.log, s.signaling.Handler()))
+	s.metrics = httpServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	s.wg.Go(func() { s.runHTTP(s.http, port.SniffTCP(d.sockets.tcp, d.tls)) })
+	s.wg.Go(func() { s.runHTTP(s.metrics, d.metrics) })
+	return s, nil
+}
+
+func httpServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       requestTimeout,
+		WriteTimeout:      answerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		// What net/http has to say are the mistakes of strangers, with their addresses.
+		ErrorLog: log.New(io.Discard, "", 0),
+	}
+}
+
+// crashing ends the process when a handler panics. net/http would recover and go on with whatever
+// state the panic left; a restart takes less than a second, and sessions survive it.
+func crashing(l *slog.Logger, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			p := recover()
+			if p == nil {
+				return
+			}
+			if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it like this
+				panic(p)
+			}
+			l.Error("panic in a handler", "stack", string(debug.Stack()))
+			go runPanic(p)
+			select {} // what the handler holds is not to be released
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// runPanic panics where nobody recovers.
+func runPanic(p any) { panic(p) }
+
+func (s *server) runHTTP(h *http.Server, l net.Listener) {
+	if err := h.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		s.failed <- fmt.Errorf("serve HTTP: %w", err)
+	}
+}
+
+// wait returns when ctx ends, with nil, or when the server cannot go on.
+func (s *server) wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-s.failed:
+		return err
+	}
+}
+
+// stop ends what runs, in the order in which people notice least: nobody new comes in, those who are
+// there are told, then media ends. It returns after closeTimeout at the latest.
+func (s *server) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	done := make(chan struct{})
+	go s.runStop(ctx, done)
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("not everything had stopped after %v", closeTimeout)
+	}
+}
+
+func (s *server) runStop(ctx context.Context, done chan<- struct{}) {
+	defer close(done)
+	s.close(ctx)
+}
+
+// close stops what has been started of the server, be it all or only some of it.
+func (s *server) close(ctx context.Context) {
+	if s.signaling != nil {
+		drain, cancel := context.WithTimeout(ctx, drainTimeout)
+		s.report("drain", s.signaling.Drain(drain))
+		cancel()
+	}
+	if s.http != nil {
+		s.report("stop HTTP", s.http.Shutdown(ctx))
+		s.report("stop metrics", s.metrics.Shutdown(ctx))
+	}
+	if s.signaling != nil {
+		s.report("close signaling", s.signaling.Close())
+	}
+	if s.sfu != nil {
+		s.report("close media", s.sfu.Close())
+	}
+	if s.port != nil {
+		s.report("close port", s.port.Close())
+	}
+	s.wg.Wait()
+}
+
+func (s *server) report(what string, err error) {
+	if err != nil {
+		s.log.Warn(what, "error", err)
+	}
+}
