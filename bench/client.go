@@ -72,7 +72,7 @@ func (c *Client) enter(ctx context.Context, connect string, join *wire.Join) err
 		return ErrClosed
 	}
 	c.session, c.ended, c.epoch, c.lost = s, "", 0, false
-	c.readers.Go(func() { s.runReader(c.handle); c.lose(s) })
+	c.readers.Go(func() { s.runReader(func(m wire.ServerMessage, h wire.Header) { c.handle(s, m, h) }); c.lose(s) })
 	c.mu.Unlock()
 	reply, err := s.call(ctx, join)
 	if err != nil {
@@ -128,12 +128,14 @@ func (c *Client) maySend() {
 	}
 }
 
-// handle takes one message of the server.
-func (c *Client) handle(m wire.ServerMessage, h wire.Header) {
-	now := c.cfg.Clock.Now()
-	c.cfg.Observer.Message(now, m)
+// handle takes one message that the server sent in session s.
+func (c *Client) handle(s *session, m wire.ServerMessage, h wire.Header) {
 	c.mu.Lock()
-	session := c.session
+	if c.session != s { // dropped: nobody is there to hear it
+		c.mu.Unlock()
+		return
+	}
+	c.cfg.Observer.Message(c.cfg.Clock.Now(), m)
 	switch m := m.(type) {
 	case *wire.Joined:
 		c.self, c.state, c.roster, c.policy, c.resume = m.Self, m.State, m.Roster, m.Policy, m.Resume
@@ -153,7 +155,7 @@ func (c *Client) handle(m wire.ServerMessage, h wire.Header) {
 	ended, conn := c.ended != "", c.conn
 	c.mu.Unlock()
 	if h.Re != 0 {
-		session.deliver(h.Re, m)
+		s.deliver(h.Re, m)
 	}
 	if ended && conn != nil {
 		conn.close() // as a page does, which then shows why

@@ -18,7 +18,8 @@ const maxViolations = 20 // of one run; more say nothing new
 //
 //  1. Forwarding destinations are a subset of the roster last sent to every participant.
 //  2. Nothing is forwarded to or from anybody who is not admitted.
-//  3. A display name travels in joined and roster alone, and never in SDP.
+//  3. Nobody is put into a slot before the roster that names them.
+//  4. A display name travels in joined and roster alone, and never in SDP.
 //
 // A packet is judged at the instant at which the server forwarded it: its arrival less the constant
 // delay of the link.
@@ -90,6 +91,7 @@ func (x *witness) message(p *person, now time.Time, m wire.ServerMessage) {
 		what = "slots"
 		for _, a := range m.Assignments {
 			what += fmt.Sprintf(" %s=%s/%s/%s", a.Mid, x.world.ref(a.Participant), a.Source, a.State)
+			x.seated(k, now, a.Participant)
 		}
 	case *wire.Ended:
 		k.live = false
@@ -97,6 +99,15 @@ func (x *witness) message(p *person, now time.Time, m wire.ServerMessage) {
 	}
 	if what != "" {
 		x.world.record(p.Ref, what)
+	}
+}
+
+// seated checks that who is put into a slot of k is in the roster that k had before. Within one
+// instant only the order of messages tells whether the roster came first.
+func (x *witness) seated(k *knowledge, now time.Time, participant string) {
+	if participant != "" && (len(k.rosters) == 0 || !k.rosters[len(k.rosters)-1].admitted[participant]) {
+		x.violate("at %v %s was put into a slot of %s, whose roster did not name them",
+			now.Sub(x.world.start), x.world.ref(participant), k.person.Ref)
 	}
 }
 
@@ -239,8 +250,12 @@ func (x *witness) violate(format string, args ...any) {
 // verdict returns what was broken, with what the server's own papers give away.
 func (x *witness) verdict() []string {
 	papers := x.world.server.papers()
+	counted := x.world.Metric("bedside_invariant_violations_total")
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if counted != 0 {
+		x.violate("the server itself counts %v broken invariants", counted)
+	}
 	for _, ref := range x.world.refs {
 		p := x.world.people[ref]
 		for what, secret := range map[string]string{
