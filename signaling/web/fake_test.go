@@ -20,13 +20,14 @@ const deadline = 20 * time.Second
 
 // invited is what the fake server knows of one invitation.
 type invited struct {
-	problem  map[string]any // the problem document that /v1/join answers with, if any
-	facts    wire.Facts
-	joined   wire.Joined
-	refuse   wire.ServerMessage // instead of joined
-	noMedia  bool               // answer without candidates, as if UDP were blocked
-	echo     bool               // send the camera back in the first video slot
-	exchange int                // how often it was exchanged
+	problem       map[string]any // the problem document that /v1/join answers with, if any
+	facts         wire.Facts
+	joined        wire.Joined
+	refuse        wire.ServerMessage // instead of joined
+	resumeRefused bool               // answer resume tokens with token_expired
+	noMedia       bool               // answer without candidates, as if UDP were blocked
+	echo          bool               // send the camera back in the first video slot
+	exchange      int                // how often it was exchanged
 }
 
 // fake is a server that says what a test tells it to, and fails the test when the SDK sends
@@ -116,6 +117,13 @@ func (f *fake) connect(w http.ResponseWriter, r *http.Request) {
 	s.who = f.find(name)
 	if s.who == nil {
 		f.t.Errorf("connect: no such token")
+		return
+	}
+	f.mu.Lock()
+	refuseResume := s.resumed && s.who.resumeRefused
+	f.mu.Unlock()
+	if refuseResume {
+		s.reply(&wire.Error{Code: wire.CodeTokenExpired}, id)
 		return
 	}
 	if s.who.refuse != nil {

@@ -32,6 +32,8 @@ func TestPages(t *testing.T) {
 		{"slots", testSlots},
 		{"unplugged", testUnplugged},
 		{"reconnect", testReconnect},
+		{"lost session", testLostSession},
+		{"sound", testSound},
 		{"group", testGroup},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, browser) })

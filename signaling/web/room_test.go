@@ -110,6 +110,7 @@ func testClinician(t *testing.T, browser context.Context) {
 	}
 	s.send(&wire.Roster{Participants: append(room(), waiting[2])})
 	p.until(`document.querySelector('.tile[data-participant="p_pat"]') && document.querySelector('[data-bedside-state]').innerText.includes('Maria \u2013 patient has joined.')`)
+	p.shots("room-two")
 	if got := eval[string](p, `document.activeElement.getAttribute('aria-label')`); got != "Admit: Ana \u2013 interpreter" {
 		t.Errorf("after admitting, the keyboard is at %q", got)
 	}
@@ -153,6 +154,7 @@ func testChat(t *testing.T, p *tab, s *session) {
 	p.until(`document.querySelector('.message.own')?.innerText.includes('mv test')`)
 	p.shots("room-chat")
 	p.press("close-chat")
+	p.press("people")
 }
 
 // testOffer checks what the server's cost of a join and the lobby's silence depend on.
@@ -218,6 +220,7 @@ func testSlots(t *testing.T, browser context.Context) {
 	assign(1, wire.Assignment{Participant: "p_pat", Source: wire.SourceCamera, State: wire.SlotLive, RTP: first})
 	p.until(tile("p_pat", "true"))
 	p.until(`document.querySelector('.tile[data-participant="p_pat"] video').videoWidth > 0`)
+	p.press("close-people")
 	p.shots("room-three")
 
 	// Half a second of the old person's frames are still to come.
@@ -287,6 +290,70 @@ func testReconnect(t *testing.T, browser context.Context) {
 	eval[bool](p, `(async () => { for (;;) { const s = await bedside.stats(); if (s.senders.some((x) => x.source === 'camera' && x.framesEncoded > 0)) return true; } })()`)
 }
 
+// testLostSession: a resume token that is no longer good is replaced by a fresh session.
+func testLostSession(t *testing.T, browser context.Context) {
+	f := newFake(t)
+	i := clinician()
+	p, s := enter(t, browser, f, i, "")
+	first := section(t, expect(t, s, any1[*wire.Offer]).SDP, "0")
+	s.send(&wire.Restart{})
+	if again := section(t, expect(t, s, any1[*wire.Offer]).SDP, "0"); ufrag(again) == ufrag(first) {
+		t.Error("restart did not bring an offer with an ICE restart")
+	}
+	f.mu.Lock()
+	i.resumeRefused = true
+	f.mu.Unlock()
+	_ = s.conn.Close()
+	if fresh := f.session(t); fresh.resumed {
+		t.Error("came back with a token that had been refused")
+	}
+	p.until(`bedside.connection.state === 'connected'`)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if i.exchange != 2 {
+		t.Errorf("the invitation was exchanged %d times, want 2", i.exchange)
+	}
+}
+
+func ufrag(section string) string {
+	_, rest, _ := strings.Cut(section, "a=ice-ufrag:")
+	value, _, _ := strings.Cut(rest, "\r\n")
+	return value
+}
+
+// testSound: blocked sound is told when there is somebody to hear, and talking while muted is noticed.
+func testSound(t *testing.T, browser context.Context) {
+	f := newFake(t)
+	// A steady tone in place of the fake microphone's short beeps, and no camera: while a page
+	// captures, Chromium lets it play sound without a click.
+	p, s := enter(t, browser, f, clinician(), `{
+		navigator.mediaDevices.getUserMedia = async (c) => {
+			if (c.video) throw new DOMException('no', 'NotFoundError');
+			const context = new AudioContext();
+			const out = context.createMediaStreamDestination();
+			const tone = new OscillatorNode(context, { frequency: 300 });
+			tone.connect(out); tone.start();
+			addEventListener('click', () => context.resume());
+			return out.stream;
+		};
+	}`)
+	p.forgive = "AudioContext was not allowed to start"
+	s.send(&wire.Roster{Participants: room()})
+	if eval[bool](p, `Boolean(document.querySelector('[data-bedside-problem="sound_blocked"]'))`) {
+		t.Error("complains about sound although nobody is heard")
+	}
+	s.send(&wire.Slots{Epoch: 1, Assignments: []wire.Assignment{{Mid: "3", Participant: "p_pat", Source: wire.SourceMic, State: wire.SlotLive}}})
+	p.until(`document.querySelector('.notice[data-bedside-problem="sound_blocked"]')`)
+	p.shots("room-sound-blocked")
+	p.press("hear")
+	p.until(`!document.querySelector('[data-bedside-problem="sound_blocked"]')`)
+	p.press("mic")
+	p.until(`document.querySelector('.notice[data-bedside-problem="talking_muted"]')`)
+	p.shots("room-talking-muted")
+	p.press("unmute")
+	p.until(`!bedside.isMuted('mic') && !document.querySelector('.notice[data-bedside-problem="talking_muted"]')`)
+}
+
 // testGroup: the grid of a full room, a pinned screen, and an observer who has no tile but is named.
 func testGroup(t *testing.T, browser context.Context) {
 	f := newFake(t)
@@ -304,6 +371,7 @@ func testGroup(t *testing.T, browser context.Context) {
 	p.until(`document.querySelectorAll('.tile').length === 5 && document.querySelector('.also').innerText.includes('Sam \u2013 observer')`)
 	s.send(&wire.Speakers{Levels: []wire.Level{{Participant: "p_0", Level: 90}}})
 	p.shots("room-group")
+	p.press("close-people")
 	mid := eval[string](p, `bedside.tiles[1].mid`)
 	s.send(&wire.Slots{Epoch: 1, Assignments: []wire.Assignment{{Mid: mid, Participant: "p_1", Source: wire.SourceScreen, State: wire.SlotLive}}})
 	p.until(`document.querySelector('.tile.large[data-source="screen"]')`)

@@ -46,7 +46,13 @@ export interface Policy {
 export interface Preview {
   role?: Role;
   display?: string;
+  /** Whether clinician and patient have met already. */
+  state?: 'open' | 'in_progress';
+  /** When the link can be used, RFC 3339. */
+  window?: { from: string; to: string };
   facts?: Facts;
+  /** Seconds that the token lives; join() exchanges again when it has become old. */
+  expires_in?: number;
 }
 
 /** How one source is shown. */

@@ -4,7 +4,7 @@ import { Media, kindOf } from './media.js';
 import { quality, summarize } from './stats.js';
 
 const CLIENT = 'bedside.js/1';
-const TOKEN_FRESH_MS = 45_000; // a session token lives 60 s; the exchange may have been slow
+const TOKEN_MARGIN_MS = 15_000; // a session token lives 60 s, but the exchange may have been slow
 const BACKOFF_MS = [300, 1000, 2000, 4000];
 const GIVE_UP_MS = 60_000; // as long as the server keeps the session for its resume token
 const SAMPLE_MS = 1000;
@@ -64,7 +64,9 @@ export class Consultation extends EventTarget {
 
   /** Resolves when the server has let the participant in: into the lobby or into the room. */
   async join() {
-    if (this.#invitation && performance.now() - this.#tokenAt > TOKEN_FRESH_MS) await this.#exchange();
+    // Reading the first pages takes some people minutes.
+    const expires = this.#tokenAt + (this.preview.expires_in ?? 60) * 1000;
+    if (this.#invitation && performance.now() > expires - TOKEN_MARGIN_MS) await this.#exchange();
     addEventListener('online', this.#online);
     this.#setConnection({ state: 'connecting' });
     await this.#open({ token: this.#token });
@@ -143,8 +145,7 @@ export class Consultation extends EventTarget {
     this.#tokenAt = performance.now();
     this.#connect = answer.connect;
     this.preview = answer;
-    if (answer.role) this.role = answer.role;
-    if (answer.facts) this.facts = answer.facts;
+    Object.assign(this, { role: answer.role ?? '', display: answer.display ?? '', facts: answer.facts ?? this.facts });
   }
 
   async #open(credential) {

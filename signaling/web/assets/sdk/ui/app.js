@@ -1,58 +1,16 @@
 import { Consultation } from '../consultation.js';
-import { Capture } from './capture.js';
+import { Context, loadStrings, unsupported } from './context.js';
 import { askingScreen, devicesScreen, joinButtons } from './devices.js';
-import { el, page } from './dom.js';
+import { page } from './dom.js';
 import { chime } from './meter.js';
 import { Room } from './room.js';
 import { endedScreen, problemScreen, waitingScreen, welcomeScreen } from './screens.js';
 
-const LANGUAGES = ['en'];
 const LONGEST_TIMEOUT_MS = 2 ** 31 - 1; // setTimeout fires at once beyond it
 
 // After these the link itself is of no more use.
 const HOPELESS = ['no_invitation', 'invitation_unknown', 'invitation_revoked', 'revoked', 'window_closed',
   'consultation_ended', 'cancelled', 'refused', 'removed', 'browser_too_old', 'insecure', 'codec_mismatch'];
-
-export async function loadStrings() {
-  const wanted = navigator.languages.map((l) => l.split('-')[0]);
-  const language = wanted.find((l) => LANGUAGES.includes(l)) ?? LANGUAGES[0];
-  return (await import(`./strings.${language}.js`)).strings;
-}
-
-/** What this browser lacks: '', browser_too_old or insecure. */
-export function unsupported() {
-  if (!globalThis.isSecureContext) return 'insecure';
-  const has = globalThis.RTCPeerConnection && navigator.mediaDevices?.getUserMedia && globalThis.WebSocket
-    && RTCPeerConnection.prototype.addTransceiver && RTCPeerConnection.prototype.restartIce
-    && globalThis.AudioContext && globalThis.HTMLDialogElement && globalThis.ResizeObserver;
-  return has ? '' : 'browser_too_old';
-}
-
-/** What all screens share. The audio context is made late: before a click it would stay silent. */
-export class Context {
-  capture = new Capture();
-  #audio = null;
-
-  constructor(root, t) {
-    this.root = root;
-    this.t = t;
-    this.live = el('div', { class: 'visually-hidden', role: 'status', 'aria-live': 'polite' });
-  }
-
-  audio() {
-    this.#audio ??= new AudioContext();
-    if (this.#audio.state === 'suspended') this.#audio.resume().catch(() => {});
-    return this.#audio;
-  }
-
-  /** Says something to screen readers. */
-  say(text) { this.live.textContent = text; }
-
-  close() {
-    this.capture.closeAll();
-    this.#audio?.close();
-  }
-}
 
 /** Shows the way from an invitation to the end of the call inside `root`. Returns how to undo it. */
 export async function mount(root, options) {

@@ -38,9 +38,10 @@ export class Notices {
     this.#byCode.delete(code);
   }
 
-  /** A line that needs nothing: said, shown, and gone after a while. */
+  /** A line that needs nothing: said, shown, and gone after a while or when the next one comes. */
   say(text) {
     this.#ctx.say(text);
+    this.node.querySelector('.quiet')?.remove();
     const line = el('div', { class: 'notice quiet', part: 'notice' }, el('p', {}, text));
     this.node.append(line);
     setTimeout(() => line.remove(), SPOKEN_MS);

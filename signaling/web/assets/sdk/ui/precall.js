@@ -1,5 +1,5 @@
 // The page /precall: camera and microphone checked without an invitation. Nothing is sent.
-import { Context, loadStrings, unsupported } from './app.js';
+import { Context, loadStrings, unsupported } from './context.js';
 import { askingScreen, devicesScreen } from './devices.js';
 import { button, el, page, paragraphs } from './dom.js';
 import { problemScreen } from './screens.js';

@@ -282,11 +282,13 @@ export class Room {
   #toggle(name, open = this[name].node.hidden) {
     const panel = this[name];
     const opener = name === 'chat' ? this.controls.chat : this.peopleButton;
-    const other = name === 'chat' ? this.people : this.chat;
+    const [other, otherOpener] = name === 'chat' ? [this.people, this.peopleButton] : [this.chat, this.controls.chat];
     panel.node.hidden = !open;
     opener.setAttribute('aria-expanded', String(open));
+    queueMicrotask(() => this.#drawWaiting()); // the queue may be out of sight now, or in sight again
     if (!open) return opener.focus();
-    if (!matchMedia(WIDE).matches) other.node.hidden = true; // one sheet at a time
+    other.node.hidden = true; // one at a time: the picture is what matters
+    otherOpener?.setAttribute('aria-expanded', 'false');
     return name === 'chat' ? this.chat.open() : this.people.heading.focus();
   }
 

@@ -7,8 +7,8 @@ export function welcomeScreen({ t }, { consultation, go }) {
   const { facts, role, display } = consultation;
   const observer = role === 'observer';
   return still(page(t.welcome.title,
-    facts.start && el('p', { class: 'lead' }, t.welcome.when(new Date(facts.start))),
-    role && el('p', {}, t.welcome.as(t.roleWithArticle(role), display || consultation.preview.display)),
+    facts.start && el('p', { class: 'lead when' }, t.welcome.when(new Date(facts.start))),
+    role && el('p', {}, t.welcome.as(t.roleWithArticle(role), display)),
     el('p', {}, observer ? t.welcome.nextObserver : t.welcome.next),
     el('p', {}, t.welcome.notRecorded),
     el('div', { class: 'buttons' }, button({ action: 'continue', kind: 'primary', text: t.welcome.go, onclick: go }))));

@@ -162,6 +162,7 @@ export class Stage {
       if (width > best.width) best = { columns, width };
     }
     this.grid.style.setProperty('--columns', best.columns);
+    this.grid.style.setProperty('--others', n - 1);
     const pinned = n > 1 && this.#tiles.has(this.#pinned);
     this.grid.classList.toggle('pinned', pinned);
     for (const [key, tile] of this.#tiles) {

@@ -1,5 +1,5 @@
 // Every word the pages say, in English. A translation is a copy of this file with another name and
-// one more entry in LANGUAGES of app.js. Plain words, short sentences, reading age 9 to 11.
+// one more entry in LANGUAGES of context.js. Plain words, short sentences, reading age 9 to 11.
 
 const time = (d) => d.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' });
 const day = (d) => d.toLocaleDateString('en-GB', { weekday: 'long', day: 'numeric', month: 'long' });
