@@ -55,8 +55,8 @@ func inWorld(t *testing.T, change func(*config.Signaling, *signaling.Deps), test
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, change)
+		defer w.close()
 		test(w)
-		w.close()
 	})
 }
 

@@ -47,6 +47,8 @@ func (c *Consultation) Connect(now time.Time, cmd Connect) (Effects, error) {
 func (c *Consultation) mayConnect(now time.Time, cmd Connect) (*participant, error) {
 	p := c.find(cmd.Participant)
 	switch {
+	case c.over == wire.EndedWindowClosed:
+		return nil, c.spec.CheckWindow(c.spec.To) // says when it closed
 	case c.over != "":
 		return nil, &Error{Code: wire.CodeConsultationEnded, Detail: "the consultation is over"}
 	case p == nil:
