@@ -211,6 +211,24 @@ func TestPaddingOvertakes(t *testing.T) {
 	}
 }
 
+// A burst of padding, as Chromium's probes are where RTX is not negotiated, takes one place in
+// memory: what it overtook is still placed.
+func TestPaddingBurst(t *testing.T) {
+	s := newSlot(t)
+	s.w.Target(1)
+	s.send(0, 1, codec.VP8, vp8(10, 0, true, 0, 0), true) // 1000; 11 is missing
+	for seq := uint16(12); seq < 212; seq++ {
+		s.refuse(1, 1, padding(seq, 0), true, forward.DropPadding)
+	}
+	if out := s.send(2, 1, codec.VP8, vp8(212, 3000, false, 1, 0), true); out.Seq != 1002 {
+		t.Errorf("212 leaves as %d, want 1002", out.Seq)
+	}
+	if out := s.send(3, 1, codec.VP8, vp8(11, 0, false, 0, 0), false); out.Seq != 1001 {
+		t.Errorf("11 leaves as %d, want 1001", out.Seq)
+	}
+	s.refuse(4, 1, padding(100, 0), false, forward.DropDuplicate)
+}
+
 // More places are cut than are remembered: what comes late from before them is dropped, because
 // its number is not known any more.
 func TestForgottenCuts(t *testing.T) {

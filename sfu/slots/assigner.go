@@ -144,13 +144,12 @@ func (a *Assigner) Assign(now time.Time, pubs []Publication) []Change {
 	return a.changes
 }
 
-// byRank returns the publications that can sit in a slot, each once, in the order in which free
-// slots are given out: what must be heard, what is pinned, the louder, the longer here.
+// byRank returns the publications, each once, in the order in which free slots are given out: what must be heard, what is pinned, the louder, the longer here.
 func byRank(pubs []Publication) []Publication {
 	out := make([]Publication, 0, len(pubs))
 	for _, p := range pubs {
 		known := slices.ContainsFunc(out, func(o Publication) bool { return o.Occupant == p.Occupant })
-		if p.Source.Kind() != 0 && !known {
+		if !known {
 			out = append(out, p)
 		}
 	}

@@ -213,6 +213,16 @@ func TestLoudestAreHeard(t *testing.T) {
 	r.want(3301, "cat bob | cat bob -")
 }
 
+// Two that are louder than the quietest replace one, if only one is quiet.
+func TestEachMustBeLouder(t *testing.T) {
+	r := newRoom(t, 2, 3).join("ann", "bob").loud("bob", 45)
+	r.want(0, "bob ann | bob ann -")
+	r.join("dan", "eve").loud("dan", 50).loud("eve", 52)
+	r.assign(0)
+	r.want(1000, "bob eve | bob eve -")
+	r.want(9000, "bob eve | bob eve -")
+}
+
 // Of the equally quiet the last to join goes first, and one voice replaces one.
 func TestTies(t *testing.T) {
 	r := newRoom(t, 3, 4).join("ann", "bob", "cat")
@@ -325,6 +335,42 @@ func TestOddNumbersOfSlots(t *testing.T) {
 	}
 }
 
+// A screen's slot is kept only by those who offer one more than for cameras.
+func TestNoScreenSlot(t *testing.T) {
+	newRoom(t, 0, 1).join("ann").want(0, " | ann")
+	newRoom(t, 3, 3).join("ann", "bob", "cat").want(0, "ann bob cat | ann bob cat")
+}
+
+func TestOrderOfFreeSlots(t *testing.T) {
+	newRoom(t, 3, 4).join("zed", "ann").want(0, "zed ann - | zed ann - -")
+	newRoom(t, 1, 2).join("ann").loud("ann", 99).publish("bob", codec.Auscultation).want(0, "bob.auscultation | ann -")
+
+	// Who came at the same time comes by name, so that every receiver and every run agree.
+	r := newRoom(t, 1, 2).join("bob", "ann")
+	for i := range r.pubs {
+		r.pubs[i].Since = 1
+	}
+	r.want(0, "ann | ann -")
+}
+
+// What is displaced takes what it may.
+func TestDisplacedIsPlacedAgain(t *testing.T) {
+	r := newRoom(t, 1, 2).publish("ann", codec.Exam)
+	r.want(0, "- | ann.exam -")
+	r.publish("bob", codec.Camera).pin("bob", codec.Camera)
+	r.want(0, "- | bob ann.exam")
+}
+
+// A camera whose person has no microphone is not in the way: it stays.
+func TestVoicelessCameraStays(t *testing.T) {
+	r := newRoom(t, 2, 3).publish("cam", codec.Camera)
+	r.want(0, "- - | cam - -")
+	r.join("ann")
+	r.want(0, "- ann | cam ann -")
+	r.join("bob")
+	r.want(0, "bob ann | cam ann -")
+}
+
 // A camera without a voice does not take the place beside somebody's.
 func TestVoicelessCameraStandsBack(t *testing.T) {
 	r := newRoom(t, 2, 3).publish("cam", codec.Camera).join("ann", "bob")
@@ -336,5 +382,10 @@ func TestUnknownSourceAndDoubles(t *testing.T) {
 	r.want(0, "ann - | - - -")
 	if n := r.a.Unplaced(codec.Audio); n != 0 {
 		t.Errorf("%d unplaced", n)
+	}
+	r = newRoom(t, 0, 0).publish("ann", codec.Mic, codec.Mic)
+	r.want(0, " | ")
+	if n := r.a.Unplaced(codec.Audio); n != 1 {
+		t.Errorf("%d unplaced, want 1", n)
 	}
 }

@@ -16,21 +16,17 @@ func (a *Assigner) follow(pubs []Publication) {
 			continue
 		}
 		to, ok := a.besideVoice(p.Peer)
-		if !ok || to == from || !a.yields(to, pubs) {
+		if !ok || !a.yields(to, pubs) {
 			continue
 		}
 		a.video[from], a.video[to] = a.video[to], a.video[from]
 	}
 }
 
-// placeVideo gives video slots to whatever has none. What is displaced gets another chance; that
-// ends, because only what ranks higher displaces: pinned, heard, silenced.
+// placeVideo gives video slots to whatever has none. What is displaced comes later in the order
+// than what displaces it, so it gets its chance of another slot.
 func (a *Assigner) placeVideo(pubs []Publication) {
-	for order := a.videoOrder(pubs); a.placeVideoOnce(order, pubs); {
-	}
-}
-
-func (a *Assigner) placeVideoOnce(order, pubs []Publication) (displaced bool) {
+	order := a.videoOrder(pubs)
 	for _, p := range order {
 		if _, placed := a.Find(p.Occupant); placed {
 			continue
@@ -39,13 +35,10 @@ func (a *Assigner) placeVideoOnce(order, pubs []Publication) (displaced bool) {
 		if i < 0 && p.Pinned {
 			i = a.leastWanted(order)
 		}
-		if i < 0 {
-			continue
+		if i >= 0 {
+			a.video[i] = p.Occupant
 		}
-		displaced = displaced || a.video[i] != Occupant{}
-		a.video[i] = p.Occupant
 	}
-	return displaced
 }
 
 // videoOrder returns the video publications in the order in which they get slots: what is pinned,
