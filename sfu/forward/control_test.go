@@ -7,7 +7,7 @@ import (
 	"github.com/bedside-video/bedside/sfu/forward"
 )
 
-// Slots section 2 and pitfall 9: requests are coalesced, at most one in 500 ms, and repeated until
+// Requests are coalesced, at most one in 500 ms, and repeated until
 // the key frame comes.
 func TestKeyFrameRequests(t *testing.T) {
 	var k forward.KeyFrameRequests

@@ -60,7 +60,7 @@ func (s *slot) want(o forward.Out, w numbers) {
 	}
 }
 
-// Slots pitfalls 2 and 5: all four numbers go on over a switch, and the timestamps by the time
+// All four numbers go on over a switch, and the timestamps by the time
 // that passed.
 func TestSwitchIsContinuous(t *testing.T) {
 	s := newSlot(t)
@@ -127,7 +127,7 @@ func TestPatchAndRestore(t *testing.T) {
 	}
 }
 
-// Slots pitfall 1: a key frame that is not new starts nothing, and nothing from before the switch
+// A key frame that is not new starts nothing, and nothing from before the switch
 // comes after it.
 func TestSwitchOnlyOnNewKeyFrame(t *testing.T) {
 	s := newSlot(t)
@@ -143,7 +143,7 @@ func TestSwitchOnlyOnNewKeyFrame(t *testing.T) {
 	}
 }
 
-// Slots pitfall 1, whole: Chromium's probe repeats a key frame over RTX while the switch waits.
+// Chromium's probe repeats a key frame over RTX while the switch waits.
 func TestProbeOfOldKeyFrameDoesNotSwitch(t *testing.T) {
 	s := newSlot(t)
 	r := forward.NewReceiver(90000)
@@ -162,7 +162,7 @@ func TestProbeOfOldKeyFrameDoesNotSwitch(t *testing.T) {
 	s.want(s.send(30, 1, codec.VP8, next, r.Receive(at(30), next.Seq, next.Timestamp).Newest), numbers{1000, 5000, 77, 200, true})
 }
 
-// Slots pitfall 3: padding leaves no hole, whatever comes late around it.
+// Padding leaves no hole, whatever comes late around it.
 func TestPaddingLeavesNoHole(t *testing.T) {
 	s := newSlot(t)
 	s.w.Target(1)
@@ -287,7 +287,7 @@ func TestAudioSwitchesOnAnyPacket(t *testing.T) {
 	s.want(s.send(35, 2, codec.Opus, opus(501, 960), true), numbers{1002, 6680, 0, 0, false})
 }
 
-// Slots section 3: another codec in the same slot. The picture ids go on when VP8 returns.
+// Another codec in the same slot. The picture ids go on when VP8 returns.
 func TestSwitchOfCodec(t *testing.T) {
 	s := newSlot(t)
 	s.w.Target(1)
