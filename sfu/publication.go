@@ -90,10 +90,12 @@ func (e *encoding) RTP(now time.Time, c codec.Name, p *codec.Packet, repaired bo
 	t.received.Add(1)
 	if !pub.peer.admitted.Load() {
 		t.lobby.Add(1)
+		e.withhold(now, p, repaired)
 		return
 	}
 	if pub.muted.Load() {
 		t.muted.Add(1)
+		e.withhold(now, p, repaired)
 		return
 	}
 	arrival, nack := e.book(now, p, repaired)
@@ -119,16 +121,27 @@ func (e *encoding) RTP(now time.Time, c codec.Name, p *codec.Packet, repaired bo
 	}
 }
 
+// withhold counts a packet that nobody gets, so that it is not missed later: not kept, not asked
+// for again.
+func (e *encoding) withhold(now time.Time, p *codec.Packet, repaired bool) {
+	e.publication.mu.Lock()
+	defer e.publication.mu.Unlock()
+	e.count(now, p, repaired)
+}
+
+func (e *encoding) count(now time.Time, p *codec.Packet, repaired bool) forward.Arrival {
+	if repaired {
+		return e.receiver.Repair(now, p.Seq)
+	}
+	return e.receiver.Receive(now, p.Seq, p.Timestamp)
+}
+
 // book enters a packet into the encoding's books and returns what is to be asked for again.
 func (e *encoding) book(now time.Time, p *codec.Packet, repaired bool) (arrival forward.Arrival, nack rtcp.Packet) {
 	pub := e.publication
 	pub.mu.Lock()
 	defer pub.mu.Unlock()
-	if repaired {
-		arrival = e.receiver.Repair(now, p.Seq)
-	} else {
-		arrival = e.receiver.Receive(now, p.Seq, p.Timestamp)
-	}
+	arrival = e.count(now, p, repaired)
 	video := pub.source.Kind() == codec.Video
 	if video && e.ssrc != 0 {
 		nack = e.nackLocked(now)

@@ -189,6 +189,11 @@ func TestMute(t *testing.T) {
 		if got := payloads(b.got("v0")); !slices.Equal(got, []string{keyFrame}) {
 			t.Errorf("after the mute b got %q, want to begin with a key frame", got)
 		}
+		for _, p := range a.rtcp {
+			if n, ok := p.(*rtcp.TransportLayerNack); ok {
+				t.Errorf("asked again for packets %v, which came while muted", n.Nacks)
+			}
+		}
 		if err := a.Mute(context.Background(), "nobody's", true); !errors.Is(err, ErrUnknownMid) {
 			t.Errorf("mute of an unknown m-line: %v", err)
 		}

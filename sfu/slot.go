@@ -92,7 +92,7 @@ func (s *Subscription) forward(now time.Time, e *encoding, c codec.Name, p *code
 	if v != forward.Forwarded {
 		return v
 	}
-	t.history.Put(forward.Entry{Out: out, Stream: e.stream, SrcSeq: p.Seq, PayloadType: uint8(c)})
+	t.history.Put(forward.Entry{Out: out, Stream: e.stream, SrcSeq: p.Seq, Codec: c})
 	t.sent.Packets++
 	t.sent.Octets += uint32(len(p.Payload))
 	t.lastRTPAt = now
@@ -138,7 +138,7 @@ func (s *slot) sendRTX(sub *Subscription, entry forward.Entry, payload []byte, m
 	s.rtxSeq++
 	s.sent.Retransmitted++
 	_ = s.out.WriteRTX(transport.Outgoing{
-		Codec: codec.Name(entry.PayloadType), Seq: s.rtxSeq, Timestamp: entry.Out.Timestamp, Marker: marker,
+		Codec: entry.Codec, Seq: s.rtxSeq, Timestamp: entry.Out.Timestamp, Marker: marker,
 	}, payload)
 	return true
 }

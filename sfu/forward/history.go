@@ -1,6 +1,10 @@
 package forward
 
-import "time"
+import (
+	"time"
+
+	"github.com/bedside-video/bedside/sfu/codec"
+)
 
 // historySize is how many packets of a slot can be asked for again: 512 are 1.5 s of video at
 // 30 frames/s with a dozen packets a frame, and more than a browser ever waits for. A power of two.
@@ -17,25 +21,25 @@ type History struct {
 
 // Entry is what one packet that left a slot was made of.
 type Entry struct {
-	Stream      Stream // whose packet it was; not 0
-	Out         Out    // how it left; Out.Patch makes the payload in the Cache the one that was sent
-	SrcSeq      uint16 // its number in Stream, and in Stream's Cache
-	PayloadType uint8  // as it was sent: RTX has a payload type of its own for each
+	Stream Stream     // whose packet it was; not 0
+	Out    Out        // how it left; Out.Patch makes the payload in the Cache the one that was sent
+	SrcSeq uint16     // its number in Stream, and in Stream's Cache
+	Codec  codec.Name // as it was sent: RTX has a payload type of its own for each
 }
 
 // record is an Entry, how often it was sent again and when last, in milliseconds since the epoch.
 // It has 32 bytes; one without Stream is no record.
 type record struct {
-	stream      Stream
-	out         Out
-	resent      uint32
-	srcSeq      uint16
-	payloadType uint8
-	times       uint8
+	stream Stream
+	out    Out
+	resent uint32
+	srcSeq uint16
+	codec  codec.Name
+	times  uint8
 }
 
 func (r *record) entry() Entry {
-	return Entry{Stream: r.stream, Out: r.out, SrcSeq: r.srcSeq, PayloadType: r.payloadType}
+	return Entry{Stream: r.stream, Out: r.out, SrcSeq: r.srcSeq, Codec: r.codec}
 }
 
 // Put remembers a packet that left under e.Out.Seq.
@@ -50,7 +54,7 @@ func (h *History) Put(e Entry) {
 	if h.newest-e.Out.Seq >= historySize {
 		return // its place is a newer packet's
 	}
-	h.entries[e.Out.Seq%historySize] = record{stream: e.Stream, out: e.Out, srcSeq: e.SrcSeq, payloadType: e.PayloadType}
+	h.entries[e.Out.Seq%historySize] = record{stream: e.Stream, out: e.Out, srcSeq: e.SrcSeq, codec: e.Codec}
 }
 
 // Get returns what the packet that left under seq was made of; false where that is not known

@@ -98,7 +98,7 @@ func TestCacheAllocatesOnce(t *testing.T) {
 }
 
 func entry(seq uint16) forward.Entry {
-	return forward.Entry{Stream: 3, Out: forward.Out{Seq: seq, Timestamp: uint32(seq) * 10}, SrcSeq: seq + 1, PayloadType: 96}
+	return forward.Entry{Stream: 3, Out: forward.Out{Seq: seq, Timestamp: uint32(seq) * 10}, SrcSeq: seq + 1, Codec: codec.VP8}
 }
 
 func TestHistory(t *testing.T) {
