@@ -1,0 +1,145 @@
+package browser_test
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+)
+
+// newChromium starts one headless Chromium with a fake camera and microphone, for one test.
+func newChromium(t *testing.T) context.Context {
+	t.Helper()
+	path, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Skip("chromium is not installed: apt-get install chromium")
+	}
+	camera := filepath.Join(t.TempDir(), "camera.y4m")
+	writeCamera(t, camera)
+	options := []chromedp.ExecAllocatorOption{
+		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.Headless, chromedp.DisableGPU,
+		// Chromium refuses its sandbox to root, who runs continuous integration.
+		chromedp.NoSandbox, chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.WindowSize(1280, 800),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
+		chromedp.Flag("mute-audio", true), chromedp.Flag("autoplay-policy", "no-user-gesture-required"),
+		chromedp.Flag("use-fake-device-for-media-stream", true), chromedp.Flag("use-fake-ui-for-media-stream", true),
+		chromedp.Flag("use-file-for-fake-video-capture", camera),
+		chromedp.Flag("disable-features", "WebRtcHideLocalIpsWithMdns"),
+		// Three pages are open and none is in the foreground.
+		chromedp.Flag("disable-background-timer-throttling", true), chromedp.Flag("disable-renderer-backgrounding", true),
+		chromedp.Flag("disable-backgrounding-occluded-windows", true),
+	}
+	allocator, cancelAllocator := chromedp.NewExecAllocator(context.Background(), options...)
+	browser, cancel := chromedp.NewContext(allocator)
+	t.Cleanup(func() {
+		_ = chromedp.Cancel(browser) // waits until the browser has exited, so that its directory can go
+		cancel()
+		cancelAllocator()
+	})
+	// Start it now: otherwise each page would start a browser of its own.
+	if err := chromedp.Do(browser); err != nil {
+		t.Fatalf("start chromium: %v", err)
+	}
+	return browser
+}
+
+// tab is one page.
+type tab struct {
+	t      *testing.T // of the step that uses it
+	owner  *testing.T
+	name   string // of the person in it
+	ctx    context.Context
+	cancel context.CancelFunc
+}
+
+// newTab opens an empty page, which lives as long as the test owner, and in which page.js will run
+// before the page's own scripts.
+func newTab(t, owner *testing.T, browser context.Context, name, script string) *tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(browser)
+	p := &tab{t: t, owner: owner, name: name, ctx: ctx, cancel: cancel}
+	owner.Cleanup(cancel)
+	// The page lives as long as the first context it is used with: this one, without a deadline.
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatalf("%s: open a page: %v", name, err)
+	}
+	p.do(chromedp.EmulateViewport(1280, 800))
+	if _, err := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument,
+		page.AddScriptToEvaluateOnNewDocumentParams{Source: script}); err != nil {
+		t.Fatalf("%s: inject page.js: %v", name, err)
+	}
+	p.watchConsole()
+	return p
+}
+
+// watchConsole fails the test for errors that the page reports, such as a violation of its policy.
+func (p *tab) watchConsole() {
+	messages := chromedp.Console(p.ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for m, err := range messages {
+			if err != nil {
+				return
+			}
+			if m.IsException() || m.Type == chromedp.ConsoleError {
+				p.owner.Errorf("%s: console: %s", p.name, m.Text)
+			}
+		}
+	}()
+	p.owner.Cleanup(func() {
+		p.cancel()
+		<-done
+	})
+}
+
+// deadline of everything that the browser is asked for: more than any wait inside the page.
+const deadline = 40 * time.Second
+
+func (p *tab) do(steps ...chromedp.Action[chromedp.Void]) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, deadline)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		p.t.Fatalf("%s: %v", p.name, err)
+	}
+}
+
+// ask evaluates an expression, or awaits it when it is a promise.
+func ask[T any](p *tab, format string, args ...any) T {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, deadline)
+	defer cancel()
+	js := fmt.Sprintf(format, args...)
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](js, chromedp.EvalAwaitPromise))
+	if err != nil {
+		p.t.Fatalf("%s: %s: %v", p.name, js, err)
+	}
+	return v
+}
+
+// until waits for a condition in the page, 15 s at most.
+func (p *tab) until(what, format string, args ...any) {
+	p.t.Helper()
+	ask[bool](p, "bedsideTest.until(%q, 15000, async () => (%s)).then(() => true)", what, fmt.Sprintf(format, args...))
+}
+
+// click presses a button as a person would: where it is, and only when nothing covers it.
+func (p *tab) click(selector string) {
+	p.t.Helper()
+	type point struct{ X, Y float64 }
+	at := ask[point](p, "bedsideTest.until(%q, 15000, () => bedsideTest.still(%q))", "way to click "+selector, selector)
+	p.do(chromedp.MouseClickXY(at.X, at.Y))
+}
+
+// press clicks the button of an action.
+func (p *tab) press(action string) {
+	p.t.Helper()
+	p.click(`[data-action="` + action + `"]`)
+}

@@ -1,0 +1,164 @@
+package browser_test
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+//go:embed page.js
+var pageScript string
+
+// The people of the test. Their names are searched for where no name may be.
+const (
+	clinician   = "clinician"
+	patient     = "patient"
+	interpreter = "interpreter"
+	carer       = "carer"
+)
+
+// consultation is one consultation and the pages that are open on it.
+type consultation struct {
+	t       *testing.T
+	server  *server
+	people  []invited
+	names   map[string]string // participant id -> role, as page.js knows people
+	newTab  func(name string) *tab
+	present []*tab
+}
+
+// newConsultation starts a server and a browser and opens a consultation for the four.
+func newConsultation(t *testing.T, canary string, portraits bool) *consultation {
+	t.Helper()
+	browser := newChromium(t)
+	c := &consultation{t: t, server: startServer(t), names: map[string]string{}}
+	c.people = c.server.open(canary, clinician, patient, interpreter, carer)
+	for _, p := range c.people {
+		c.names[p.ID] = p.Role
+	}
+	ids, err := json.Marshal(c.names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.newTab = func(name string) *tab {
+		script := strings.Replace(pageScript, "(PERSON)", fmt.Sprintf("(%q, %s, %t)", name, ids, portraits), 1)
+		return newTab(c.t, t, browser, name, script)
+	}
+	return c
+}
+
+func (c *consultation) invited(role string) invited {
+	for _, p := range c.people {
+		if p.Role == role {
+			return p
+		}
+	}
+	c.t.Fatalf("nobody is invited as %s", role)
+	return invited{}
+}
+
+// arrive opens a person's link and goes the way in, to the room or to the lobby.
+func (c *consultation) arrive(role string) *tab {
+	c.t.Helper()
+	p := c.newTab(role)
+	p.do(chromedp.Navigate(c.invited(role).JoinURL))
+	if role != clinician {
+		p.press("continue")
+		p.until("way past the camera check", `bedsideTest.state() === "devices" && bedsideTest.one('[data-action="join"]')`)
+		p.press("join")
+		p.until("lobby", `bedsideTest.state() === "waiting"`)
+	} else {
+		p.until("room", `bedsideTest.state() === "room"`)
+	}
+	p.until("connection", `(await bedsideTest.totals()).connected === 1`)
+	c.present = append(c.present, p)
+	return p
+}
+
+// admit lets a person in, by the clinician's button.
+func (c *consultation) admit(from *tab, who *tab) {
+	c.t.Helper()
+	button := fmt.Sprintf(`[data-roster=%q] [data-action="admit"]`, c.invited(who.name).ID)
+	from.until("sign that "+who.name+" waits", `bedsideTest.one(%q) || bedsideTest.one('[data-action="show-waiting"]')`, button)
+	if !ask[bool](from, "Boolean(bedsideTest.one(%q))", button) {
+		from.press("show-waiting")
+	}
+	from.click(button)
+	who.until("room", `bedsideTest.state() === "room"`)
+}
+
+// gone takes a page out of those that are present.
+func (c *consultation) gone(who *tab) {
+	for i, p := range c.present {
+		if p == who {
+			c.present = append(c.present[:i:i], c.present[i+1:]...)
+			return
+		}
+	}
+}
+
+// eachPair calls f for everybody present and everybody they should see.
+func (c *consultation) eachPair(f func(viewer, shown *tab)) {
+	for _, viewer := range c.present {
+		for _, shown := range c.present {
+			if viewer != shown {
+				f(viewer, shown)
+			}
+		}
+	}
+}
+
+// seesEach waits until everybody present shows 30 more frames of everybody else, as themselves.
+func (c *consultation) seesEach() {
+	c.t.Helper()
+	c.eachPair(func(viewer, shown *tab) { viewer.seesMore(shown.name, "camera", 30) })
+}
+
+// seesMore waits until the page has shown n more frames of a person's source.
+func (p *tab) seesMore(name, source string, n int) {
+	p.t.Helper()
+	key := name + "/" + source
+	before := ask[int](p, "bedsideTest.frames[%q]?.shown ?? 0", key)
+	p.until(fmt.Sprintf("%d more frames of %s", n, key), "bedsideTest.frames[%q]?.shown >= %d", key, before+n)
+}
+
+// hearsEach waits until everybody present hears everybody else's tone.
+func (c *consultation) hearsEach() {
+	c.t.Helper()
+	c.eachPair(func(viewer, shown *tab) { viewer.until("sound of "+shown.name, "bedsideTest.hears(%q)", shown.name) })
+}
+
+// wrongFrame is a frame of somebody else than its tile said.
+type wrongFrame struct {
+	Tile, Got string
+	At        float64
+}
+
+// checkFrames fails the test if a page has ever shown a wrong frame.
+func (p *tab) checkFrames() {
+	p.t.Helper()
+	for _, w := range ask[[]wrongFrame](p, "bedsideTest.wrong") {
+		p.t.Errorf("%s: the tile of %s showed %s", p.name, w.Tile, w.Got)
+	}
+}
+
+// totals are the statistics of all of a page's connections together.
+type totals struct {
+	Connected               int
+	Sent, Received, Decoded int // packets, packets, frames
+	Cipher                  string
+	Streams                 []struct {
+		Mid           string
+		Decoded, Lost int
+		Freezes       int
+	}
+}
+
+func (p *tab) totals() totals {
+	p.t.Helper()
+	return ask[totals](p, "bedsideTest.totals()")
+}

@@ -1,0 +1,268 @@
+// Injected into every page before its own scripts. It gives each person a picture and a voice of
+// their own, watches what the page shows, and records what passes between page and server.
+//
+// The camera is real as far as the page can tell: getUserMedia asks for permission and opens the
+// fake device, whose picture (one file for the whole browser) is then tinted in four quadrants. The
+// order of the colours says who it is, in every frame, at any size.
+((person, names, portraits) => {
+  const COLOURS = { R: [220, 40, 40], G: [40, 170, 60], B: [50, 70, 220], Y: [230, 210, 40], M: [200, 40, 200] };
+  const PEOPLE = { // every quadrant tells all of them apart
+    clinician: { quadrants: 'RGBY', tone: 440 },
+    patient: { quadrants: 'GBYR', tone: 700 },
+    interpreter: { quadrants: 'BYRG', tone: 1100 },
+    carer: { quadrants: 'YRGB', tone: 1700 },
+    screen: { quadrants: 'MMMM' },
+  };
+  const test = window.bedsideTest = {
+    names, // participant id -> key of PEOPLE
+    connections: [], messages: [], clicks: [],
+    frames: {}, // 'name/source' -> { shown, firstShown, firstReceived }, times in ms since 1970
+    wrong: [], // shown frames of somebody else than their tile says
+  };
+  test.now = () => since1970(performance.now());
+  const since1970 = (t) => performance.timeOrigin + t;
+
+  // ---- the person's picture and voice ----
+
+  const draw = (quadrants, source) => {
+    const canvas = document.createElement('canvas');
+    [canvas.width, canvas.height] = [640, 360];
+    const g = canvas.getContext('2d');
+    const video = document.createElement('video');
+    video.muted = true;
+    if (source) {
+      video.srcObject = new MediaStream([source]);
+      video.play().catch(() => {});
+    }
+    let n = 0;
+    const paint = () => {
+      g.globalCompositeOperation = 'source-over';
+      [...quadrants].forEach((c, i) => {
+        g.fillStyle = `rgb(${COLOURS[c]})`;
+        g.fillRect((i % 2) * 320, (i >> 1) * 180, 320, 180);
+      });
+      g.fillStyle = '#444'; // moves, so that no frame is like the one before
+      g.fillRect((n++ * 7) % 640, 176, 40, 8);
+      g.globalCompositeOperation = 'multiply';
+      if (video.readyState >= 2) g.drawImage(video, 0, 0, 640, 360);
+    };
+    paint();
+    const timer = setInterval(paint, 33);
+    const [track] = canvas.captureStream(30).getVideoTracks();
+    const stop = track.stop.bind(track);
+    track.stop = () => { clearInterval(timer); source?.stop(); stop(); };
+    if (source) track.getSettings = () => ({ ...source.getSettings(), width: 640, height: 360 });
+    return track;
+  };
+
+  const sing = (hertz, source) => {
+    const context = new AudioContext();
+    const out = context.createMediaStreamDestination();
+    const tone = new OscillatorNode(context, { frequency: hertz });
+    tone.connect(new GainNode(context, { gain: 0.3 })).connect(out);
+    tone.start();
+    const [track] = out.stream.getAudioTracks();
+    const stop = track.stop.bind(track);
+    track.stop = () => { source.stop(); stop(); context.close(); };
+    track.getSettings = () => source.getSettings();
+    return track;
+  };
+
+  const devices = navigator.mediaDevices;
+  const getUserMedia = devices.getUserMedia.bind(devices);
+  devices.getUserMedia = async (constraints) => {
+    const real = await getUserMedia(constraints);
+    const me = PEOPLE[person];
+    return new MediaStream([
+      ...real.getVideoTracks().map((t) => draw(me.quadrants, t)),
+      ...real.getAudioTracks().map((t) => sing(me.tone, t)),
+    ]);
+  };
+  devices.getDisplayMedia = async () => new MediaStream([draw(PEOPLE.screen.quadrants)]);
+
+  // ---- what passes between page and server ----
+
+  window.RTCPeerConnection = class extends RTCPeerConnection {
+    constructor(...args) { super(...args); test.connections.push(this); }
+  };
+  window.WebSocket = class extends WebSocket {
+    constructor(...args) {
+      super(...args);
+      this.addEventListener('message', (e) => {
+        test.messages.push({ at: since1970(e.timeStamp), from: 'server', ...JSON.parse(e.data) });
+      });
+    }
+
+    send(data) {
+      test.messages.push({ at: since1970(performance.now()), from: 'client', ...JSON.parse(data) });
+      super.send(data);
+    }
+  };
+  document.addEventListener('click', (e) => {
+    const action = e.composedPath().find((n) => n.dataset?.action)?.dataset.action;
+    if (action) test.clicks.push({ at: since1970(e.timeStamp), action });
+  }, true);
+
+  // ---- what the page shows ----
+
+  // all finds elements in the document and in every open shadow root.
+  const all = (selector, root = document) => [
+    ...root.querySelectorAll(selector),
+    ...[...root.querySelectorAll('*')].filter((e) => e.shadowRoot).flatMap((e) => all(selector, e.shadowRoot)),
+  ];
+  const visible = (e) => e.checkVisibility({ opacityProperty: true, visibilityProperty: true }) && e.getBoundingClientRect().width > 0;
+  test.all = (selector) => all(selector).filter(visible);
+  test.one = (selector) => test.all(selector)[0];
+  test.state = () => all('[data-bedside-state]')[0]?.dataset.bedsideState;
+  test.problem = () => all('[data-bedside-problem]')[0]?.dataset.bedsideProblem;
+
+  const eye = Object.assign(document.createElement('canvas'), { width: 32, height: 18 }).getContext('2d', { willReadFrequently: true });
+  // who names the person whose picture a video shows, or the letters of what it shows instead.
+  const who = (video) => {
+    eye.drawImage(video, 0, 0, 32, 18);
+    const letters = [[8, 4], [24, 4], [8, 13], [24, 13]].map(([x, y]) => {
+      const [r, g, b] = eye.getImageData(x, y, 1, 1).data;
+      const distance = ([R, G, B]) => Math.hypot(r - R, g - G, b - B);
+      const [letter, colour] = Object.entries(COLOURS).sort((a, c) => distance(a[1]) - distance(c[1]))[0];
+      return distance(colour) < 70 ? letter : '-';
+    }).join('');
+    return Object.keys(PEOPLE).find((name) => PEOPLE[name].quadrants === letters) ?? letters;
+  };
+
+  const tileOf = (video) => video.closest('.tile[data-participant]');
+  const look = (video, receiveTime) => {
+    const tile = tileOf(video);
+    const { participant, source, shown } = tile?.dataset ?? {};
+    if (!participant || participant === window.bedside?.self || shown !== 'true' || !visible(video) || !video.videoWidth) return;
+    const name = test.names[participant] ?? participant;
+    const want = source === 'screen' ? 'screen' : name;
+    const got = who(video);
+    const key = `${name}/${source}`;
+    if (got !== want) {
+      if (test.wrong.length < 20) test.wrong.push({ tile: key, got, at: since1970(performance.now()) });
+      return;
+    }
+    const f = test.frames[key] ??= { shown: 0, firstShown: since1970(performance.now()), firstReceived: Infinity };
+    f.shown++;
+    if (receiveTime) f.firstReceived = Math.min(f.firstReceived, since1970(receiveTime));
+  };
+  // A frame is judged in the animation frame that paints it, after the page's own frame callback has
+  // decided whether the tile is shown. A tile that changes is judged, too: its slot's element plays
+  // on while it moves from one person's tile to another's.
+  const watched = new WeakSet();
+  const watch = (video) => {
+    if (watched.has(video)) return;
+    watched.add(video);
+    const next = (_, { receiveTime }) => {
+      requestAnimationFrame(() => look(video, receiveTime));
+      video.requestVideoFrameCallback(next);
+    };
+    video.requestVideoFrameCallback(next);
+  };
+  new MutationObserver(() => {
+    const videos = all('.tile[data-participant] video');
+    videos.forEach(watch);
+    requestAnimationFrame(() => videos.forEach((v) => look(v)));
+  }).observe(document, { subtree: true, childList: true, attributes: true, attributeFilter: ['data-participant', 'data-source', 'data-shown'] });
+
+  // ---- what the test asks ----
+
+  test.until = async (what, ms, condition) => {
+    const end = performance.now() + ms;
+    for (;;) {
+      const value = await condition();
+      if (value) return value;
+      if (performance.now() > end) throw new Error(`no ${what} within ${ms} ms; the page is in state ${test.state()} ${test.problem() ?? ''}`);
+      await new Promise((r) => { setTimeout(r, 20); });
+    }
+  };
+
+  // middle says where to click, and refuses when somebody could not: covered, disabled, off screen.
+  test.middle = (selector) => {
+    const e = test.one(selector);
+    if (!e || e.disabled) return null;
+    e.scrollIntoView({ block: 'nearest' });
+    const box = e.getBoundingClientRect();
+    const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+    let top = document.elementFromPoint(x, y);
+    while (top?.shadowRoot?.elementFromPoint(x, y) && top.shadowRoot.elementFromPoint(x, y) !== top) top = top.shadowRoot.elementFromPoint(x, y);
+    return e === top || e.contains(top) ? { x, y } : null;
+  };
+
+  // still is middle, once it has stayed where it is: a page that has just opened still moves.
+  let moved = { selector: '', x: 0, y: 0, at: 0 };
+  test.still = (selector) => {
+    const at = test.middle(selector);
+    const now = performance.now();
+    if (!at || selector !== moved.selector || at.x !== moved.x || at.y !== moved.y) {
+      moved = { selector, x: at?.x, y: at?.y, at: now };
+      return null;
+    }
+    return now - moved.at > 150 ? at : null;
+  };
+
+  // totals sums up the statistics of every connection of this page.
+  test.totals = async () => {
+    const t = { connected: 0, sent: 0, received: 0, decoded: 0, cipher: '', streams: [] };
+    for (const pc of test.connections) {
+      if (pc.connectionState === 'connected') t.connected++;
+      for (const s of (await pc.getStats()).values()) {
+        if (s.type === 'outbound-rtp') t.sent += s.packetsSent;
+        if (s.type === 'inbound-rtp') t.received += s.packetsReceived;
+        if (s.type === 'inbound-rtp' && s.kind === 'video') {
+          t.decoded += s.framesDecoded ?? 0;
+          t.streams.push({ mid: s.mid, decoded: s.framesDecoded ?? 0, lost: s.packetsLost, freezes: s.freezeCount });
+        }
+        if (s.type === 'transport') t.cipher = s.srtpCipher ?? '';
+      }
+    }
+    return t;
+  };
+
+  // seat is the m-line that the server last assigned to a participant's source.
+  test.seat = (name, source) => {
+    let mid = null;
+    for (const m of test.messages) {
+      for (const a of (m.type === 'slots' && m.assignments) || []) {
+        if (test.names[a.participant] === name && a.source === source) mid = a.mid;
+        else if (a.mid === mid) mid = null;
+      }
+    }
+    return mid;
+  };
+
+  const ears = new Map(); // track -> analyser
+  let hearing;
+  // hear returns the loudest frequency in a person's voice, in Hz, and 0 for silence.
+  test.hear = (name) => {
+    const mid = test.seat(name, 'mic');
+    const track = test.connections.at(-1).getTransceivers().find((t) => t.mid === mid)?.receiver.track;
+    if (!track) return 0;
+    hearing ??= new AudioContext();
+    if (!ears.has(track)) {
+      const analyser = new AnalyserNode(hearing, { fftSize: 8192, smoothingTimeConstant: 0 });
+      hearing.createMediaStreamSource(new MediaStream([track])).connect(analyser);
+      ears.set(track, analyser);
+    }
+    const analyser = ears.get(track);
+    const spectrum = new Float32Array(analyser.frequencyBinCount);
+    analyser.getFloatFrequencyData(spectrum);
+    const peak = spectrum.reduce((best, v, i) => (v > spectrum[best] ? i : best), 0);
+    return spectrum[peak] > -60 ? (peak * hearing.sampleRate) / analyser.fftSize : 0;
+  };
+  test.hears = (name) => Math.abs(test.hear(name) - PEOPLE[name].tone) < 12;
+
+  // rosterWith is when the server first told this page that somebody is in the room.
+  test.rosterWith = (name) => test.messages.find((m) => m.from === 'server'
+    && (m.participants ?? m.roster ?? []).some((p) => test.names[p.id] === name && p.state === 'admitted'))?.at;
+
+  // texts is everything that may not hold a name: session descriptions, and messages but rosters.
+  test.texts = () => [
+    ...test.connections.flatMap((pc) => [pc.localDescription?.sdp, pc.remoteDescription?.sdp]),
+    ...test.messages.filter((m) => !['roster', 'joined'].includes(m.type)).map((m) => JSON.stringify(m)),
+  ].join('\n');
+
+  // cheat puts a picture on the camera's sender, as a page would that does not care for the lobby.
+  test.cheat = () => test.connections.at(-1).getTransceivers().find((t) => t.direction === 'sendonly' && t.sender.dtmf === null)
+    .sender.replaceTrack(draw(PEOPLE[person].quadrants));
+})(PERSON);

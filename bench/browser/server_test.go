@@ -1,0 +1,243 @@
+package browser_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// server is a running `bedside demo`.
+type server struct {
+	t       *testing.T
+	url     string // of pages and API
+	key     string
+	metrics string // URL
+	process *exec.Cmd
+	log     safeBuffer // all that it has logged, at the most talkative level
+	exited  chan error
+}
+
+// safeBuffer is a buffer that a process writes to while the test reads it.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// startServer builds the command and starts its demo on ports of their own.
+func startServer(t *testing.T) *server {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "bedside")
+	if out, err := exec.Command("go", "build", "-o", binary, "github.com/bedside-video/bedside/cmd/bedside").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	s := &server{t: t, exited: make(chan error, 1)}
+	s.process = exec.Command(binary, "demo", "--listen", "127.0.0.1:0", "--metrics-listen", "localhost:0", "--log-level", "debug")
+	s.process.Stderr = &s.log
+	out, err := s.process.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	started := time.Now()
+	if err := s.process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	read := make(chan struct{})
+	welcome := make(chan struct{})
+	go func() {
+		defer close(read)
+		s.readWelcome(out, welcome)
+		_, _ = io.Copy(io.Discard, out)
+		s.exited <- s.process.Wait()
+	}()
+	t.Cleanup(func() {
+		_ = s.process.Process.Signal(syscall.SIGTERM)
+		<-read
+		if t.Failed() {
+			t.Logf("the server logged:\n%s", s.log.String())
+		}
+	})
+	select {
+	case <-welcome:
+	case <-time.After(10 * time.Second):
+		t.Fatalf("no links within 10 s; the server logged:\n%s", s.log.String())
+	}
+	if s.url == "" || s.key == "" || s.metrics == "" {
+		t.Fatalf("the demo ended without a welcome; it logged:\n%s", s.log.String())
+	}
+	t.Logf("figure: links printed %v after the start", time.Since(started).Round(time.Millisecond))
+	return s
+}
+
+// readWelcome reads what the demo prints until it has everything; done is closed then, or at the end.
+func (s *server) readWelcome(out io.Reader, done chan<- struct{}) {
+	defer close(done)
+	link := regexp.MustCompile(`^\s+clinician\s+(http://\S+)/j/#\S+$`)
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		line := lines.Text()
+		if m := link.FindStringSubmatch(line); m != nil {
+			s.url = m[1]
+		}
+		if key, ok := strings.CutPrefix(line, "API key"); ok {
+			s.key = strings.TrimSpace(key)
+		}
+		if url, ok := strings.CutPrefix(line, "Metrics"); ok {
+			s.metrics = strings.TrimSpace(url)
+			return
+		}
+	}
+}
+
+// stop asks the server to end and returns how.
+func (s *server) stop() error {
+	s.t.Helper()
+	if err := s.process.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	select {
+	case err := <-s.exited:
+		return err
+	case <-time.After(15 * time.Second):
+		return fmt.Errorf("still running 15 s after SIGTERM")
+	}
+}
+
+// invited is one participant of a consultation.
+type invited struct {
+	ID      string `json:"id"`
+	Role    string `json:"role"`
+	JoinURL string `json:"join_url"`
+}
+
+// open opens a consultation with the given roles; each display name holds the canary.
+func (s *server) open(canary string, roles ...string) []invited {
+	s.t.Helper()
+	type participant struct {
+		Ref     string `json:"ref"`
+		Role    string `json:"role"`
+		Display string `json:"display"`
+	}
+	body := struct {
+		ExternalID   string        `json:"external_id"`
+		Participants []participant `json:"participants"`
+	}{ExternalID: "browser-" + canary}
+	for _, r := range roles {
+		body.Participants = append(body.Participants, participant{Ref: "ref-" + r, Role: r, Display: displayOf(r, canary)})
+	}
+	b, err := json.Marshal(body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	answer, status := s.request(http.MethodPost, s.url+"/v1/consultations", b)
+	if status != http.StatusCreated {
+		s.t.Fatalf("open a consultation: %d %s", status, answer)
+	}
+	var opened struct {
+		Participants []invited `json:"participants"`
+	}
+	if err := json.Unmarshal(answer, &opened); err != nil {
+		s.t.Fatal(err)
+	}
+	return opened.Participants
+}
+
+// displayOf is a name as people have it, with a mark that a search finds.
+func displayOf(role, canary string) string {
+	return strings.ToUpper(role[:1]) + role[1:] + " " + canary
+}
+
+func (s *server) request(method, url string, body []byte) ([]byte, int) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+s.key)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return answer, resp.StatusCode
+}
+
+// metricsText is what a scrape returns.
+func (s *server) metricsText() string {
+	text, status := s.request(http.MethodGet, s.metrics, nil)
+	if status != http.StatusOK {
+		s.t.Fatalf("metrics: status %d", status)
+	}
+	return string(text)
+}
+
+// metric sums up the samples of one name, all labels together, or of those with the given labels.
+func (s *server) metric(name string) float64 {
+	s.t.Helper()
+	total, found := 0.0, false
+	for line := range strings.Lines(s.metricsText()) {
+		sample, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if sample != name && !strings.HasPrefix(sample, name+"{") {
+			continue
+		}
+		v, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			s.t.Fatalf("metric %s: %v", name, err)
+		}
+		total, found = total+v, true
+	}
+	if !found {
+		s.t.Fatalf("no metric %s", name)
+	}
+	return total
+}
+
+// untilMetric waits until the metric fulfils a condition, 5 s at most.
+func (s *server) untilMetric(name, what string, holds func(float64) bool) float64 {
+	s.t.Helper()
+	end := time.After(5 * time.Second)
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		v := s.metric(name)
+		if holds(v) {
+			return v
+		}
+		select {
+		case <-end:
+			s.t.Fatalf("%s is %v, want %s", name, v, what)
+		case <-tick.C:
+		}
+	}
+}
