@@ -91,6 +91,24 @@ func TestResumeWithinGrace(t *testing.T) {
 	})
 }
 
+func TestResumeIntoAnEmptyRoom(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		v := w.open(`"lobby":false,` + threePeople)
+		patient := v.enter(1)
+		resume := patient.last("joined").(*wire.Joined).Resume
+		patient.drop()
+		w.settle()
+		w.advance(59 * time.Second)
+		again := w.dial()
+		again.send(&wire.Join{Resume: resume}, 1)
+		w.settle()
+		again.wantSee("patient:admitted")
+		if w.media.opened != 1 {
+			t.Errorf("%d media rooms were opened, want 1", w.media.opened)
+		}
+	})
+}
+
 func TestResumeTokensRotate(t *testing.T) {
 	inWorld(t, nil, func(w *world) {
 		v := w.open(threePeople)

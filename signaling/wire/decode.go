@@ -123,7 +123,8 @@ func describe(err error) string {
 		if typ.Field == "" {
 			return "must be a JSON object"
 		}
-		return fmt.Sprintf("field %q must be a %s, not a %s", clip(typ.Field), typ.Type, typ.Value)
+		kind, _, _ := strings.Cut(typ.Value, " ") // "number -1" repeats the number
+		return fmt.Sprintf("field %q must be a %s, not a %s", clip(typ.Field), typ.Type, kind)
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
 		return "unknown field " + clip(name)
