@@ -207,8 +207,10 @@ func (s *stage) enter(id string) *actor {
 			s.t.Fatal(err)
 		}
 		x.rewriter, x.out = r, out{a: a, mid: x.mid, ssrc: uint32(100 + i)}
+		a.Peer.mu.Lock()
 		a.slots = append(a.slots, x)
 		a.bySSRC[uint32(100+i)] = x
+		a.Peer.mu.Unlock()
 	}
 	a.StateChanged()
 	return a
