@@ -279,8 +279,10 @@ export class Consultation extends EventTarget {
 
   addEventListener<K extends keyof ConsultationEvents>(type: K,
     listener: (event: CustomEvent<ConsultationEvents[K]>) => void, options?: boolean | AddEventListenerOptions): void;
+  addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
   removeEventListener<K extends keyof ConsultationEvents>(type: K,
     listener: (event: CustomEvent<ConsultationEvents[K]>) => void, options?: boolean | EventListenerOptions): void;
+  removeEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | EventListenerOptions): void;
 }
 
 /**

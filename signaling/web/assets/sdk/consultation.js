@@ -203,7 +203,9 @@ export class Consultation extends EventTarget {
         this.facts = m.facts ?? this.facts;
         return this.#setRoster(m.participants ?? []);
       case 'slots': return this.#media?.assign({ epoch: m.epoch, assignments: m.assignments ?? [] });
-      case 'layers': return this.#media?.limitLayers(m.mid, m.active ?? []);
+      // It names the layers that somebody receives now. Stopping the others for it would be a trap:
+      // the first to flow is the lowest, and a higher one that is stopped can never be chosen.
+      case 'layers': return undefined;
       case 'speakers': return this.#emit('speakers', { levels: m.levels ?? [] });
       case 'message': return this.#emit('message', { from: m.from, to: m.to, kind: m.kind, body: m.body });
       case 'resume': this.#resume = m.token; return undefined;

@@ -48,7 +48,6 @@ export class Media {
   #epoch = 0;
   #connected = false; // ever
   #timer = 0;
-  #layers = new Map(); // source -> rids that somebody receives
 
   /**
    * @param {{iceServers: RTCIceServer[], publish: string[], slots: {audio: number, video: number}}} o
@@ -106,16 +105,7 @@ export class Media {
     const sender = this.senders.get(source)?.sender;
     if (!sender || this.#pc.signalingState === 'closed') return;
     await sender.replaceTrack(track);
-    if (track) await this.#applyLadder(source);
-  }
-
-  /** The `layers` message: somebody receives these encodings of the m-line. */
-  limitLayers(mid, active) {
-    for (const [source, transceiver] of this.senders) {
-      if (transceiver.mid !== mid) continue;
-      this.#layers.set(source, active);
-      this.#applyLadder(source).catch(() => {}); // a closed connection has nothing to limit
-    }
+    if (track) await this.#fitLadder(source);
   }
 
   /** The `slots` message. */
@@ -139,23 +129,19 @@ export class Media {
     for (const s of this.slots) s.close();
   }
 
-  // Only layers above the highest one in use are stopped. Below it they all stay: with the top layer
-  // alone a narrow uplink would send nothing, and the lowest keeps the encoder and the bandwidth
-  // estimate warm while nobody looks.
-  async #applyLadder(source) {
+  // Chromium sends three layers from 960x540 up and two below, the lowest ones: at 640x360 `f` did
+  // not start within 16 s (2026-11-22), and a quarter and a half of the picture was all that went
+  // out. A small picture is therefore sent whole as `h`.
+  async #fitLadder(source) {
     if (ENCODINGS[source] !== LADDER) return;
     const sender = this.senders.get(source).sender;
     const p = sender.getParameters();
     if (p.encodings?.length !== LADDER.length) return;
     const { width = 1280, height = 720 } = sender.track?.getSettings() ?? {};
-    // Chromium sends three layers from 960x540 up, two below (at 640x360 `f` did not start within
-    // 16 s, 2026-11-22). A small picture therefore goes out whole as `h`.
     const small = Math.max(width, height) < 960;
-    const rids = this.#layers.get(source);
-    const top = rids ? Math.max(0, ...LADDER.map((e, i) => (rids.includes(e.rid) ? i : 0))) : LADDER.length - 1;
     p.encodings.forEach((e, i) => {
       e.scaleResolutionDownBy = Math.max(1, (LADDER[i].scaleResolutionDownBy ?? 1) / (small ? 2 : 1));
-      e.active = i <= top && !(small && i === LADDER.length - 1);
+      e.active = !(small && i === LADDER.length - 1);
     });
     await sender.setParameters(p);
   }

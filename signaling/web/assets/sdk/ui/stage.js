@@ -163,6 +163,7 @@ export class Stage {
     }
     this.grid.style.setProperty('--columns', best.columns);
     this.grid.style.setProperty('--others', n - 1);
+    this.grid.classList.toggle('even', n % 2 === 1); // of the others beside a large tile
     const pinned = n > 1 && this.#tiles.has(this.#pinned);
     this.grid.classList.toggle('pinned', pinned);
     for (const [key, tile] of this.#tiles) {
