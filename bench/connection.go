@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/ice/v4"
@@ -44,6 +45,8 @@ type connection struct {
 	done  chan struct{} // closed by close
 	up    chan struct{} // closed when connected
 	rng   *rand.Rand
+
+	planned atomic.Int64 // when runFeedback will look again, Unix nanoseconds; 0 when it is woken
 
 	mu      sync.Mutex // guards what follows, and wg.Go against wg.Wait
 	started bool
@@ -266,9 +269,17 @@ func (c *connection) runSlot(s *slot, t *webrtc.TrackRemote) {
 		if ok {
 			c.cfg.Observer.Packet(now, Arrival{Mid: s.mid, Tag: tag, Timestamp: h.Timestamp, Repaired: p.Repaired})
 		}
-		if !due.IsZero() {
-			c.poke()
-		}
+		c.schedule(due)
+	}
+}
+
+// schedule makes runFeedback look at due, unless it will look before anyway.
+func (c *connection) schedule(due time.Time) {
+	if due.IsZero() {
+		return
+	}
+	if planned := c.planned.Load(); planned == 0 || due.UnixNano() < planned {
+		c.poke()
 	}
 }
 
@@ -295,6 +306,10 @@ func (c *connection) runFeedback() {
 	for {
 		now := c.cfg.Clock.Now()
 		packets, due := c.feedback(now)
+		c.planned.Store(0)
+		if !due.IsZero() {
+			c.planned.Store(due.UnixNano())
+		}
 		if len(packets) > 0 {
 			// A failed write means that the connection is closing.
 			_ = c.pc.WriteRTCP(packets)

@@ -9,6 +9,7 @@ type Continuity struct {
 	Picture   uint64 // PictureID did not grow by one with the frame, or changed within it
 	TL0       uint64 // TL0PICIDX did not grow by one with each base-layer frame
 	Timestamp uint64 // the RTP timestamp of a new frame was not later, or 10 s later
+	Reference uint64 // a delta frame did not follow the frame that its sender made before it
 }
 
 // frames assembles video frames from packets in sequence order and checks their numbering. It is
@@ -30,7 +31,7 @@ type frames struct {
 	broken    uint64 // frames with a packet missing for good
 	decodable uint64 // whole frames with everything they refer to
 	keys      uint64
-	lastTag   Tag
+	lastTag   Tag       // of the last frame begun
 	first     time.Time // first decodable frame
 	last      time.Time
 	firstTS   uint32
@@ -48,6 +49,7 @@ func (f *frames) packet(now time.Time, h held) {
 		f.loss(h.packet.Timestamp)
 	}
 	if !f.have || h.packet.Timestamp != f.prevTS {
+		f.reference(d, h)
 		f.begin(d, h.packet.Timestamp, h.lost > 0)
 	} else if d.hasPic != f.prev.hasPic || d.picture != f.prev.picture || d.tl0 != f.prev.tl0 {
 		f.breaks.Picture++
@@ -65,6 +67,23 @@ func (f *frames) loss(ts uint32) {
 		f.broken++
 	}
 	f.waitKey, f.stuck = true, true
+}
+
+// reference checks with the tags of two frames what renumbering would hide: that a delta frame comes
+// right after its predecessor, of the same person and the same encoding.
+func (f *frames) reference(d vp8Descriptor, h held) {
+	tag, ok := ParseTag(h.packet.Payload)
+	if !ok {
+		return
+	}
+	last := f.lastTag
+	f.lastTag = tag
+	if !f.have || d.key || h.lost > 0 || f.waitKey {
+		return
+	}
+	if tag.Sender != last.Sender || tag.Source != last.Source || tag.Layer != last.Layer || tag.Frame != last.Frame+1 {
+		f.breaks.Reference++
+	}
 }
 
 // begin starts a frame.

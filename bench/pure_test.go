@@ -162,6 +162,7 @@ func TestReceiverFaults(t *testing.T) {
 	}{
 		{"a packet lost for good", slices.Delete(slices.Clone(whole), at, at+1), func(r SlotReport) uint64 { return r.Lost }, 1},
 		{"a lost packet breaks its frame", slices.Delete(slices.Clone(whole), at, at+1), func(r SlotReport) uint64 { return r.Broken }, 1},
+		{"a frame that is not there but was numbered over", renumbered(whole, 20), func(r SlotReport) uint64 { return r.Continuity.Reference }, 1},
 		{"a packet twice", slices.Insert(slices.Clone(whole), at+5, whole[at]), func(r SlotReport) uint64 { return r.Duplicates }, 1},
 		{"a damaged tag", damaged(func(b []byte) { b[len(b)-1] ^= 1 }), func(r SlotReport) uint64 { return r.Untagged }, 1},
 		{"a picture id that jumps and returns", damaged(func(b []byte) { b[3] ^= 0x20 }), func(r SlotReport) uint64 { return r.Continuity.Picture }, 2},
@@ -174,6 +175,27 @@ func TestReceiverFaults(t *testing.T) {
 			}
 		})
 	}
+}
+
+// renumbered is a stream from which a server took one frame and closed the gap in every number.
+func renumbered(whole []Inbound, frame uint32) []Inbound {
+	var out []Inbound
+	var taken uint16
+	for _, p := range whole {
+		p.Payload = slices.Clone(p.Payload)
+		if p.Timestamp == frame*6000 {
+			taken++
+			continue
+		}
+		if p.Timestamp > frame*6000 {
+			p.Sequence -= taken
+			id := (uint16(p.Payload[2]&0x7f)<<8 | uint16(p.Payload[3])) - 1
+			p.Payload[2], p.Payload[3] = 0x80|byte(id>>8)&0x7f, byte(id)
+			p.Payload[2] |= 0x80
+		}
+		out = append(out, p)
+	}
+	return out
 }
 
 func TestReceiverKnowsWhoseTurnItIs(t *testing.T) {

@@ -29,11 +29,20 @@ type Flow struct {
 	Source  wire.Source
 	Packets uint64
 	Frames  uint64 // distinct frame numbers, per layer, in the order of arrival
-	First   time.Time
-	Last    time.Time
+	// Layers counts Packets by encoding, lowest first.
+	Layers [3]uint64
+	First  time.Time
+	Last   time.Time
 
-	layer uint8
+	layer uint8 // of the last packet
 	frame uint32
+}
+
+func (f *Flow) count(t Tag) {
+	f.Packets++
+	if int(t.Layer) < len(f.Layers) {
+		f.Layers[t.Layer]++
+	}
 }
 
 // Receiver accounts for what arrives in one slot, and asks for what is missing. It is pure, and not
@@ -57,8 +66,9 @@ type owned struct {
 	tag       Tag
 }
 
-// NewReceiver returns the Receiver of one slot.
-func NewReceiver(video bool) *Receiver { return &Receiver{video: video} }
+// NewReceiver returns the Receiver of one slot. Holes in audio are not asked for: no browser
+// negotiates NACK for Opus.
+func NewReceiver(video bool) *Receiver { return &Receiver{video: video, order: reorder{nack: video}} }
 
 // Assign notes whose the slot is from now on.
 func (r *Receiver) Assign(now time.Time, a wire.Assignment) {
@@ -142,14 +152,14 @@ func (r *Receiver) account(now time.Time, t Tag) {
 			f.Frames++
 			f.layer, f.frame = t.Layer, t.Frame
 		}
-		f.Packets++
+		f.count(t)
 		f.Last = now
 		return
 	}
 	if len(r.flows) < flowsPerSlot {
-		r.flows = append(r.flows, Flow{
-			Sender: t.Sender, Source: source, Packets: 1, Frames: 1, First: now, Last: now, layer: t.Layer, frame: t.Frame,
-		})
+		f := Flow{Sender: t.Sender, Source: source, Frames: 1, First: now, Last: now, layer: t.Layer, frame: t.Frame}
+		f.count(t)
+		r.flows = append(r.flows, f)
 	}
 }
 

@@ -32,6 +32,7 @@ type hole struct {
 // reorder puts packets into the order of their sequence numbers, once each, and keeps the list of
 // holes to ask for. It is pure.
 type reorder struct {
+	nack       bool // holes are asked for
 	started    bool
 	next       int64 // the lowest sequence number not yet released
 	highest    int64
@@ -114,6 +115,9 @@ func (r *reorder) release(now time.Time) []held {
 
 // nacks returns the sequence numbers to ask for now.
 func (r *reorder) nacks(now time.Time) []uint16 {
+	if !r.nack {
+		return nil
+	}
 	var out []uint16
 	for i := range r.holes {
 		h := &r.holes[i]
@@ -131,7 +135,7 @@ func (r *reorder) deadline() time.Time {
 	var due time.Time
 	for _, h := range r.holes {
 		at := h.since.Add(holePatience)
-		if h.tries < nackTries && h.next.Before(at) {
+		if r.nack && h.tries < nackTries && h.next.Before(at) {
 			at = h.next
 		}
 		if due.IsZero() || at.Before(due) {

@@ -80,6 +80,9 @@ func (r Report) Received(participant string, source wire.Source) Flow {
 			}
 			sum.Packets += f.Packets
 			sum.Frames += f.Frames
+			for i, n := range f.Layers {
+				sum.Layers[i] += n
+			}
 			if sum.First.IsZero() || f.First.Before(sum.First) {
 				sum.First = f.First
 			}

@@ -338,3 +338,33 @@ func (w *World) reportPerson(r *Report, p *person) {
 		})
 	}
 }
+
+// Since turns an instant into virtual time since the start.
+func (w *World) Since(at time.Time) time.Duration { return at.Sub(w.start) }
+
+// EventAt returns when an event first happened, 0 for never.
+func (w *World) EventAt(ref, what string) time.Duration {
+	return w.find(ref, what, slices.IndexFunc[[]Event])
+}
+
+// LastEventAt returns when an event last happened, 0 for never.
+func (w *World) LastEventAt(ref, what string) time.Duration {
+	return w.find(ref, what, func(all []Event, is func(Event) bool) int {
+		for i := len(all) - 1; i >= 0; i-- {
+			if is(all[i]) {
+				return i
+			}
+		}
+		return -1
+	})
+}
+
+func (w *World) find(ref, what string, search func([]Event, func(Event) bool) int) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	i := search(w.events, func(e Event) bool { return e.Ref == ref && e.What == what })
+	if i < 0 {
+		return 0
+	}
+	return w.events[i].At
+}
