@@ -24,6 +24,32 @@
 
   // ---- the person's picture and voice ----
 
+  // portrait is what the pictures in the documentation show instead: somebody in a room.
+  const portrait = (g, quadrants, n) => {
+    const [wall, floor, shirt, hair, skin] = {
+      RGBY: ['#dfe7ea', '#b8c8cf', '#f4f6f7', '#4a3b32', '#c98f6b'],
+      GBYR: ['#efe6da', '#d3c0a6', '#5b7c99', '#8d8d8d', '#e2b594'],
+      BYRG: ['#e3e6df', '#bcc6b4', '#7d5a6e', '#2b2320', '#8a5a3c'],
+      YRGB: ['#e6e1ea', '#c5b9d0', '#3f6f5f', '#a8682f', '#f0c9ab'],
+    }[quadrants] ?? ['#fff', '#fff', '#fff', '#fff', '#fff'];
+    const sway = Math.sin(n / 25) * 3;
+    const light = g.createLinearGradient(0, 0, 640, 360);
+    light.addColorStop(0, wall);
+    light.addColorStop(1, floor);
+    g.fillStyle = light;
+    g.fillRect(0, 0, 640, 360);
+    const oval = (colour, x, y, w, h) => {
+      g.fillStyle = colour;
+      g.beginPath();
+      g.ellipse(x + sway, y, w, h, 0, 0, 7);
+      g.fill();
+    };
+    oval(shirt, 320, 390, 150, 130);
+    oval(skin, 320, 265, 30, 40);
+    oval(hair, 320, 165, 72, 92);
+    oval(skin, 320, 185, 58, 76);
+  };
+
   const draw = (quadrants, source) => {
     const canvas = document.createElement('canvas');
     [canvas.width, canvas.height] = [640, 360];
@@ -35,7 +61,7 @@
       video.play().catch(() => {});
     }
     let n = 0;
-    const paint = () => {
+    const paint = portraits ? () => portrait(g, quadrants, n++) : () => {
       g.globalCompositeOperation = 'source-over';
       [...quadrants].forEach((c, i) => {
         g.fillStyle = `rgb(${COLOURS[c]})`;
@@ -59,7 +85,7 @@
     const context = new AudioContext();
     const out = context.createMediaStreamDestination();
     const tone = new OscillatorNode(context, { frequency: hertz });
-    tone.connect(new GainNode(context, { gain: 0.3 })).connect(out);
+    tone.connect(new GainNode(context, { gain: portraits && person !== 'patient' ? 0 : 0.3 })).connect(out);
     tone.start();
     const [track] = out.stream.getAudioTracks();
     const stop = track.stop.bind(track);

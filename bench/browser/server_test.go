@@ -134,8 +134,8 @@ type invited struct {
 	JoinURL string `json:"join_url"`
 }
 
-// open opens a consultation with the given roles; each display name holds the canary.
-func (s *server) open(canary string, roles ...string) []invited {
+// open opens a consultation with the given roles.
+func (s *server) open(display func(role string) string, roles ...string) []invited {
 	s.t.Helper()
 	type participant struct {
 		Ref     string `json:"ref"`
@@ -145,9 +145,9 @@ func (s *server) open(canary string, roles ...string) []invited {
 	body := struct {
 		ExternalID   string        `json:"external_id"`
 		Participants []participant `json:"participants"`
-	}{ExternalID: "browser-" + canary}
+	}{ExternalID: "browser"}
 	for _, r := range roles {
-		body.Participants = append(body.Participants, participant{Ref: "ref-" + r, Role: r, Display: displayOf(r, canary)})
+		body.Participants = append(body.Participants, participant{Ref: "ref-" + r, Role: r, Display: display(r)})
 	}
 	b, err := json.Marshal(body)
 	if err != nil {
@@ -164,11 +164,6 @@ func (s *server) open(canary string, roles ...string) []invited {
 		s.t.Fatal(err)
 	}
 	return opened.Participants
-}
-
-// displayOf is a name as people have it, with a mark that a search finds.
-func displayOf(role, canary string) string {
-	return strings.ToUpper(role[:1]) + role[1:] + " " + canary
 }
 
 func (s *server) request(method, url string, body []byte) ([]byte, int) {
