@@ -68,14 +68,14 @@ func (c *Client) StopLayer(source wire.Source, rid string, stopped bool) error {
 	return nil
 }
 
-// Probe sends the last n packets of an encoding again as RTX that nobody asked for, as Chromium does
-// to probe for bandwidth.
-func (c *Client) Probe(source wire.Source, rid string, n int) error {
+// Probe sends n packets of an encoding again, from the one sent back packets ago (512 at most), as RTX
+// that nobody asked for: Chromium does so to probe for bandwidth.
+func (c *Client) Probe(source wire.Source, rid string, back, n int) error {
 	p, i, err := c.encoding(source, rid)
 	if err != nil {
 		return err
 	}
-	return p.encodings[i].probe(n)
+	return p.encodings[i].probe(back, n)
 }
 
 // Pad sends n packets of padding on an encoding's own SSRC.

@@ -184,15 +184,17 @@ func (e *encoding) resend(sequences []uint16) error {
 	return errors.Join(errs...)
 }
 
-// probe sends the last n packets again as RTX though nobody asked, as Chromium does to probe for
-// bandwidth (measured 2026-11-22: three to six times the packets of the lowest layer).
-func (e *encoding) probe(n int) error {
+// probe sends n packets again, from the one that was sent back packets ago, as RTX though nobody
+// asked, as Chromium does to probe for bandwidth (measured 2026-11-22: three to six times the
+// packets of the lowest layer).
+func (e *encoding) probe(back, n int) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var errs []error
-	for back := n; back > 0; back-- {
-		kept := e.sent[(e.numbers.sequence-uint16(back))%historyPackets]
-		if !e.bound || !kept.used {
+	for ; back > 0 && n > 0; back, n = back-1, n-1 {
+		sequence := e.numbers.sequence - uint16(back)
+		kept := e.sent[sequence%historyPackets]
+		if !e.bound || !kept.used || kept.header.SequenceNumber != sequence {
 			continue
 		}
 		e.report.Probes++

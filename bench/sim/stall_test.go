@@ -64,7 +64,11 @@ func check(t *testing.T, p sim.Plan, look func(w *sim.World)) {
 // of those froze the picture for 2.5 s.
 func TestProbesWithOldKeyFrames(t *testing.T) {
 	probe := func(rid string) sim.Step {
-		return sim.Do{Name: "probe", Func: func(w *sim.World) error { return w.Client("doctor").Probe(wire.SourceCamera, rid, 400) }}
+		// The first key frame and what followed, but not what came last: a decoder that was handed
+		// this would wait for the rest.
+		return sim.Do{Name: "probe", Func: func(w *sim.World) error {
+			return w.Client("doctor").Probe(wire.SourceCamera, rid, 500, 470)
+		}}
 	}
 	stop := func(rid string, stopped bool) sim.Step {
 		return sim.Do{Name: "stop", Func: func(w *sim.World) error {
@@ -72,12 +76,12 @@ func TestProbesWithOldKeyFrames(t *testing.T) {
 		}}
 	}
 	steps := []sim.Step{probe("f"), sim.Pass{For: 200 * time.Millisecond}, stop("f", true)}
-	for range 20 { // while the switch is under way
-		steps = append(steps, probe("h"), probe("q"), sim.Pass{For: 50 * time.Millisecond})
+	for range 70 { // while the switch is under way
+		steps = append(steps, probe("h"), probe("q"), sim.Pass{For: 13 * time.Millisecond})
 	}
 	steps = append(steps, stop("f", false))
-	for range 20 {
-		steps = append(steps, probe("f"), probe("q"), sim.Pass{For: 50 * time.Millisecond})
+	for range 70 {
+		steps = append(steps, probe("f"), probe("q"), sim.Pass{For: 13 * time.Millisecond})
 	}
 	check(t, simulcast(append(steps, sim.Pass{For: 5 * time.Second})...), func(w *sim.World) {
 		s, f := camera(t, w, "patient", "doctor")
