@@ -38,6 +38,8 @@ type fake struct {
 	mu       sync.Mutex
 	invited  map[string]*invited
 	sessions chan *session
+	conns    []*websocket.Conn
+	wg       sync.WaitGroup // of the WebSockets, for which Close does not wait
 }
 
 func newFake(t *testing.T) *fake {
@@ -50,9 +52,18 @@ func newFake(t *testing.T) *fake {
 	mux := http.NewServeMux()
 	site.Register(mux)
 	mux.HandleFunc("POST /v1/join", f.join)
+	mux.HandleFunc("OPTIONS /v1/join", allowAll)
 	mux.HandleFunc("GET /v1/connect", f.connect)
 	f.Server = httptest.NewServer(mux)
-	t.Cleanup(f.Close)
+	t.Cleanup(func() {
+		f.Close()
+		f.mu.Lock()
+		for _, c := range f.conns {
+			_ = c.Close()
+		}
+		f.mu.Unlock()
+		f.wg.Wait()
+	})
 	return f
 }
 
@@ -60,7 +71,14 @@ func (f *fake) invite(name string, i *invited) { f.mu.Lock(); f.invited[name] = 
 
 func (f *fake) find(name string) *invited { f.mu.Lock(); defer f.mu.Unlock(); return f.invited[name] }
 
+// allowAll lets pages of every origin in, as a server does for its configured portals.
+func allowAll(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	w.Header().Set("Access-Control-Allow-Headers", "Content-Type")
+}
+
 func (f *fake) join(w http.ResponseWriter, r *http.Request) {
+	allowAll(w, r)
 	var body struct{ Invitation string }
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
 		f.t.Errorf("join: %v", err)
@@ -89,13 +107,20 @@ func (f *fake) connect(w http.ResponseWriter, r *http.Request) {
 	if r.URL.RawQuery != "" {
 		f.t.Errorf("connect: the URL has a query, %q", r.URL.RawQuery)
 	}
-	up := websocket.Upgrader{Subprotocols: []string{wire.Subprotocol}}
+	up := websocket.Upgrader{Subprotocols: []string{wire.Subprotocol}, CheckOrigin: func(*http.Request) bool { return true }}
 	conn, err := up.Upgrade(w, r, nil)
 	if err != nil {
 		f.t.Errorf("connect: %v", err)
 		return
 	}
-	defer func() { _ = conn.Close() }()
+	f.mu.Lock()
+	f.conns = append(f.conns, conn)
+	f.wg.Add(1)
+	f.mu.Unlock()
+	defer func() {
+		_ = conn.Close()
+		f.wg.Done()
+	}()
 	if conn.Subprotocol() != wire.Subprotocol {
 		f.t.Errorf("connect: subprotocol %q", conn.Subprotocol())
 	}
@@ -216,7 +241,10 @@ func (s *session) answer(offer *wire.Offer, id uint64) {
 		s.f.t.Errorf("answer: %v", err)
 		return
 	}
-	if s.who.noMedia {
+	s.f.mu.Lock()
+	noMedia := s.who.noMedia
+	s.f.mu.Unlock()
+	if noMedia {
 		sdp = withoutCandidates(sdp)
 	}
 	s.reply(&wire.Answer{SDP: sdp}, id)

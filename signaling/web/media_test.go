@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/pion/logging"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
@@ -27,7 +28,9 @@ type media struct {
 }
 
 func newMedia(s *session, offer *wire.Offer) (*media, error) {
-	var set webrtc.SettingEngine
+	quiet := logging.NewDefaultLoggerFactory() // pages that go away are errors to pion
+	quiet.DefaultLogLevel = logging.LogLevelDisabled
+	set := webrtc.SettingEngine{LoggerFactory: quiet}
 	set.SetLite(true)
 	set.SetIncludeLoopbackCandidate(true)
 	set.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})

@@ -3,6 +3,8 @@ package web_test
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -157,99 +159,33 @@ func testChat(t *testing.T, p *tab, s *session) {
 	p.press("people")
 }
 
-// testOffer checks what the server's cost of a join and the lobby's silence depend on.
-func testOffer(t *testing.T, browser context.Context) {
+// testEmbedded: a vendor's page of another origin, with nothing but the element.
+func testEmbedded(t *testing.T, browser context.Context) {
 	f := newFake(t)
 	f.invite("x", clinician())
-	newTab(t, browser, f.URL+"/j/#x", "")
-	o := expect(t, f.session(t), any1[*wire.Offer])
-	var sources []string
-	for _, track := range o.Tracks {
-		sources = append(sources, string(track.Source))
-		if s := section(t, o.SDP, track.Mid); !strings.Contains(s, "a=sendonly") {
-			t.Errorf("%s is not sendonly", track.Source)
-		}
+	vendor := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = fmt.Fprintf(w, `<!doctype html><title>Portal</title><link rel="icon" href="data:,">
+			<link rel="stylesheet" href="%[1]s/sdk/v1/ui/style.css">
+			<style>bedside-consultation { --bedside-accent: rgb(120, 0, 120); } [part~="button"] { text-transform: uppercase; }</style>
+			<script type="module" src="%[1]s/sdk/v1/bedside.js"></script>
+			<bedside-consultation server="%[1]s" invitation="x"></bedside-consultation>`, f.URL)
+	}))
+	t.Cleanup(vendor.Close)
+	p := newTab(t, browser, vendor.URL, "")
+	s := f.session(t)
+	p.state("room", "Consultation")
+	if got := eval[string](p, `document.title`); got != "Portal" {
+		t.Errorf("the element renamed the vendor's page to %q", got)
 	}
-	if got := strings.Join(sources, " "); got != "mic camera screen" {
-		t.Errorf("tracks %s", got)
+	if eval[bool](p, `document.querySelector('bedside-consultation').hasAttribute('invitation')`) {
+		t.Error("the invitation stays in the page for every script to read")
 	}
-	if got := strings.Join(slotKinds(o.SDP), " "); got != "audio audio video video video" {
-		t.Errorf("slots %s", got)
+	if got := eval[string](p, `getComputedStyle(document.querySelector('[data-action="end"]')).textTransform`); got != "uppercase" {
+		t.Errorf("a vendor's style gives %q", got)
 	}
-	camera := section(t, o.SDP, o.Tracks[1].Mid)
-	if !strings.Contains(camera, "a=simulcast:send q;h;f") {
-		t.Error("the camera does not offer q;h;f")
-	}
-	for s := range strings.SplitSeq(o.SDP, "\r\nm=") {
-		var codecs []string
-		for line := range strings.SplitSeq(s, "\r\n") {
-			if rest, ok := strings.CutPrefix(line, "a=rtpmap:"); ok {
-				_, codec, _ := strings.Cut(rest, " ")
-				codecs = append(codecs, codec)
-			}
-		}
-		want := map[bool]string{true: "opus/48000/2", false: "VP8/90000 rtx/90000 H264/90000 rtx/90000"}[strings.HasPrefix(s, "audio")]
-		if got := strings.Join(codecs, " "); len(codecs) > 0 && got != want {
-			t.Errorf("codecs %s, want %s", got, want)
-		}
-	}
-	t.Logf("offer of %d bytes, 3 senders and 5 slots", len(o.SDP))
-}
-
-// testSlots: a tile shows a picture only from the RTP timestamp that the server named.
-func testSlots(t *testing.T, browser context.Context) {
-	f := newFake(t)
-	i := clinician()
-	i.echo = true
-	p, s := enter(t, browser, f, i, "")
-	s.send(&wire.Roster{Participants: append(room(), wire.Participant{ID: "p_ana", Role: wire.RoleInterpreter, Display: "Ana", State: wire.StateAdmitted, Connected: true})})
-	var first uint32
-	select {
-	case first = <-s.media.flows:
-	case <-time.After(deadline):
-		t.Fatal("the camera does not flow")
-	}
-	mid := eval[string](p, `bedside.tiles[0].mid`)
-	tile := func(id, shown string) string {
-		return fmt.Sprintf(`document.querySelector('.tile[data-participant=%q]').dataset.shown === %q`, id, shown)
-	}
-	assign := func(epoch uint64, a wire.Assignment) {
-		a.Mid = mid
-		s.send(&wire.Slots{Epoch: epoch, Assignments: []wire.Assignment{a}})
-	}
-	assign(1, wire.Assignment{Participant: "p_pat", Source: wire.SourceCamera, State: wire.SlotLive, RTP: first})
-	p.until(tile("p_pat", "true"))
-	p.until(`document.querySelector('.tile[data-participant="p_pat"] video').videoWidth > 0`)
-	p.press("close-people")
-	p.shots("room-three")
-
-	// Half a second of the old person's frames are still to come.
-	eval[bool](p, `globalThis.log = [], bedside.addEventListener('tile', ({ detail: d }) => log.push({ who: d.participant, shown: d.shown, at: performance.now() })), true`)
-	assign(2, wire.Assignment{Participant: "p_ana", Source: wire.SourceCamera, State: wire.SlotLive, RTP: s.media.now() + 45000})
-	p.until(tile("p_ana", "true"))
-	type change struct {
-		Who   string
-		Shown bool
-		At    float64
-	}
-	log := eval[[]change](p, `log`)
-	if len(log) != 2 || log[0].Who != "p_ana" || log[0].Shown || !log[1].Shown {
-		t.Fatalf("changes %+v", log)
-	}
-	if waited := log[1].At - log[0].At; waited < 350 {
-		t.Errorf("shown %.0f ms after the change, before the new person's first frame", waited)
-	}
-	if !eval[bool](p, tile("p_pat", "false")) {
-		t.Error("the person whose slot is gone is still shown")
-	}
-	assign(3, wire.Assignment{State: wire.SlotEmpty})
-	p.until(tile("p_ana", "false"))
-	assign(3, wire.Assignment{Participant: "p_ana", Source: wire.SourceCamera, State: wire.SlotLive}) // a repeated epoch
-	s.send(&wire.Speakers{Levels: []wire.Level{{Participant: "p_pat", Level: 80}}})
-	p.until(`document.querySelector('.tile[data-participant="p_pat"]').classList.contains('speaking')`)
-	if !eval[bool](p, tile("p_ana", "false")) {
-		t.Error("an old slots message was obeyed")
-	}
+	eval[bool](p, `document.querySelector('bedside-consultation').remove(), true`)
+	expect(t, s, any1[*wire.Leave])
 }
 
 func testUnplugged(t *testing.T, browser context.Context) {
@@ -267,6 +203,11 @@ func testUnplugged(t *testing.T, browser context.Context) {
 	eval[bool](p, `document.querySelector('.notice [data-action]').click(), true`)
 	expect(t, s, func(m *wire.Mute) bool { return !m.Muted && m.Mid == "1" })
 	p.until(`!bedside.isMuted('camera') && !document.querySelector('.notice[data-bedside-problem="camera_unplugged"]')`)
+	s.send(&wire.Ended{Reason: wire.EndedByClinician})
+	p.state("ended", "The consultation has ended")
+	if got := eval[string](p, `tracks.map((t) => t.readyState).join(' ')`); strings.Contains(got, "live") {
+		t.Errorf("after the end, devices are %s", got)
+	}
 }
 
 func testReconnect(t *testing.T, browser context.Context) {

@@ -28,6 +28,7 @@ class App {
   #awake = null;
   #timer = 0;
   #closed = false;
+  #introduced = false; // has passed the first page: whoever tries again need not read it again
 
   constructor(ctx, options) {
     this.#ctx = ctx;
@@ -37,7 +38,7 @@ class App {
     ctx.root.addEventListener('click', this.#firstClick, { once: true });
   }
 
-  async start({ introduce = true } = {}) {
+  async start() {
     const lacking = unsupported();
     if (lacking) return this.#problem(lacking);
     if (!this.#options.invitation) return this.#problem('no_invitation');
@@ -50,7 +51,7 @@ class App {
     this.#listen(this.#consultation);
     if (this.#consultation.role === 'clinician') return this.#enter();
     const go = () => (this.#consultation.role === 'observer' ? this.#join() : this.#devices({ camera: true, mic: true }));
-    if (!introduce) return go();
+    if (this.#introduced) return go();
     return this.#show('welcome', welcomeScreen(this.#ctx, { consultation: this.#consultation, go }));
   }
 
@@ -70,6 +71,7 @@ class App {
   async #devices(wanted) {
     const { capture } = this.#ctx;
     this.#ctx.audio(); // in the click
+    this.#introduced = true;
     this.#show('devices', askingScreen(this.#ctx));
     const wrong = await capture.open(wanted);
     if (this.#closed) return capture.closeAll();
@@ -165,7 +167,7 @@ class App {
     this.#awake = null;
     this.#ctx.capture.closeAll();
     if (!(reason in this.#t.ended) || reason === 'help') return this.#problem(reason);
-    const rejoin = reason === 'left' ? () => this.start({ introduce: false }) : null;
+    const rejoin = reason === 'left' ? () => this.start() : null;
     return this.#show('ended', endedScreen(this.#ctx, { reason, rejoin }));
   }
 
@@ -174,7 +176,7 @@ class App {
   /** @param {string} code @param {object} [about] a BedsideError, or what the text needs */
   #problem(code, about = {}, actions = null) {
     let again = { retry: () => this.start() };
-    if (code === 'replaced') again = { 'use-here': () => this.start({ introduce: false }) };
+    if (code === 'replaced') again = { 'use-here': () => this.start() };
     if (HOPELESS.includes(code) || code === 'udp_blocked') again = {};
     this.#show('problem', problemScreen(this.#ctx, { code, about, actions: actions ?? again }), code);
     if (code === 'not_yet_open' && about.opensAt) this.#startAt(about.opensAt);

@@ -1,0 +1,135 @@
+package web_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bedside-video/bedside/signaling/wire"
+)
+
+// testOffer checks what the server's cost of a join and the lobby's silence depend on.
+func testOffer(t *testing.T, browser context.Context) {
+	f := newFake(t)
+	f.invite("x", clinician())
+	newTab(t, browser, f.URL+"/j/#x", "")
+	o := expect(t, f.session(t), any1[*wire.Offer])
+	var sources []string
+	for _, track := range o.Tracks {
+		sources = append(sources, string(track.Source))
+		if s := section(t, o.SDP, track.Mid); !strings.Contains(s, "a=sendonly") {
+			t.Errorf("%s is not sendonly", track.Source)
+		}
+	}
+	if got := strings.Join(sources, " "); got != "mic camera screen" {
+		t.Errorf("tracks %s", got)
+	}
+	if got := strings.Join(slotKinds(o.SDP), " "); got != "audio audio video video video" {
+		t.Errorf("slots %s", got)
+	}
+	camera := section(t, o.SDP, o.Tracks[1].Mid)
+	if !strings.Contains(camera, "a=simulcast:send q;h;f") {
+		t.Error("the camera does not offer q;h;f")
+	}
+	for s := range strings.SplitSeq(o.SDP, "\r\nm=") {
+		var codecs []string
+		for line := range strings.SplitSeq(s, "\r\n") {
+			if rest, ok := strings.CutPrefix(line, "a=rtpmap:"); ok {
+				_, codec, _ := strings.Cut(rest, " ")
+				codecs = append(codecs, codec)
+			}
+		}
+		want := map[bool]string{true: "opus/48000/2", false: "VP8/90000 rtx/90000 H264/90000 rtx/90000"}[strings.HasPrefix(s, "audio")]
+		if got := strings.Join(codecs, " "); len(codecs) > 0 && got != want {
+			t.Errorf("codecs %s, want %s", got, want)
+		}
+	}
+	t.Logf("offer of %d bytes, 3 senders and 5 slots", len(o.SDP))
+}
+
+// testLadder: three layers of a large camera, and the whole of a small one.
+func testLadder(t *testing.T, browser context.Context) {
+	for _, test := range []struct {
+		name          string
+		width, height int
+		want          string
+	}{
+		{"720p", 1280, 720, "f:1280 h:640 q:320"},
+		{"360p", 640, 360, "h:640 q:320"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p, _ := enter(t, browser, newFake(t), clinician(), fmt.Sprintf(`{
+				const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+				navigator.mediaDevices.getUserMedia = (c) => real({ ...c, video: { width: %d, height: %d } });
+			}`, test.width, test.height))
+			// A layer appears when the estimate of the uplink allows it: wait for the last one.
+			eval[bool](p, fmt.Sprintf(`(async () => { for (;;) {
+				globalThis.layers = (await bedside.stats()).senders.filter((s) => s.source === 'camera' && s.active && s.framesEncoded > 0)
+					.map((s) => s.rid + ':' + s.width).sort().join(' ');
+				if (layers.split(' ').length === %d) return true;
+				await new Promise((r) => setTimeout(r, 50));
+			} })()`, len(strings.Fields(test.want))))
+			if got := eval[string](p, `layers`); got != test.want {
+				t.Errorf("sends %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// testSlots: a tile shows a picture only from the RTP timestamp that the server named.
+func testSlots(t *testing.T, browser context.Context) {
+	f := newFake(t)
+	i := clinician()
+	i.echo = true
+	p, s := enter(t, browser, f, i, "")
+	s.send(&wire.Roster{Participants: append(room(), wire.Participant{ID: "p_ana", Role: wire.RoleInterpreter, Display: "Ana", State: wire.StateAdmitted, Connected: true})})
+	var first uint32
+	select {
+	case first = <-s.media.flows:
+	case <-time.After(deadline):
+		t.Fatal("the camera does not flow")
+	}
+	mid := eval[string](p, `bedside.tiles[0].mid`)
+	tile := func(id, shown string) string {
+		return fmt.Sprintf(`document.querySelector('.tile[data-participant=%q]').dataset.shown === %q`, id, shown)
+	}
+	assign := func(epoch uint64, a wire.Assignment) {
+		a.Mid = mid
+		s.send(&wire.Slots{Epoch: epoch, Assignments: []wire.Assignment{a}})
+	}
+	assign(1, wire.Assignment{Participant: "p_pat", Source: wire.SourceCamera, State: wire.SlotLive, RTP: first})
+	p.until(tile("p_pat", "true"))
+	p.until(`document.querySelector('.tile[data-participant="p_pat"] video').videoWidth > 0`)
+	p.press("close-people")
+	p.shots("room-three")
+
+	// Half a second of the old person's frames are still to come.
+	eval[bool](p, `globalThis.log = [], bedside.addEventListener('tile', ({ detail: d }) => log.push({ who: d.participant, shown: d.shown, at: performance.now() })), true`)
+	assign(2, wire.Assignment{Participant: "p_ana", Source: wire.SourceCamera, State: wire.SlotLive, RTP: s.media.now() + 45000})
+	p.until(tile("p_ana", "true"))
+	type change struct {
+		Who   string
+		Shown bool
+		At    float64
+	}
+	log := eval[[]change](p, `log`)
+	if len(log) != 2 || log[0].Who != "p_ana" || log[0].Shown || !log[1].Shown {
+		t.Fatalf("changes %+v", log)
+	}
+	if waited := log[1].At - log[0].At; waited < 350 {
+		t.Errorf("shown %.0f ms after the change, before the new person's first frame", waited)
+	}
+	if !eval[bool](p, tile("p_pat", "false")) {
+		t.Error("the person whose slot is gone is still shown")
+	}
+	assign(3, wire.Assignment{State: wire.SlotEmpty})
+	p.until(tile("p_ana", "false"))
+	assign(3, wire.Assignment{Participant: "p_ana", Source: wire.SourceCamera, State: wire.SlotLive}) // a repeated epoch
+	s.send(&wire.Speakers{Levels: []wire.Level{{Participant: "p_pat", Level: 80}}})
+	p.until(`document.querySelector('.tile[data-participant="p_pat"]').classList.contains('speaking')`)
+	if !eval[bool](p, tile("p_ana", "false")) {
+		t.Error("an old slots message was obeyed")
+	}
+}
