@@ -38,7 +38,7 @@ func newConsultation(t *testing.T, display func(role string) string, portraits b
 	t.Helper()
 	browser := newChromium(t)
 	c := &consultation{t: t, server: startServer(t), names: map[string]string{}}
-	c.people = c.server.open(display, clinician, patient, interpreter, carer)
+	c.people = c.server.open("browser", display, clinician, patient, interpreter, carer)
 	for _, p := range c.people {
 		c.names[p.ID] = p.Role
 	}

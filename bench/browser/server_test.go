@@ -134,8 +134,14 @@ type invited struct {
 	JoinURL string `json:"join_url"`
 }
 
+// invitation is the secret part of the link.
+func (i invited) invitation() string {
+	_, secret, _ := strings.Cut(i.JoinURL, "#")
+	return secret
+}
+
 // open opens a consultation with the given roles.
-func (s *server) open(display func(role string) string, roles ...string) []invited {
+func (s *server) open(externalID string, display func(role string) string, roles ...string) []invited {
 	s.t.Helper()
 	type participant struct {
 		Ref     string `json:"ref"`
@@ -145,7 +151,7 @@ func (s *server) open(display func(role string) string, roles ...string) []invit
 	body := struct {
 		ExternalID   string        `json:"external_id"`
 		Participants []participant `json:"participants"`
-	}{ExternalID: "browser"}
+	}{ExternalID: externalID}
 	for _, r := range roles {
 		body.Participants = append(body.Participants, participant{Ref: "ref-" + r, Role: r, Display: display(r)})
 	}

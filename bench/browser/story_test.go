@@ -275,8 +275,7 @@ func noNames(c *consultation) {
 			continue
 		}
 		for _, p := range c.people {
-			_, invitation, _ := strings.Cut(p.JoinURL, "#")
-			if strings.Contains(text, invitation) {
+			if strings.Contains(text, p.invitation()) {
 				c.t.Errorf("%s holds the invitation of the %s", place, p.Role)
 			}
 		}
