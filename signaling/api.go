@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -31,6 +32,10 @@ func newHandler(s *Server) (http.Handler, error) {
 	s.registerConsultations(api)
 	s.registerJoin(api)
 	describeConnect(api.OpenAPI())
+	// huma describes its own errors, which asProblem never lets out.
+	maps.DeleteFunc(api.OpenAPI().Components.Schemas.Map(), func(name string, _ *huma.Schema) bool {
+		return name == "ErrorModel" || name == "ErrorDetail"
+	})
 	description, err := api.OpenAPI().YAML()
 	if err != nil {
 		return nil, fmt.Errorf("signaling: openapi.yaml: %w", err)

@@ -33,7 +33,7 @@ type NewConsultation struct {
 	MaxParticipants int              `json:"max_participants,omitempty" minimum:"2" maximum:"20" default:"8" doc:"Of those connected at once, waiting ones included"`
 	Group           bool             `json:"group,omitempty" doc:"Allows more than one patient"`
 	Lobby           *bool            `json:"lobby,omitempty" doc:"Whether everybody but clinicians waits to be admitted; true when it is left out"`
-	Participants    []NewParticipant `json:"participants" minItems:"1" maxItems:"50"`
+	Participants    []NewParticipant `json:"participants" nullable:"false" minItems:"1" maxItems:"50"`
 }
 
 // NewParticipant is one person or device to be invited.
@@ -56,7 +56,7 @@ type Consultation struct {
 	MaxParticipants int           `json:"max_participants"`
 	Group           bool          `json:"group"`
 	Lobby           bool          `json:"lobby"`
-	Participants    []Participant `json:"participants"`
+	Participants    []Participant `json:"participants" nullable:"false"`
 }
 
 // Window is when a consultation can be joined: from <= t < to.
@@ -85,7 +85,7 @@ type (
 		ExternalID string `query:"external_id" required:"true" minLength:"1" maxLength:"200"`
 	}
 	listBody struct {
-		Consultations []Consultation `json:"consultations"`
+		Consultations []Consultation `json:"consultations" nullable:"false"`
 	}
 	listOutput struct{ Body listBody }
 	pathInput  struct {

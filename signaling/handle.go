@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
+	"strings"
 
 	"github.com/bedside-video/bedside/sfu"
 	"github.com/bedside-video/bedside/sfu/codec"
@@ -143,7 +143,7 @@ func (s *session) say(ctx context.Context, m *wire.Say) error {
 	if len(m.Body) > wire.MaxBodyBytes {
 		return &consult.Error{Code: wire.CodeMessageTooLarge, Detail: "the body of a message may have 4096 bytes"}
 	}
-	if !regexp.MustCompile(`^[a-z][a-z0-9_.-]{0,31}$`).MatchString(m.Kind) {
+	if !isKind(m.Kind) {
 		return badMessage("message: kind is 1 to 32 lower-case letters, digits, _ . or -")
 	}
 	var err error
@@ -151,6 +151,11 @@ func (s *session) say(ctx context.Context, m *wire.Say) error {
 		return doErr
 	}
 	return err
+}
+
+func isKind(s string) bool {
+	const maxKindBytes = 32
+	return s != "" && len(s) <= maxKindBytes && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789_.-") == ""
 }
 
 // decide runs a command through the room, and keeps what it brought about before it is answered.

@@ -21,7 +21,7 @@ type Problem struct {
 	Detail   string         `json:"detail,omitempty" doc:"What is wrong, for people"`
 	OpensAt  string         `json:"opens_at,omitempty" format:"date-time" doc:"With not_yet_open: when the consultation opens"`
 	ClosedAt string         `json:"closed_at,omitempty" format:"date-time" doc:"With window_closed: when it closed"`
-	Errors   []ProblemField `json:"errors,omitempty" doc:"With bad_request: every field that is wrong"`
+	Errors   []ProblemField `json:"errors,omitempty" nullable:"false" doc:"With bad_request: every field that is wrong"`
 }
 
 // ProblemField says what is wrong with one field of a request. It never repeats the value.

@@ -28,8 +28,8 @@ type room struct {
 	done     chan struct{} // closed when everything is closed
 	present  atomic.Bool   // whether a clinician is in the room, for POST /v1/join
 
-	holders int  // guarded by rooms.mu
-	retired bool //
+	holders int  // how many keep the room from ending; guarded by rooms.mu
+	retired bool // it is ending: nobody can hold it any more; guarded by rooms.mu
 
 	// The room's goroutine alone.
 	broken   error // why the room cannot be used; nil while it can

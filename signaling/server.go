@@ -1,5 +1,18 @@
 // Package signaling is the API for schedulers and the sessions of participants: HTTP, WebSocket and
 // the rules of package consult between them and the media plane.
+//
+// One message of a client goes this way:
+//
+//	session.read -> wire.Decode -> session.handle -> room.do: consult decides
+//	  -> room.carry ends sessions -> room.settle: rosters into every queue, then MediaRoom.SetRoster
+//	  -> reply -> session.enqueue -> session.runWriter
+//
+// Goroutines: two for each session (its HTTP handler reads, runWriter writes), one for each live
+// consultation (room.run) and one for the server (runSweep). A room never waits for a session: a
+// session waits for its room.
+//
+// Locks: rooms.mu, Server.mu, session.mu and those of tokens and addressLimit are leaves; none is
+// held while another is taken or anything is waited for.
 package signaling
 
 import (
