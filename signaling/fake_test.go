@@ -3,9 +3,11 @@ package signaling_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/bedside-video/bedside/sfu"
@@ -192,6 +194,9 @@ type fakePeer struct {
 }
 
 func (p *fakePeer) Answer(_ context.Context, sdp string, _ []sfu.Track) (string, error) {
+	if strings.HasPrefix(sdp, "crash") {
+		return "", errors.New("cannot parse " + sdp)
+	}
 	if sdp != "good" {
 		return "", fmt.Errorf("%w: m-line 3 has no fingerprint", sfu.ErrBadOffer)
 	}

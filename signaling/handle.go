@@ -221,7 +221,7 @@ func (e mediaEvents) Speakers(levels []sfu.Level) {
 }
 
 // Transport implements sfu.Events. Clients watch their end themselves.
-func (e mediaEvents) Transport(state sfu.TransportState) { e.s.log.Info("media", "state", state) }
+func (e mediaEvents) Transport(state sfu.TransportState) { e.s.log.Info("media", "state", state.String()) }
 
 // Failed implements sfu.Events.
 func (e mediaEvents) Failed(reason sfu.FailReason) {
@@ -246,7 +246,11 @@ func mediaError(err error) error {
 			return &consult.Error{Code: known.code, Detail: err.Error()}
 		}
 	}
-	return err
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	// It will be logged, and its text may repeat lines of SDP, which hold addresses.
+	return fmt.Errorf("media plane: unexpected error of type %T", err)
 }
 
 func badMessage(detail string) error {

@@ -165,6 +165,7 @@ func TestCanaries(t *testing.T) {
 		doctor, patient, _ := v.three()
 		tokens = append(tokens, patient.last("joined").(*wire.Joined).Resume)
 		patient.send(&wire.Offer{SDP: canary + "-sdp"}, 7)
+		patient.send(&wire.Offer{SDP: "crash " + canary + "-sdp"}, 11)
 		patient.send(&wire.Say{Kind: "chat", Body: canary + "-chat"}, 8)
 		patient.send(&wire.Mute{Mid: canary + "-mid"}, 9)
 		doctor.send(&wire.Admit{Participant: canary + "-pid"}, 9)
