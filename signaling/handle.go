@@ -221,7 +221,9 @@ func (e mediaEvents) Speakers(levels []sfu.Level) {
 }
 
 // Transport implements sfu.Events. Clients watch their end themselves.
-func (e mediaEvents) Transport(state sfu.TransportState) { e.s.log.Info("media", "state", state.String()) }
+func (e mediaEvents) Transport(state sfu.TransportState) {
+	e.s.log.Info("media", "state", state.String())
+}
 
 // Failed implements sfu.Events.
 func (e mediaEvents) Failed(reason sfu.FailReason) {
