@@ -30,7 +30,11 @@ func testPatientByKeyboard(t *testing.T, browser context.Context) {
 	i.facts = wire.Facts{Start: start.Format(time.RFC3339)}
 	i.joined.Facts = i.facts
 	f.invite("x", i)
-	p := newTab(t, browser, f.URL+"/j/#x", "")
+	p := newTab(t, browser, f.URL+"/j/#x", `{
+		const Real = RTCPeerConnection;
+		globalThis.connections = [];
+		globalThis.RTCPeerConnection = class extends Real { constructor(...a) { super(...a); connections.push(this); } };
+	}`)
 	p.state("welcome", "Your video consultation")
 	p.shots("welcome")
 	focus := func(action string) {
@@ -58,8 +62,13 @@ func testPatientByKeyboard(t *testing.T, browser context.Context) {
 	p.shots("waiting-not-here")
 	expect(t, s, any1[*wire.Offer])
 	p.until(`bedside.connection.state === 'connected'`)
-	lobby := `(async () => (await bedside.stats()).senders.reduce((n, s) => n + (s.packetsSent ?? 0), 0))()`
-	if got := eval[int](p, lobby); got != 0 {
+	// The server is told that no screen is shared after the senders have been seen to.
+	expect(t, s, func(m *wire.Mute) bool { return m.Muted && m.Mid == "2" })
+	onSenders := `connections.flatMap((c) => c.getSenders()).filter((s) => s.track).length`
+	if got := eval[int](p, onSenders); got != 0 {
+		t.Errorf("%d tracks are on senders in the lobby", got)
+	}
+	if got := eval[int](p, `(async () => (await bedside.stats()).senders.reduce((n, s) => n + (s.packetsSent ?? 0), 0))()`); got != 0 {
 		t.Errorf("%d packets left the lobby", got)
 	}
 
@@ -90,6 +99,7 @@ func testPatientByKeyboard(t *testing.T, browser context.Context) {
 	// Back to the lobby: everything leaves the senders.
 	s.send(&wire.StateChanged{State: wire.StateWaiting})
 	p.state("waiting", "Your clinician is not here yet")
+	p.until(onSenders + ` === 0`)
 	p.press("leave")
 	p.state("ended", "You have left the consultation")
 }
@@ -154,6 +164,9 @@ func testChat(t *testing.T, p *tab, s *session) {
 		t.Errorf("sent %+v", m)
 	}
 	p.until(`document.querySelector('.message.own')?.innerText.includes('mv test')`)
+	if eval[bool](p, `bedside.isMuted('mic') || bedside.isMuted('camera')`) {
+		t.Error("letters of a message were taken for shortcuts")
+	}
 	p.shots("room-chat")
 	p.press("close-chat")
 	p.press("people")
@@ -217,6 +230,7 @@ func testReconnect(t *testing.T, browser context.Context) {
 	p.until(`document.querySelector('.tile')`)
 	_ = s.conn.Close()
 	p.until(`document.querySelector('.notice[data-bedside-problem="reconnecting"]')`)
+	p.until(`document.querySelector('[role="status"][aria-live="polite"]').textContent.startsWith('The connection was lost.')`)
 	again := f.session(t)
 	if !again.resumed {
 		t.Error("came back without the resume token")
