@@ -36,6 +36,7 @@ type witness struct {
 type knowledge struct {
 	person  *person
 	live    bool // between joined and ended, or the loss of the connection
+	since   time.Time
 	rosters []seenRoster
 	states  []seenState
 }
@@ -77,7 +78,7 @@ func (x *witness) message(p *person, now time.Time, m wire.ServerMessage) {
 	what := ""
 	switch m := m.(type) {
 	case *wire.Joined:
-		k.live = true
+		k.live, k.since = true, now
 		k.states = append(k.states, seenState{now, m.State})
 		k.rosters = append(k.rosters, seenRoster{now, admittedIn(m.Roster)})
 		what = "joined " + string(m.State)
@@ -166,7 +167,7 @@ func (x *witness) packet(p *person, now time.Time, a bench.Arrival) {
 	}
 	for _, ref := range x.world.refs {
 		k := x.knowledge[x.world.people[ref].id]
-		if k == nil || !k.live || !x.admitted(k.person.id, at) {
+		if k == nil || !k.live || k.since.After(at) || !x.admitted(k.person.id, at) {
 			continue
 		}
 		if !k.knows(p.id, at) {
