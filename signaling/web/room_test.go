@@ -12,6 +12,14 @@ import (
 	"github.com/bedside-video/bedside/signaling/wire"
 )
 
+// connections is a script that keeps every RTCPeerConnection of the page in a variable of that name.
+const connections = `{
+	const Real = RTCPeerConnection;
+	globalThis.connections = [];
+	globalThis.RTCPeerConnection = class extends Real { constructor(...a) { super(...a); connections.push(this); } };
+}
+`
+
 // enter opens the room page as the clinician and waits until media can flow.
 func enter(t *testing.T, browser context.Context, f *fake, i *invited, inject string) (*tab, *session) {
 	t.Helper()
@@ -30,11 +38,7 @@ func testPatientByKeyboard(t *testing.T, browser context.Context) {
 	i.facts = wire.Facts{Start: start.Format(time.RFC3339)}
 	i.joined.Facts = i.facts
 	f.invite("x", i)
-	p := newTab(t, browser, f.URL+"/j/#x", `{
-		const Real = RTCPeerConnection;
-		globalThis.connections = [];
-		globalThis.RTCPeerConnection = class extends Real { constructor(...a) { super(...a); connections.push(this); } };
-	}`)
+	p := newTab(t, browser, f.URL+"/j/#x", connections)
 	p.state("welcome", "Your video consultation")
 	p.shots("welcome")
 	focus := func(action string) {

@@ -49,31 +49,28 @@ func testOffer(t *testing.T, browser context.Context) {
 	t.Logf("offer of %d bytes, 3 senders and 5 slots", len(o.SDP))
 }
 
-// testLadder: three layers of a large camera, and the whole of a small one.
+// testLadder: three layers of a large camera, and the whole of a small one. What is asked of the
+// browser is compared, not what it sends: on a busy machine it lowers that as it sees fit.
 func testLadder(t *testing.T, browser context.Context) {
 	for _, test := range []struct {
 		name          string
 		width, height int
 		want          string
 	}{
-		{"720p", 1280, 720, "f:1280 h:640 q:320"},
-		{"360p", 640, 360, "h:640 q:320"},
+		{"720p", 1280, 720, "q 1/4 100000, h 1/2 260000, f 1/1 1500000"},
+		{"540p", 960, 540, "q 1/4 100000, h 1/2 260000, f 1/1 1500000"},
+		{"360p", 640, 360, "q 1/2 100000, h 1/1 260000, f off"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p, _ := enter(t, browser, newFake(t), clinician(), fmt.Sprintf(`{
+			p, _ := enter(t, browser, newFake(t), clinician(), connections+fmt.Sprintf(`{
 				const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
 				navigator.mediaDevices.getUserMedia = (c) => real({ ...c, video: { width: %d, height: %d } });
 			}`, test.width, test.height))
-			// A layer appears when the estimate of the uplink allows it: wait for the last one.
-			eval[bool](p, fmt.Sprintf(`(async () => { for (;;) {
-				globalThis.layers = (await bedside.stats()).senders.filter((s) => s.source === 'camera' && s.active && s.framesEncoded > 0)
-					.map((s) => s.rid + ':' + s.width).sort().join(' ');
-				if (layers.split(' ').length === %d) return true;
-				await new Promise((r) => setTimeout(r, 50));
-			} })()`, len(strings.Fields(test.want))))
-			if got := eval[string](p, `layers`); got != test.want {
-				t.Errorf("sends %q, want %q", got, test.want)
-			}
+			p.until(fmt.Sprintf(`connections[0].getSenders()[1].track?.getSettings().width === %d && (() => {
+				globalThis.ladder = connections[0].getSenders()[1].getParameters().encodings.map((e) =>
+					e.rid + (e.active ? ' 1/' + e.scaleResolutionDownBy + ' ' + e.maxBitrate : ' off')).join(', ');
+				return ladder === %q;
+			})()`, test.width, test.want))
 		})
 	}
 }
