@@ -86,6 +86,18 @@ func testPatientByKeyboard(t *testing.T, browser context.Context) {
 	p.until(`(async () => true)() && document.querySelector('[data-action=mic]').innerText.includes('Mic')`)
 	eval[bool](p, `(async () => { for (;;) { const s = await bedside.stats(); if (s.senders.some((x) => x.source === 'camera' && x.framesEncoded > 0) && s.senders.some((x) => x.source === 'mic' && x.packetsSent > 0)) return true; } })()`)
 
+	testShortcuts(t, p, s)
+
+	// Back to the lobby: everything leaves the senders.
+	s.send(&wire.StateChanged{State: wire.StateWaiting})
+	p.state("waiting", "Your clinician is not here yet")
+	p.until(onSenders + ` === 0`)
+	p.press("leave")
+	p.state("ended", "You have left the consultation")
+}
+
+func testShortcuts(t *testing.T, p *tab, s *session) {
+	t.Helper()
 	p.key("m")
 	if m := expect(t, s, any1[*wire.Mute]); !m.Muted {
 		t.Error("m did not mute")
@@ -99,13 +111,6 @@ func testPatientByKeyboard(t *testing.T, browser context.Context) {
 	p.shots("room-camera-off")
 	p.key("v")
 	expect(t, s, func(m *wire.Mute) bool { return !m.Muted })
-
-	// Back to the lobby: everything leaves the senders.
-	s.send(&wire.StateChanged{State: wire.StateWaiting})
-	p.state("waiting", "Your clinician is not here yet")
-	p.until(onSenders + ` === 0`)
-	p.press("leave")
-	p.state("ended", "You have left the consultation")
 }
 
 func testClinician(t *testing.T, browser context.Context) {
