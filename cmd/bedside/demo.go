@@ -28,6 +28,7 @@ const openTimeout = 5 * time.Second
 type demoOptions struct {
 	listen        string
 	metricsListen string
+	advertise     []string
 	logLevel      string
 }
 
@@ -48,13 +49,14 @@ func demoCommand(w world) *cobra.Command {
 	}
 	c.Flags().StringVar(&o.listen, "listen", defaults.Listen, "[host]:port for pages, API and media, TCP and UDP")
 	c.Flags().StringVar(&o.metricsListen, "metrics-listen", defaults.MetricsListen, "host:port for /metrics")
+	c.Flags().StringSliceVar(&o.advertise, "advertise", nil, "IP addresses at which others reach this machine (default: those that it finds)")
 	c.Flags().StringVar(&o.logLevel, "log-level", "warn", "debug, info, warn or error")
 	return c
 }
 
 func (o demoOptions) config() config.Config {
 	cfg := config.Default()
-	cfg.Listen, cfg.MetricsListen, cfg.Log.Level = o.listen, o.metricsListen, o.logLevel
+	cfg.Listen, cfg.MetricsListen, cfg.Media.Advertise, cfg.Log.Level = o.listen, o.metricsListen, o.advertise, o.logLevel
 	return cfg
 }
 
@@ -69,31 +71,19 @@ func demo(ctx context.Context, w world, cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	found, err := interfaceAddresses()
-	if err != nil {
-		opened.close()
-		return fmt.Errorf("find this machine's addresses: %w", err)
-	}
 	at := opened.addrPort()
-	addresses := advertised(at.Addr(), outboundAddress(), found)
-	certificate, err := selfSigned(w.clock(), w.rand, addresses)
-	if err != nil {
-		opened.close()
-		return err
-	}
-	metrics, err := net.Listen("tcp", cfg.MetricsListen)
-	if err != nil {
-		opened.close()
-		return explainListen("the metrics' address "+cfg.MetricsListen, "--metrics-listen 127.0.0.1:0", err)
-	}
 	cfg.PublicURL = publicURL(at)
-	s, err := assemble(cfg, deps{
-		world: w, sockets: opened, metrics: metrics, tls: certificate, advertise: addresses, log: logger(cfg.Log, w.errs),
-	})
+	d := deps{world: w, sockets: opened, log: logger(cfg.Log, w.errs)}
+	if err := d.complete(cfg); err != nil {
+		opened.close()
+		return err
+	}
+	s, err := assemble(cfg, d)
 	if err != nil {
 		return err
 	}
-	if err := welcome(ctx, w, demoServer{at: at, addresses: addresses, metrics: metrics.Addr(), key: key, certificate: certificate}); err != nil {
+	shown := demoServer{at: at, addresses: d.advertise, metrics: d.metrics.Addr(), key: key, certificate: d.tls}
+	if err := welcome(ctx, w, shown); err != nil {
 		_ = s.stop()
 		return err
 	}
@@ -103,6 +93,29 @@ func demo(ctx context.Context, w world, cfg config.Config) error {
 		err = stopped
 	}
 	return err
+}
+
+// complete finds out what a demo does not configure: this machine's addresses, and a certificate for
+// them. It opens the listener of the metrics last, so that there is nothing to undo.
+func (d *deps) complete(cfg config.Config) error {
+	for _, a := range cfg.Media.Advertise {
+		d.advertise = append(d.advertise, netip.MustParseAddr(a)) // Validate has seen them
+	}
+	if len(d.advertise) == 0 {
+		found, err := interfaceAddresses()
+		if err != nil {
+			return fmt.Errorf("find this machine's addresses: %w", err)
+		}
+		d.advertise = advertised(d.sockets.addrPort().Addr(), outboundAddress(), found)
+	}
+	var err error
+	if d.tls, err = selfSigned(d.clock(), d.rand, d.advertise); err != nil {
+		return err
+	}
+	if d.metrics, err = net.Listen("tcp", cfg.MetricsListen); err != nil {
+		return explainListen("the metrics' address "+cfg.MetricsListen, "--metrics-listen 127.0.0.1:0", err)
+	}
+	return nil
 }
 
 func logger(c config.Log, to io.Writer) *slog.Logger {
