@@ -187,7 +187,7 @@ func (c *Client) Report() Report {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := Report{
-		Participant: c.self, State: c.state, Ended: c.ended,
+		Participant: c.self, State: c.state, Ended: c.ended, EpochGaps: c.past.EpochGaps,
 		Sent: slices.Clone(c.past.Sent), Slots: slices.Clone(c.past.Slots),
 	}
 	if c.conn != nil {

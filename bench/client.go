@@ -26,7 +26,7 @@ type Client struct {
 	state   wire.State
 	roster  []wire.Participant
 	policy  wire.Policy
-	epoch   uint64
+	epoch   uint64 // of the last slots message of this session
 	ended   string
 	lost    bool // the current session's WebSocket is gone
 	closed  bool
@@ -180,6 +180,9 @@ func (c *Client) lose(s *session) {
 
 // assign passes a slots message to the slots; the caller holds mu.
 func (c *Client) assign(m *wire.Slots) {
+	if m.Epoch != c.epoch+1 {
+		c.past.EpochGaps++
+	}
 	c.epoch = m.Epoch
 	if c.conn == nil {
 		return

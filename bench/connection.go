@@ -8,31 +8,13 @@ import (
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/pion/ice/v4"
 	"github.com/pion/logging"
-	"github.com/pion/rtcp"
-	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 
 	"github.com/bedside-video/bedside/signaling/wire"
 )
-
-const (
-	receiveMTU     = 1500
-	reportInterval = time.Second // of sender reports
-)
-
-// slot is one receiving m-line.
-type slot struct {
-	mid string
-
-	mu       sync.Mutex
-	ssrc     uint32
-	rtxSSRC  uint32
-	receiver *Receiver
-}
 
 // connection is one PeerConnection with what it publishes and receives.
 type connection struct {
@@ -41,7 +23,6 @@ type connection struct {
 	pubs  []*publication
 	slots []*slot // in the order of the m-lines; fixed by offer
 	wake  chan struct{}
-	start chan struct{} // closed when media may flow
 	done  chan struct{} // closed by close
 	up    chan struct{} // closed when connected
 	rng   *rand.Rand
@@ -66,7 +47,7 @@ func newConnection(cfg Config, rng *rand.Rand, slots wire.SlotCount) (*connectio
 	}
 	c := &connection{
 		cfg: cfg, pc: pc, rng: rng, wake: make(chan struct{}, 1),
-		start: make(chan struct{}), done: make(chan struct{}), up: make(chan struct{}),
+		done: make(chan struct{}), up: make(chan struct{}),
 	}
 	pc.OnTrack(c.onTrack)
 	pc.OnConnectionStateChange(c.onState)
@@ -224,188 +205,6 @@ func (c *connection) onState(s webrtc.PeerConnectionState) {
 		c.cfg.Observer.Connected(c.cfg.Clock.Now(), true)
 	case webrtc.PeerConnectionStateFailed:
 		c.cfg.Observer.Connected(c.cfg.Clock.Now(), false)
-	}
-}
-
-func (c *connection) onTrack(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
-	s := c.slot(r.RTPTransceiver().Mid())
-	if s == nil {
-		return
-	}
-	s.mu.Lock()
-	s.ssrc, s.rtxSSRC = uint32(t.SSRC()), uint32(t.RtxSSRC())
-	s.mu.Unlock()
-	c.goRun(func() { c.runSlot(s, t) })
-	c.goRun(func() { runDrain(r) })
-}
-
-// runSlot accounts for what arrives in one slot.
-func (c *connection) runSlot(s *slot, t *webrtc.TrackRemote) {
-	buf := make([]byte, receiveMTU)
-	for {
-		n, attributes, err := t.Read(buf)
-		if err != nil {
-			return
-		}
-		var h rtp.Header
-		size, err := h.Unmarshal(buf[:n])
-		if err != nil {
-			continue
-		}
-		end := n
-		if h.Padding && n > size {
-			end = max(size, n-int(buf[n-1]))
-		}
-		now := c.cfg.Clock.Now()
-		p := Inbound{
-			Sequence: h.SequenceNumber, Timestamp: h.Timestamp, Marker: h.Marker,
-			Repaired: attributes.Get(webrtc.AttributeRtxSequenceNumber) != nil,
-			Payload:  append([]byte(nil), buf[size:end]...),
-		}
-		s.mu.Lock()
-		tag, ok := s.receiver.Packet(now, p)
-		due := s.receiver.Deadline()
-		s.mu.Unlock()
-		if ok {
-			c.cfg.Observer.Packet(now, Arrival{Mid: s.mid, Tag: tag, Timestamp: h.Timestamp, Repaired: p.Repaired})
-		}
-		c.schedule(due)
-	}
-}
-
-// schedule makes runFeedback look at due, unless it will look before anyway.
-func (c *connection) schedule(due time.Time) {
-	if due.IsZero() {
-		return
-	}
-	if planned := c.planned.Load(); planned == 0 || due.UnixNano() < planned {
-		c.poke()
-	}
-}
-
-// runDrain reads a receiver's RTCP, because pion's interceptors see only what is read.
-func runDrain(r *webrtc.RTPReceiver) {
-	buf := make([]byte, receiveMTU)
-	for {
-		if _, _, err := r.Read(buf); err != nil {
-			return
-		}
-	}
-}
-
-// poke makes runFeedback look again.
-func (c *connection) poke() {
-	select {
-	case c.wake <- struct{}{}:
-	default: // it will look anyway
-	}
-}
-
-// runFeedback sends NACKs and PLIs when they are due.
-func (c *connection) runFeedback() {
-	for {
-		now := c.cfg.Clock.Now()
-		packets, due := c.feedback(now)
-		c.planned.Store(0)
-		if !due.IsZero() {
-			c.planned.Store(due.UnixNano())
-		}
-		if len(packets) > 0 {
-			// A failed write means that the connection is closing.
-			_ = c.pc.WriteRTCP(packets)
-		}
-		var timer <-chan time.Time
-		if !due.IsZero() {
-			timer = c.cfg.Clock.After(max(due.Sub(now), time.Millisecond))
-		}
-		select {
-		case <-c.wake:
-		case <-timer:
-		case <-c.done:
-			return
-		}
-	}
-}
-
-// feedback collects what the slots ask for, and when to look again.
-func (c *connection) feedback(now time.Time) (out []rtcp.Packet, due time.Time) {
-	for _, s := range c.slots {
-		s.mu.Lock()
-		nacks, key := s.receiver.Feedback(now)
-		next := s.receiver.Deadline()
-		ssrc := s.ssrc
-		s.mu.Unlock()
-		if len(nacks) > 0 {
-			out = append(out, &rtcp.TransportLayerNack{SenderSSRC: 1, MediaSSRC: ssrc, Nacks: rtcp.NackPairsFromSequenceNumbers(nacks)})
-		}
-		if key {
-			out = append(out, &rtcp.PictureLossIndication{SenderSSRC: 1, MediaSSRC: ssrc})
-		}
-		if !next.IsZero() && (due.IsZero() || next.Before(due)) {
-			due = next
-		}
-	}
-	return out, due
-}
-
-// startMedia lets the tracks send, as from participant. Only the first call does anything.
-func (c *connection) startMedia(participant string) {
-	c.mu.Lock()
-	if c.started || c.closed {
-		c.mu.Unlock()
-		return
-	}
-	c.started = true
-	c.mu.Unlock()
-	c.goRun(func() { c.runMedia(participant) })
-}
-
-// runMedia sends the tracks' frames when they are due, from when the connection is up.
-func (c *connection) runMedia(participant string) {
-	select {
-	case <-c.up:
-	case <-c.done:
-		return
-	}
-	now := c.cfg.Clock.Now()
-	for _, p := range c.pubs {
-		// A phase of its own per track: real capture clocks do not start together either.
-		p.start(participant, now.Add(time.Duration(c.rng.Int64N(int64(p.interval)))))
-	}
-	report := now.Add(reportInterval)
-	for {
-		due := report
-		for _, p := range c.pubs {
-			// A failed write means that the connection is closing; done tells.
-			next, _ := p.tick(now)
-			if next.Before(due) {
-				due = next
-			}
-		}
-		if !now.Before(report) {
-			report = report.Add(reportInterval)
-			c.sendReports(now)
-		}
-		select {
-		case <-c.cfg.Clock.After(due.Sub(now)):
-		case <-c.done:
-			return
-		}
-		now = c.cfg.Clock.Now()
-	}
-}
-
-func (c *connection) sendReports(now time.Time) {
-	var out []rtcp.Packet
-	for _, p := range c.pubs {
-		for _, e := range p.encodings {
-			if sr := e.senderReport(now); sr != nil {
-				out = append(out, sr)
-			}
-		}
-	}
-	if len(out) > 0 {
-		_ = c.pc.WriteRTCP(out)
 	}
 }
 

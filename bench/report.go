@@ -67,6 +67,7 @@ type Report struct {
 	Sent        []SentReport
 	Slots       []SlotReport // in the order of the m-lines
 	Ended       string       // reason of the ended message, "" while it lasts
+	EpochGaps   uint64       // slots messages whose epoch did not follow the one before
 }
 
 // Received adds up the packets, in sequence order and without duplicates, that came of one

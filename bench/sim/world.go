@@ -3,11 +3,9 @@ package sim
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"slices"
 	"sync"
 	"testing"
 	"testing/cryptotest"
@@ -15,7 +13,6 @@ import (
 	"time"
 
 	"github.com/bedside-video/bedside/bench"
-	"github.com/bedside-video/bedside/signaling/wire"
 )
 
 const (
@@ -180,90 +177,6 @@ func (w *World) record(ref, what string) {
 	w.events = append(w.events, Event{At: w.Elapsed(), Ref: ref, What: what})
 }
 
-// do carries out one step.
-func (w *World) do(s Step) error {
-	ctx, cancel := context.WithTimeout(w.ctx, stepPatient)
-	defer cancel()
-	switch s := s.(type) {
-	case Join:
-		return w.Client(s.Ref).Join(ctx)
-	case Connected:
-		return w.Client(s.Ref).Connected(ctx)
-	case Admit:
-		return w.Client(s.By).Admit(ctx, w.ID(s.Who))
-	case Refuse:
-		_, err := w.Client(s.By).Call(ctx, &wire.Refuse{Participant: w.ID(s.Who)})
-		return err
-	case Remove:
-		_, err := w.Client(s.By).Call(ctx, &wire.Remove{Participant: w.ID(s.Who)})
-		return err
-	case Leave:
-		return w.Client(s.Ref).Leave(ctx)
-	case End:
-		return w.Client(s.By).End(ctx)
-	case Kill:
-		w.kill(w.people[s.Ref])
-	case Drop:
-		w.witness.gone(w.people[s.Ref])
-		w.Client(s.Ref).Drop()
-	case Reconnect:
-		w.witness.gone(w.people[s.Ref])
-		return w.Client(s.Ref).Reconnect(ctx)
-	case Mute:
-		return w.Client(s.Ref).Mute(ctx, s.Source, s.Muted)
-	case Share:
-		return w.Client(s.Ref).Share(s.On)
-	case Pass:
-		Advance(s.For)
-	case Do:
-		return s.Func(w)
-	case Try:
-		return w.try(s.Step)
-	case Together:
-		return w.together(s.Steps)
-	default:
-		return fmt.Errorf("sim: no such step")
-	}
-	return nil
-}
-
-// try runs a step and forgives what a server may answer, and a client that is not there.
-func (w *World) try(s Step) error {
-	err := w.do(s)
-	var refused *bench.RemoteError
-	if errors.As(err, &refused) || errors.Is(err, bench.ErrClosed) || errors.Is(err, bench.ErrEnded) {
-		return nil
-	}
-	return err
-}
-
-func (w *World) together(steps []Step) error {
-	errs := make([]error, len(steps))
-	var wg sync.WaitGroup
-	for i, s := range steps {
-		runStep := func() { errs[i] = w.do(s) }
-		wg.Go(runStep)
-	}
-	wg.Wait()
-	return errors.Join(errs...)
-}
-
-// kill takes a machine off the network first, so that nothing that its client does on the way out is
-// heard.
-func (w *World) kill(p *person) {
-	w.witness.gone(p)
-	p.host.Cut(true)
-	p.mu.Lock()
-	p.killed = true
-	conns := slices.Clone(p.conns)
-	p.mu.Unlock()
-	for _, c := range conns {
-		c.Sever()
-	}
-	p.client.Close()
-	w.record(p.Ref, "killed")
-}
-
 // close ends everything, outermost first, and waits until no timer is left.
 func (w *World) close() {
 	for _, ref := range w.refs {
@@ -292,79 +205,5 @@ func (w *World) ref(id string) string {
 	return id
 }
 
-// report collects the outcome.
-func (w *World) report() Report {
-	r := Report{Violations: w.witness.verdict()}
-	for _, ref := range w.refs {
-		w.reportPerson(&r, w.people[ref])
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	r.Events = slices.Clone(w.events)
-	// What happens to different people at one instant has no order.
-	slices.SortStableFunc(r.Events, func(a, b Event) int { return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Ref, b.Ref)) })
-	return r
-}
-
-func (w *World) reportPerson(r *Report, p *person) {
-	got := p.client.Report()
-	for _, other := range w.refs {
-		for _, source := range []wire.Source{wire.SourceMic, wire.SourceCamera, wire.SourceScreen} {
-			f := got.Received(w.people[other].id, source)
-			if f.Packets == 0 {
-				continue
-			}
-			r.Subscriptions = append(r.Subscriptions, Subscription{
-				Subscriber: p.Ref, Publisher: other, Source: source, Packets: f.Packets, Frames: f.Frames,
-				First: f.First.Sub(w.start), Last: f.Last.Sub(w.start),
-			})
-		}
-	}
-	for _, s := range got.Slots {
-		if s.Wrong != 0 || s.Continuity != (bench.Continuity{}) {
-			r.Violations = append(r.Violations, fmt.Sprintf("slot %s of %s: %d packets of somebody else, %+v", s.Mid, p.Ref, s.Wrong, s.Continuity))
-		}
-	}
-	down := p.host.Down()
-	streams := p.client.Streams()
-	for i, s := range streams {
-		media, rtx := down[s.Media], down[s.RTX]
-		if media.Sent == 0 {
-			continue
-		}
-		r.Slots = append(r.Slots, SlotTraffic{
-			Subscriber: p.Ref, Mid: s.Mid, Forwarded: media.Sent, Dropped: media.Dropped,
-			Delivered: got.Slots[len(got.Slots)-len(streams)+i].Packets, Resent: rtx.Sent, ResentLost: rtx.Dropped,
-		})
-	}
-}
-
 // Since turns an instant into virtual time since the start.
 func (w *World) Since(at time.Time) time.Duration { return at.Sub(w.start) }
-
-// EventAt returns when an event first happened, 0 for never.
-func (w *World) EventAt(ref, what string) time.Duration {
-	return w.find(ref, what, slices.IndexFunc[[]Event])
-}
-
-// LastEventAt returns when an event last happened, 0 for never.
-func (w *World) LastEventAt(ref, what string) time.Duration {
-	return w.find(ref, what, func(all []Event, is func(Event) bool) int {
-		for i := len(all) - 1; i >= 0; i-- {
-			if is(all[i]) {
-				return i
-			}
-		}
-		return -1
-	})
-}
-
-func (w *World) find(ref, what string, search func([]Event, func(Event) bool) int) time.Duration {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	i := search(w.events, func(e Event) bool { return e.Ref == ref && e.What == what })
-	if i < 0 {
-		return 0
-	}
-	return w.events[i].At
-}

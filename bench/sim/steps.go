@@ -1,0 +1,96 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/bedside-video/bedside/bench"
+	"github.com/bedside-video/bedside/signaling/wire"
+)
+
+// do carries out one step.
+func (w *World) do(s Step) error {
+	ctx, cancel := context.WithTimeout(w.ctx, stepPatient)
+	defer cancel()
+	switch s := s.(type) {
+	case Join:
+		return w.Client(s.Ref).Join(ctx)
+	case Connected:
+		return w.Client(s.Ref).Connected(ctx)
+	case Admit:
+		return w.Client(s.By).Admit(ctx, w.ID(s.Who))
+	case Refuse:
+		_, err := w.Client(s.By).Call(ctx, &wire.Refuse{Participant: w.ID(s.Who)})
+		return err
+	case Remove:
+		_, err := w.Client(s.By).Call(ctx, &wire.Remove{Participant: w.ID(s.Who)})
+		return err
+	case Leave:
+		return w.Client(s.Ref).Leave(ctx)
+	case End:
+		return w.Client(s.By).End(ctx)
+	case Kill:
+		w.kill(w.people[s.Ref])
+	case Drop:
+		w.witness.gone(w.people[s.Ref])
+		w.Client(s.Ref).Drop()
+	case Reconnect:
+		w.witness.gone(w.people[s.Ref])
+		return w.Client(s.Ref).Reconnect(ctx)
+	case Mute:
+		return w.Client(s.Ref).Mute(ctx, s.Source, s.Muted)
+	case Share:
+		return w.Client(s.Ref).Share(s.On)
+	case Pass:
+		Advance(s.For)
+	case Do:
+		return s.Func(w)
+	case Try:
+		return w.try(s.Step)
+	case Together:
+		return w.together(s.Steps)
+	default:
+		return fmt.Errorf("sim: no such step")
+	}
+	return nil
+}
+
+// try runs a step and forgives what a server may answer, and a client that is not there.
+func (w *World) try(s Step) error {
+	err := w.do(s)
+	var refused *bench.RemoteError
+	if errors.As(err, &refused) || errors.Is(err, bench.ErrClosed) || errors.Is(err, bench.ErrEnded) {
+		return nil
+	}
+	return err
+}
+
+func (w *World) together(steps []Step) error {
+	errs := make([]error, len(steps))
+	var wg sync.WaitGroup
+	for i, s := range steps {
+		runStep := func() { errs[i] = w.do(s) }
+		wg.Go(runStep)
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// kill takes a machine off the network first, so that nothing that its client does on the way out is
+// heard.
+func (w *World) kill(p *person) {
+	w.witness.gone(p)
+	p.host.Cut(true)
+	p.mu.Lock()
+	p.killed = true
+	conns := slices.Clone(p.conns)
+	p.mu.Unlock()
+	for _, c := range conns {
+		c.Sever()
+	}
+	p.client.Close()
+	w.record(p.Ref, "killed")
+}
