@@ -174,3 +174,25 @@ func TestKilledTab(t *testing.T) {
 		}
 	})
 }
+
+// A client that reads its messages no more is disconnected; nobody waits for it, and it is told
+// nothing that the others do not know of.
+func TestStalledClient(t *testing.T) {
+	var stalled time.Duration
+	steps := []sim.Step{
+		sim.Do{Name: "note", Func: func(w *sim.World) error { stalled = w.Elapsed(); return nil }},
+		sim.Stall{Ref: "voice"},
+	}
+	for i := range 40 {
+		steps = append(steps, sim.Mute{Ref: "doctor", Source: wire.SourceMic, Muted: i%2 == 0}, sim.Pass{For: 250 * time.Millisecond})
+	}
+	check(t, inCall(steps...), func(w *sim.World) {
+		s, _ := camera(t, w, "patient", "doctor")
+		smooth(t, s, 100*time.Millisecond)
+		lost := w.EventAt("doctor", "roster doctor patient voice!") - stalled
+		t.Logf("given up after %v", lost)
+		if lost <= 0 || lost > 10*time.Second {
+			t.Errorf("given up after %v", lost)
+		}
+	})
+}

@@ -50,7 +50,7 @@ func (l *Listener) Dial(ctx context.Context, from net.Addr) (*Conn, error) {
 	near, far := net.Pipe()
 	select {
 	case l.accept <- &Conn{Conn: far, local: l.addr, remote: from}:
-		return &Conn{Conn: near, local: from, remote: l.addr, listener: l}, nil
+		return &Conn{Conn: near, local: from, remote: l.addr, listener: l, closed: make(chan struct{})}, nil
 	case <-l.done:
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: net.ErrClosed}
 	case <-ctx.Done():
@@ -64,6 +64,9 @@ type Conn struct {
 	local, remote net.Addr
 	listener      *Listener
 	severed       atomic.Bool
+	stalled       atomic.Bool
+	closing       sync.Once
+	closed        chan struct{} // of the dialling end
 }
 
 // LocalAddr implements net.Conn.
@@ -82,6 +85,9 @@ func (c *Conn) Sever() {
 	c.listener.drains.Go(c.runDrain)
 }
 
+// Stall is called on the dialling end: it reads no more, so that the other end's writes block.
+func (c *Conn) Stall() { c.stalled.Store(true) }
+
 func (c *Conn) runDrain() {
 	_ = c.Conn.SetDeadline(time.Time{})
 	_, _ = io.Copy(io.Discard, c.Conn)
@@ -89,6 +95,10 @@ func (c *Conn) runDrain() {
 
 // Read implements net.Conn.
 func (c *Conn) Read(b []byte) (int, error) {
+	if c.stalled.Load() {
+		<-c.closed
+		return 0, net.ErrClosed
+	}
 	n, err := c.Conn.Read(b)
 	if c.severed.Load() {
 		return 0, net.ErrClosed
@@ -106,6 +116,9 @@ func (c *Conn) Write(b []byte) (int, error) {
 
 // Close implements net.Conn; a severed connection stays.
 func (c *Conn) Close() error {
+	if c.closed != nil {
+		c.closing.Do(func() { close(c.closed) })
+	}
 	if c.severed.Load() {
 		return nil
 	}

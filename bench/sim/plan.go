@@ -54,6 +54,9 @@ type End struct{ By string }
 // Kill takes a person's machine away without a word: datagrams vanish, the WebSocket falls silent.
 type Kill struct{ Ref string }
 
+// Stall makes a person's machine stop reading its WebSocket; media goes on.
+type Stall struct{ Ref string }
+
 // Drop closes a person's WebSocket and media connection without a message.
 type Drop struct{ Ref string }
 
@@ -98,6 +101,7 @@ func (Admit) step()     {}
 func (Leave) step()     {}
 func (End) step()       {}
 func (Kill) step()      {}
+func (Stall) step()     {}
 func (Drop) step()      {}
 func (Reconnect) step() {}
 func (Mute) step()      {}

@@ -34,6 +34,9 @@ func (w *World) do(s Step) error {
 		return w.Client(s.By).End(ctx)
 	case Kill:
 		w.kill(w.people[s.Ref])
+	case Stall:
+		w.witness.gone(w.people[s.Ref]) // what they have been told is no longer seen
+		w.people[s.Ref].each((*Conn).Stall)
 	case Drop:
 		w.witness.gone(w.people[s.Ref])
 		w.Client(s.Ref).Drop()
@@ -56,6 +59,16 @@ func (w *World) do(s Step) error {
 		return fmt.Errorf("sim: no such step")
 	}
 	return nil
+}
+
+// each does something to every connection that the person has ever opened.
+func (p *person) each(do func(*Conn)) {
+	p.mu.Lock()
+	conns := slices.Clone(p.conns)
+	p.mu.Unlock()
+	for _, c := range conns {
+		do(c)
+	}
 }
 
 // try runs a step and forgives what a server may answer, and a client that is not there.
@@ -84,13 +97,7 @@ func (w *World) together(steps []Step) error {
 func (w *World) kill(p *person) {
 	w.witness.gone(p)
 	p.host.Cut(true)
-	p.mu.Lock()
-	p.killed = true
-	conns := slices.Clone(p.conns)
-	p.mu.Unlock()
-	for _, c := range conns {
-		c.Sever()
-	}
+	p.each((*Conn).Sever)
 	p.client.Close()
 	w.record(p.Ref, "killed")
 }

@@ -56,9 +56,8 @@ type person struct {
 	client     *bench.Client
 	transport  *http.Transport
 
-	mu     sync.Mutex
-	conns  []*Conn
-	killed bool
+	mu    sync.Mutex
+	conns []*Conn
 }
 
 // Run runs a plan in a bubble of its own and reports. A step that fails ends the test.
