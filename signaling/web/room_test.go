@@ -98,6 +98,17 @@ func testPatientByKeyboard(t *testing.T, browser context.Context) {
 
 func testShortcuts(t *testing.T, p *tab, s *session) {
 	t.Helper()
+	// How many tracks are on senders when a mute message leaves: the one that is muted is gone
+	// already, the one that comes back is not there yet.
+	eval[bool](p, `(() => {
+		window.onMute = [];
+		const send = WebSocket.prototype.send;
+		WebSocket.prototype.send = function (data) {
+			if (JSON.parse(data).type === 'mute') onMute.push(connections.flatMap((c) => c.getSenders()).filter((s) => s.track).length);
+			return send.call(this, data);
+		};
+		return true;
+	})()`)
 	p.key("m")
 	if m := expect(t, s, any1[*wire.Mute]); !m.Muted {
 		t.Error("m did not mute")
@@ -105,12 +116,16 @@ func testShortcuts(t *testing.T, p *tab, s *session) {
 	p.until(`document.querySelector('[data-action=mic]').classList.contains('off') && bedside.isMuted('mic')`)
 	p.key("m")
 	expect(t, s, func(m *wire.Mute) bool { return !m.Muted })
+	p.until(`connections.flatMap((c) => c.getSenders()).filter((s) => s.track).length === 2`)
 	p.key("v")
 	expect(t, s, func(m *wire.Mute) bool { return m.Muted })
 	p.until(`document.querySelector('[data-action=camera]').classList.contains('off')`)
 	p.shots("room-camera-off")
 	p.key("v")
 	expect(t, s, func(m *wire.Mute) bool { return !m.Muted })
+	if got := eval[string](p, `onMute.join()`); got != "1,1,1,1" {
+		t.Errorf("tracks on senders at each mute message: %s, want 1 of 2 each time", got)
+	}
 }
 
 func testClinician(t *testing.T, browser context.Context) {

@@ -291,20 +291,25 @@ export class Consultation extends EventTarget {
 
   // ---- the participant's own media ----
 
-  // The one place that decides what is on a sender: nothing in the lobby, nothing while muted.
+  // The one place that decides what is on a sender: nothing in the lobby, nothing while muted. To
+  // mute, the track goes first, whatever the server does. To unmute, the server is told first: it
+  // drops what is muted, and with a first packet the key frame that everybody waits for.
   async #publish(source) {
     const media = this.#media;
     if (!media?.ready || !media.senders.has(source)) return;
-    const track = this.#muted.has(source) ? null : this.#tracks.get(source) ?? null;
-    await media.setTrack(source, this.state === 'admitted' ? track : null).catch((e) => {
+    const wanted = () => (this.#muted.has(source) ? null : this.#tracks.get(source) ?? null);
+    const put = () => media.setTrack(source, this.state === 'admitted' ? wanted() : null).catch((e) => {
       if (media === this.#media) this.#fail(e);
     });
-    const muted = !track;
+    const muted = !wanted();
+    if (muted) await put();
     // A new m-line counts as not muted. A screen that nobody shares is a muted one.
-    if ((this.#told.get(source) ?? false) === muted) return;
-    this.#told.set(source, muted);
-    const mid = media.senders.get(source).mid;
-    await this.#ask('mute', { mid, muted }).catch(() => this.#told.delete(source)); // told again on admission
+    if ((this.#told.get(source) ?? false) !== muted) {
+      this.#told.set(source, muted);
+      const mid = media.senders.get(source).mid;
+      await this.#ask('mute', { mid, muted }).catch(() => this.#told.delete(source)); // told again on admission
+    }
+    if (!muted) await put();
   }
 
   #lostTrack(source, track) {
