@@ -30,6 +30,7 @@ func newChromium(t *testing.T) context.Context {
 		chromedp.Flag("mute-audio", true), chromedp.Flag("autoplay-policy", "no-user-gesture-required"),
 		chromedp.Flag("use-fake-device-for-media-stream", true), chromedp.Flag("use-fake-ui-for-media-stream", true),
 		chromedp.Flag("use-file-for-fake-video-capture", camera),
+		chromedp.Flag("ignore-certificate-errors", true), // a person would click through the warning
 		chromedp.Flag("disable-features", "WebRtcHideLocalIpsWithMdns"),
 		// Three pages are open and none is in the foreground.
 		chromedp.Flag("disable-background-timer-throttling", true), chromedp.Flag("disable-renderer-backgrounding", true),

@@ -67,7 +67,7 @@ func (c *consultation) invited(role string) invited {
 func (c *consultation) arrive(role string) *tab {
 	c.t.Helper()
 	p := c.newTab(role)
-	p.do(chromedp.Navigate(c.invited(role).JoinURL))
+	p.do(chromedp.Navigate(c.link(role)))
 	if role != clinician {
 		p.press("continue")
 		p.until("way past the camera check", `bedsideTest.state() === "devices" && bedsideTest.one('[data-action="join"]')`)
@@ -79,6 +79,16 @@ func (c *consultation) arrive(role string) *tab {
 	p.until("connection", `(await bedsideTest.totals()).connected === 1`)
 	c.present = append(c.present, p)
 	return p
+}
+
+// link is a person's link. The patient is on another machine, as far as one machine can tell: the
+// page comes over TLS from the address that others use.
+func (c *consultation) link(role string) string {
+	url := c.invited(role).JoinURL
+	if role == patient && c.server.lan != "" {
+		return strings.Replace(url, c.server.url, c.server.lan, 1)
+	}
+	return url
 }
 
 // admit lets a person in, by the clinician's button.
@@ -117,15 +127,28 @@ func (c *consultation) eachPair(f func(viewer, shown *tab)) {
 // seesEach waits until everybody present shows 30 more frames of everybody else, as themselves.
 func (c *consultation) seesEach() {
 	c.t.Helper()
-	c.eachPair(func(viewer, shown *tab) { viewer.seesMore(shown.name, "camera", 30) })
+	var waits []func()
+	c.eachPair(func(viewer, shown *tab) { waits = append(waits, viewer.more(shown.name, "camera", 30)) })
+	for _, wait := range waits {
+		wait()
+	}
 }
 
 // seesMore waits until the page has shown n more frames of a person's source.
 func (p *tab) seesMore(name, source string, n int) {
 	p.t.Helper()
+	p.more(name, source, n)()
+}
+
+// more counts from now; the function that it returns waits.
+func (p *tab) more(name, source string, n int) func() {
+	p.t.Helper()
 	key := name + "/" + source
 	before := ask[int](p, "bedsideTest.frames[%q]?.shown ?? 0", key)
-	p.until(fmt.Sprintf("%d more frames of %s", n, key), "bedsideTest.frames[%q]?.shown >= %d", key, before+n)
+	return func() {
+		p.t.Helper()
+		p.until(fmt.Sprintf("%d more frames of %s", n, key), "bedsideTest.frames[%q]?.shown >= %d", key, before+n)
+	}
 }
 
 // hearsEach waits until everybody present hears everybody else's tone.

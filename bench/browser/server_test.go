@@ -22,7 +22,8 @@ import (
 // server is a running `bedside demo`.
 type server struct {
 	t       *testing.T
-	url     string // of pages and API
+	url     string // of pages and API, on this machine
+	lan     string // the same for other machines; "" where there is no network
 	key     string
 	metrics string // URL
 	process *exec.Cmd
@@ -56,7 +57,7 @@ func startServer(t *testing.T) *server {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
 	s := &server{t: t, exited: make(chan error, 1)}
-	s.process = exec.Command(binary, "demo", "--listen", "127.0.0.1:0", "--metrics-listen", "localhost:0", "--log-level", "debug")
+	s.process = exec.Command(binary, "demo", "--listen", ":0", "--metrics-listen", "127.0.0.1:0", "--log-level", "debug")
 	s.process.Stderr = &s.log
 	out, err := s.process.StdoutPipe()
 	if err != nil {
@@ -96,12 +97,14 @@ func startServer(t *testing.T) *server {
 // readWelcome reads what the demo prints until it has everything; done is closed then, or at the end.
 func (s *server) readWelcome(out io.Reader, done chan<- struct{}) {
 	defer close(done)
-	link := regexp.MustCompile(`^\s+clinician\s+(http://\S+)/j/#\S+$`)
+	link := regexp.MustCompile(`^\s+clinician\s+(https?://\S+)/j/#\S+$`)
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		line := lines.Text()
-		if m := link.FindStringSubmatch(line); m != nil {
+		if m := link.FindStringSubmatch(line); m != nil && s.url == "" {
 			s.url = m[1]
+		} else if m != nil {
+			s.lan = m[1]
 		}
 		if key, ok := strings.CutPrefix(line, "API key"); ok {
 			s.key = strings.TrimSpace(key)
