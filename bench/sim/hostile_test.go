@@ -140,7 +140,7 @@ func TestForgedDatagrams(t *testing.T) {
 					sim.Advance(100 * time.Millisecond)
 				}
 				return nil
-			}}, sim.Pass{For: 10 * time.Second})
+			}}, sim.Pass{For: 2 * time.Second})
 			check(t, p, func(w *sim.World) {
 				unaffected(t, w)
 				if ended := w.Client("patient").Report().Ended; ended != "" {

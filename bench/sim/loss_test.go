@@ -23,6 +23,8 @@ func TestRTXRepairsLoss(t *testing.T) {
 	for _, direction := range []string{"down", "up"} {
 		t.Run(direction, func(t *testing.T) {
 			people := three()[:2]
+			people[0].Media = bench.Media{Camera: &bench.Video{FPS: 30, Temporal: 1, Layers: []bench.Layer{{Width: 640, Height: 360, Bitrate: 450_000}}}}
+			people[1].Media = bench.Media{}
 			lossy := sim.Path{Delay: 20 * time.Millisecond, Loss: 0.02}
 			if direction == "down" {
 				people[1].Down = lossy
@@ -33,7 +35,7 @@ func TestRTXRepairsLoss(t *testing.T) {
 			sim.Run(t, sim.Plan{Seed: 7, MaxParticipants: 4, People: people, Steps: []sim.Step{
 				sim.Join{Ref: "doctor"}, sim.Connected{Ref: "doctor"}, sim.Join{Ref: "patient"}, sim.Connected{Ref: "patient"},
 				sim.Admit{By: "doctor", Who: "patient"},
-				sim.Pass{For: 5 * time.Minute},
+				sim.Pass{For: 2 * time.Minute},
 				sim.Do{Name: "count", Func: func(w *sim.World) error {
 					got = repaired(w, direction)
 					return nil
