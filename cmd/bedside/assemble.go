@@ -129,7 +129,7 @@ func crashing(l *slog.Logger, next http.Handler) http.Handler {
 			if p == nil {
 				return
 			}
-			if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it like this
+			if p == http.ErrAbortHandler { // as net/http compares it
 				panic(p)
 			}
 			l.Error("panic in a handler", "stack", string(debug.Stack()))

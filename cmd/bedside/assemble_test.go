@@ -18,7 +18,7 @@ import (
 )
 
 // What a failed start has opened must be closed again.
-func TestAssemble_FailureClosesWhatItOpened(t *testing.T) {
+func TestFailedStartClosesWhatItOpened(t *testing.T) {
 	opened, err := openSockets("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

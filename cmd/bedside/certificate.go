@@ -15,8 +15,8 @@ import (
 )
 
 // selfSigned makes a certificate that nobody vouches for, for this machine and its addresses: a phone
-// gives its camera to HTTPS pages only. It lives in memory and as long as the process, at
-// most 30 days.
+// gives its camera to HTTPS pages only. It lives in memory, as long as the process and at most 30
+// days.
 func selfSigned(now time.Time, random io.Reader, addresses []netip.Addr) (*tls.Config, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), random)
 	if err != nil {

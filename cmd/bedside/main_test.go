@@ -17,7 +17,7 @@ import (
 
 // These tests are inside the package: a main package has no other door than its arguments.
 
-func TestMain_ExitCodes(t *testing.T) {
+func TestExitCodes(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +79,7 @@ func (ones) Read(b []byte) (int, error) {
 }
 
 // The lines that the command prints must be the ones that let its key in.
-func TestKeys_NewAPIKey(t *testing.T) {
+func TestNewAPIKey(t *testing.T) {
 	var out, errs bytes.Buffer
 	if code := run(t.Context(), testWorld(&out, &errs), []string{"keys", "new-api-key", "--id", "ward-7", "--tenant", "north"}); code != 0 {
 		t.Fatalf("exit code %d: %s", code, errs.String())
@@ -101,7 +101,7 @@ func TestKeys_NewAPIKey(t *testing.T) {
 	}
 }
 
-func TestKeys_WithoutRandomNumbers(t *testing.T) {
+func TestNewAPIKeyWithoutRandomNumbers(t *testing.T) {
 	var errs bytes.Buffer
 	w := testWorld(io.Discard, &errs)
 	w.rand = strings.NewReader("too few")
