@@ -10,11 +10,11 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"github.com/bedside-video/bedside/internal/architecture"
+	"github.com/bedside-video/bedside/cmd/internal/architecture"
 )
 
 func TestModule(t *testing.T) {
-	found, sizes, err := architecture.Check(os.DirFS("../.."))
+	found, sizes, err := architecture.Check(os.DirFS("../../.."))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ func layers() []layer {
 			why: "the command wires the server's parts and nothing else"},
 		{pkg: "cmd/bedside-bench", ours: []string{"bench", "bench/scenario", "bench/linkem"}, why: "the load generator's command is thin over bench"},
 		{pkg: "config", why: "configuration is a leaf, so that every package can take its part by value"},
-		{pkg: "internal/architecture", why: "the rules know packages by name only"},
+		{pkg: "cmd/internal/architecture", why: "the rules know packages by name only"},
 
 		{pkg: "signaling", ours: []string{"config", "signaling/wire", "signaling/consult", "signaling/fhir", "signaling/store",
 			"signaling/audit", "signaling/webhook", "sfu", "sfu/codec", "turn", "recording"},
@@ -89,7 +89,7 @@ func imports(f *file) []Finding {
 	all := layers()
 	i := slices.IndexFunc(all, func(l layer) bool { return l.pkg == f.pkg })
 	if i < 0 {
-		return []Finding{f.find(f.ast.Package, "layer", "package %s has no place: give it one in internal/architecture/imports.go", f.pkg)}
+		return []Finding{f.find(f.ast.Package, "layer", "package %s has no place: give it one in cmd/internal/architecture/imports.go", f.pkg)}
 	}
 	var found []Finding
 	for _, spec := range f.ast.Imports {
