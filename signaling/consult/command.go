@@ -124,7 +124,7 @@ func (c *Consultation) Admit(now time.Time, by, id string) (Effects, error) {
 
 // Refuse sends a waiting participant away; the link stays good. The error is an *Error.
 func (c *Consultation) Refuse(by, id string) (Effects, error) {
-	p, err := c.target(by, VerbAdmit, id, waiting)
+	p, err := c.target(by, VerbRefuse, id, waiting)
 	if err != nil {
 		return Effects{}, err
 	}

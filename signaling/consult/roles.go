@@ -15,7 +15,8 @@ const (
 	VerbSkipLobby Verb = "skip_lobby" // enter without being admitted
 	VerbMessage   Verb = "message"    // send messages of any kind but vitals
 	VerbVitals    Verb = "vitals"     // send messages of kind vitals
-	VerbAdmit     Verb = "admit"      // see who waits, let them in or refuse them
+	VerbAdmit     Verb = "admit"      // see who waits and let them in
+	VerbRefuse    Verb = "refuse"     // send somebody away who waits
 	VerbRemove    Verb = "remove"     // take somebody out and revoke their link
 	VerbEnd       Verb = "end"        // end the consultation for everybody
 	VerbLeave     Verb = "leave"
@@ -43,7 +44,7 @@ func rights() []Rights {
 	)
 	return []Rights{
 		{wire.RoleClinician, []wire.Source{camera, mic, screen, exam, auscultation},
-			[]Verb{VerbSubscribe, VerbSkipLobby, VerbMessage, VerbVitals, VerbAdmit, VerbRemove, VerbEnd, VerbLeave}},
+			[]Verb{VerbSubscribe, VerbSkipLobby, VerbMessage, VerbVitals, VerbAdmit, VerbRefuse, VerbRemove, VerbEnd, VerbLeave}},
 		{wire.RolePatient, []wire.Source{camera, mic, screen, exam, auscultation},
 			[]Verb{VerbSubscribe, VerbMessage, VerbVitals, VerbLeave}},
 		{wire.RoleCarer, []wire.Source{camera, mic},

@@ -24,6 +24,7 @@ func TestRights(t *testing.T) {
 		{"message", [7]bool{true, true, true, true, false, false, false}},
 		{"vitals", [7]bool{true, true, true, true, false, true, false}},
 		{"admit", [7]bool{true, false, false, false, false, false, false}},
+		{"refuse", [7]bool{true, false, false, false, false, false, false}},
 		{"remove", [7]bool{true, false, false, false, false, false, false}},
 		{"end", [7]bool{true, false, false, false, false, false, false}},
 		{"leave", [7]bool{true, true, true, true, true, true, false}},
