@@ -48,7 +48,7 @@ func (c Config) problems() []error {
 	p.check(isListenAddress(c.Listen), "listen", `[host]:port, such as ":8443"`)
 	p.check(isBaseURL(c.PublicURL), "public_url", "http(s)://host[:port] without a path, as browsers reach this server")
 	p.check(c.MetricsListen == "" || isListenAddress(c.MetricsListen), "metrics_listen", "host:port, or empty for none")
-	p.check(c.MetricsListen == "" || c.MetricsListen != c.Listen, "metrics_listen", "another address than listen")
+	p.check(c.MetricsListen == "" || c.MetricsListen != c.Listen || strings.HasSuffix(c.Listen, ":0"), "metrics_listen", "another address than listen")
 	p.check((c.TLS.CertFile == "") == (c.TLS.KeyFile == ""), "tls.key_file", "set exactly when tls.cert_file is")
 	var level slog.Level
 	p.check(level.UnmarshalText([]byte(c.Log.Level)) == nil, "log.level", "debug, info, warn or error")
