@@ -71,7 +71,8 @@ lint: .tools/staticcheck .tools/govulncheck
 	@touch $@
 
 soak:
-	BEDSIDE_SOAK=1 go test -v -count=1 -timeout 2h ./bench/sim/...
+	SOAK=1 go test -v -count=1 -timeout 2h ./bench/sim/...
+	go test -v -count=1 -timeout 2h -run NoHidden ./signaling -schedules 1000
 
 fuzz:
 	@for pkg in $$(go list ./...); do

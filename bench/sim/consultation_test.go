@@ -52,7 +52,7 @@ func consultation() sim.Plan {
 }
 
 // update rewrites the golden files with what the code does now.
-func update() bool { return os.Getenv("BEDSIDE_UPDATE") == "1" }
+func update() bool { return os.Getenv("SIM_UPDATE") == "1" }
 
 // Ten minutes of three people are the same on every run, with and without the race detector: what
 // was forwarded, delivered and lost on every subscription, what everybody was told, and when.
@@ -118,6 +118,6 @@ func compare(t *testing.T, want, got string) {
 		}
 	}
 	if t.Failed() {
-		t.Log("if the change is meant: BEDSIDE_UPDATE=1 go test ./bench/sim -run TestConsultation")
+		t.Log("if the change is meant: SIM_UPDATE=1 go test ./bench/sim -run TestConsultation")
 	}
 }

@@ -80,7 +80,7 @@ func draw(rng *rand.Rand, people []sim.Person, in map[string]bool) []sim.Step {
 // The three invariants of the witness hold whatever people do, in whatever order.
 func TestSchedules(t *testing.T) {
 	seeds := uint64(50)
-	if os.Getenv("BEDSIDE_SOAK") == "1" {
+	if os.Getenv("SOAK") == "1" {
 		seeds = 1000
 	}
 	begun := time.Now()

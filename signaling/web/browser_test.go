@@ -212,10 +212,10 @@ func (p *tab) shots(name string) {
 	p.resize(1280, 800)
 }
 
-// picture writes a screenshot to the directory BEDSIDE_SHOTS, for somebody to look at.
+// picture writes a screenshot to the directory SHOTS, for somebody to look at.
 func (p *tab) picture(name string) {
 	p.t.Helper()
-	dir := os.Getenv("BEDSIDE_SHOTS")
+	dir := os.Getenv("SHOTS")
 	if dir == "" {
 		return
 	}

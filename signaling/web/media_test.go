@@ -142,6 +142,6 @@ func section(t *testing.T, sdp, mid string) string {
 			return s
 		}
 	}
-	t.Fatal(fmt.Sprintf("no m-line with mid %s", mid))
+	t.Fatalf("no m-line with mid %s", mid)
 	return ""
 }
