@@ -48,14 +48,22 @@ func (c *Client) Mute(ctx context.Context, source wire.Source, muted bool) error
 	return err
 }
 
-// Share starts or stops sending the screen that Config.Media offers.
-func (c *Client) Share(on bool) error {
+// Share starts or stops sending the screen that Config.Media offers. As a browser's SDK does, it
+// announces the start before the first packet, so that the screen has a slot by then, and the end
+// after the last one.
+func (c *Client) Share(ctx context.Context, on bool) error {
 	p, err := c.find(wire.SourceScreen)
 	if err != nil {
 		return err
 	}
-	p.setHidden(!on)
-	return nil
+	if !on {
+		p.setHidden(true)
+	}
+	_, err = c.Call(ctx, &wire.Mute{Mid: p.transceiver.Mid(), Muted: !on})
+	if err == nil && on {
+		p.setHidden(false)
+	}
+	return err
 }
 
 // StopLayer stops or restarts one encoding of a track, as a browser does by itself.

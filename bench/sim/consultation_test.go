@@ -69,7 +69,7 @@ func TestConsultation(t *testing.T) {
 	for run := range runs {
 		begun := time.Now()
 		r := sim.Run(t, consultation())
-		t.Logf("run %d: %v of virtual time in %v", run, 10*time.Minute, time.Since(begun))
+		t.Logf("figure: run %d: %v of virtual time in %v", run, 10*time.Minute, time.Since(begun))
 		for _, v := range r.Violations {
 			t.Error(v)
 		}

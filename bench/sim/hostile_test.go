@@ -60,7 +60,7 @@ func TestFloodOfStreams(t *testing.T) {
 		if took := ended - began; took > time.Second {
 			t.Errorf("it took %v", took)
 		}
-		t.Logf("ended %v after the first packet", ended-began)
+		t.Logf("figure: ended %v after the first packet", ended-began)
 	})
 }
 
@@ -162,7 +162,7 @@ func TestKilledTab(t *testing.T) {
 		emptied := w.LastEventAt("doctor", "slots 3=//empty 6=//empty") - killed
 		missed := w.LastEventAt("doctor", "roster doctor patient voice!") - killed
 		gone := w.LastEventAt("doctor", "roster doctor patient") - killed
-		t.Logf("slots emptied after %v, disconnected after %v, gone after %v", emptied, missed, gone)
+		t.Logf("figure: slots emptied after %v, disconnected after %v, gone after %v", emptied, missed, gone)
 		if emptied <= 0 || emptied > 15*time.Second {
 			t.Errorf("the slots were emptied after %v", emptied)
 		}

@@ -41,7 +41,7 @@ func TestRTXRepairsLoss(t *testing.T) {
 					return nil
 				}},
 			}})
-			t.Logf("%s: %d video packets lost once, %d repaired: %.2f %%", direction, got.missing, got.repaired, 100*got.rate())
+			t.Logf("figure: %s: %d video packets lost once, %d repaired: %.2f %%", direction, got.missing, got.repaired, 100*got.rate())
 			if got.missing < 100 || got.rate() < 0.995 {
 				t.Errorf("repaired %d of %d", got.repaired, got.missing)
 			}

@@ -101,7 +101,7 @@ func TestSchedules(t *testing.T) {
 			}
 		})
 	}
-	t.Logf("%d schedules, %d packets forwarded and judged, %v", seeds, received, time.Since(begun))
+	t.Logf("figure: %d schedules, %d packets forwarded and judged, %v", seeds, received, time.Since(begun))
 	if received < 100*seeds {
 		t.Errorf("only %d packets were forwarded: the schedules test nothing", received)
 	}

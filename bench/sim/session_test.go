@@ -42,7 +42,7 @@ func TestMediaFromTheLobby(t *testing.T) {
 		if wait := w.Since(s.FirstFrame) - admitted; wait > 250*time.Millisecond {
 			t.Errorf("the first frame came after %v", wait)
 		} else {
-			t.Logf("the first frame came after %v", wait)
+			t.Logf("figure: the first frame came after %v", wait)
 		}
 		smooth(t, s, 100*time.Millisecond)
 	})
@@ -74,7 +74,7 @@ func TestReconnect(t *testing.T) {
 		for _, s := range again {
 			if s.Video && s.Decodable > 0 {
 				shown = true
-				t.Logf("the clinician sees the patient again %v after coming back", w.Since(s.FirstFrame)-back)
+				t.Logf("figure: the clinician sees the patient again %v after coming back", w.Since(s.FirstFrame)-back)
 			}
 		}
 		if !shown {
@@ -105,13 +105,14 @@ func TestShare(t *testing.T) {
 	check(t, p, func(w *sim.World) {
 		sent, _ := find(w.Client("doctor").Report().Sent, wire.SourceScreen)
 		f := w.Client("patient").Report().Received(w.ID("doctor"), wire.SourceScreen)
-		t.Logf("the first frame of the screen came after %v; %d of %d frames", w.Since(f.First)-shared, f.Frames, sent.Frames)
-		if wait := w.Since(f.First) - shared; f.First.IsZero() || wait > time.Second {
+		t.Logf("figure: the first frame of the screen came after %v; %d of %d frames", w.Since(f.First)-shared, f.Frames, sent.Frames)
+		// The announcement gives it a slot before its first packet, so the key frame that it begins
+		// with is not missed: at five frames a second the first comes within 200 ms and the way.
+		if wait := w.Since(f.First) - shared; f.First.IsZero() || wait > 250*time.Millisecond {
 			t.Errorf("the first frame of the screen came after %v", wait)
 		}
-		// At five frames a second, whatever came before the first key frame is all that is missing.
-		if late := uint64((w.Since(f.First) - shared) / (200 * time.Millisecond)); f.Frames+late < sent.Frames {
-			t.Errorf("%d of %d frames, the first %d frames late", f.Frames, sent.Frames, late)
+		if f.Frames != sent.Frames {
+			t.Errorf("%d of %d frames", f.Frames, sent.Frames)
 		}
 		s, _ := camera(t, w, "patient", "doctor")
 		smooth(t, s, 100*time.Millisecond)

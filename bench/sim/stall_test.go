@@ -49,7 +49,7 @@ func smooth(t *testing.T, s bench.SlotReport, longest time.Duration) {
 	if s.LongestGap > longest {
 		t.Errorf("no frame for %v", s.LongestGap)
 	}
-	t.Logf("%d frames, longest gap %v", s.Decodable, s.LongestGap)
+	t.Logf("figure: %d frames, longest gap %v", s.Decodable, s.LongestGap)
 }
 
 func check(t *testing.T, p sim.Plan, look func(w *sim.World)) {
@@ -186,7 +186,7 @@ func TestKeyFrameForSomebodyRightBehind(t *testing.T) {
 				for _, pair := range [][2]string{{"voice", "doctor"}, {"voice", "patient"}, {"doctor", "voice"}, {"patient", "voice"}} {
 					s, _ := camera(t, w, pair[0], pair[1])
 					wait := w.Since(s.FirstFrame) - admitted
-					t.Logf("%s sees %s after %v", pair[0], pair[1], wait)
+					t.Logf("figure: %s sees %s after %v", pair[0], pair[1], wait)
 					if s.FirstFrame.IsZero() || wait > time.Second {
 						t.Errorf("%s sees %s after %v", pair[0], pair[1], wait)
 					}

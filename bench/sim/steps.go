@@ -46,7 +46,7 @@ func (w *World) do(s Step) error {
 	case Mute:
 		return w.Client(s.Ref).Mute(ctx, s.Source, s.Muted)
 	case Share:
-		return w.Client(s.Ref).Share(s.On)
+		return w.Client(s.Ref).Share(ctx, s.On)
 	case Pass:
 		Advance(s.For)
 	case Do:
