@@ -75,12 +75,27 @@ func testLadder(t *testing.T, browser context.Context) {
 	}
 }
 
+// testStalled: a camera whose frames stop coming does not pass for a person who sits still.
+func testStalled(p *tab) {
+	p.t.Helper()
+	eval[bool](p, `(async () => {
+		globalThis.sender = connections.flatMap((c) => c.getSenders()).find((s) => s.track?.kind === 'video');
+		globalThis.picture = sender.track;
+		await sender.replaceTrack(null);
+		return true;
+	})()`)
+	p.until(`document.querySelector('.tile[data-participant="p_pat"].stalled .cover')?.checkVisibility()`)
+	p.shots("room-stalled")
+	eval[bool](p, `sender.replaceTrack(picture).then(() => true)`)
+	p.until(`!document.querySelector('.tile[data-participant="p_pat"] .cover').checkVisibility()`)
+}
+
 // testSlots: a tile shows a picture only from the RTP timestamp that the server named.
 func testSlots(t *testing.T, browser context.Context) {
 	f := newFake(t)
 	i := clinician()
 	i.echo = true
-	p, s := enter(t, browser, f, i, "")
+	p, s := enter(t, browser, f, i, connections)
 	s.send(&wire.Roster{Participants: append(room(), wire.Participant{ID: "p_ana", Role: wire.RoleInterpreter, Display: "Ana", State: wire.StateAdmitted, Connected: true})})
 	var first uint32
 	select {
@@ -101,6 +116,7 @@ func testSlots(t *testing.T, browser context.Context) {
 	p.until(`document.querySelector('.tile[data-participant="p_pat"] video').videoWidth > 0`)
 	p.press("close-people")
 	p.shots("room-three")
+	testStalled(p)
 
 	// A second of the old person's frames is still to come. Each frame on the screen is noted with
 	// whether the slot counts as shown then: callbacks run in the order of their registration, so

@@ -79,6 +79,8 @@ export interface Tile {
    * changes hands until their first frame: until then it holds somebody else's last picture. Cover it.
    */
   shown: boolean;
+  /** A camera's picture that has stood still for two seconds: what the element shows is not live. Say so. */
+  stalled: boolean;
   /** Plays the slot, without sound. Yours to put where it is to be seen; the SDK's to keep playing. */
   element: HTMLVideoElement;
   track: MediaStreamTrack;
@@ -126,7 +128,7 @@ export interface ConsultationEvents {
   state: { state: State };
   /** `arrived` and `gone` are the admitted others who came and went. */
   roster: { roster: Participant[]; arrived: Participant[]; gone: Participant[] };
-  /** A slot was assigned, emptied or shown. */
+  /** A slot was assigned, emptied, shown, or its picture stands still. */
   tile: Tile;
   /** Loudest first; level 0 (silence) to 127. */
   speakers: { levels: { participant: string; level: number }[] };

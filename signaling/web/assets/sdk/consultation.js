@@ -331,6 +331,7 @@ export class Consultation extends EventTarget {
   }
 
   async #sample() {
+    for (const slot of this.#media?.slots ?? []) slot.watchdog(performance.now());
     if (this.connection.state !== 'connected') { this.#before = null; return; }
     const now = await this.stats().catch(() => null); // closed meanwhile
     if (now && this.#before) this.#emit('quality', quality(this.#before, now));
@@ -366,7 +367,7 @@ export class Consultation extends EventTarget {
 
 function tile(s) {
   return {
-    mid: s.mid, participant: s.participant, source: s.source, state: s.state, shown: s.shown,
+    mid: s.mid, participant: s.participant, source: s.source, state: s.state, shown: s.shown, stalled: s.stalled,
     element: s.element, track: s.track,
   };
 }

@@ -3,6 +3,10 @@
 // after 300 ms the old picture is gone.
 const BLIND_MS = 300;
 
+// A camera sends 30 frames a second, under the worst conditions one. Twice in a row without any for
+// so long is a picture that stands still, and must not pass for a person who does.
+const STILL_MS = 1000;
+
 /**
  * One receive-only m-line. The server decides whose media flows through it and says from which RTP
  * timestamp on. Browsers fire no event when that changes and would show the last picture for ever,
@@ -13,12 +17,16 @@ export class Slot {
   source = '';
   state = 'empty'; // empty, live, muted
   shown = false;
+  /** A camera whose frames have stopped coming. */
+  stalled = false;
   /** The element that plays the slot: put `<video>`s where they are to be seen. */
   element;
   #onchange;
   #rtp = 0;
   #since = 0;
   #last = null; // RTP timestamp of the newest presented frame
+  #lastAt = 0;
+  #still = 0; // times in a row that watchdog() saw no new frame
   #onblocked;
 
   /** @param {RTCRtpTransceiver} transceiver @param {(s: Slot) => void} onchange @param {() => void} onblocked */
@@ -57,6 +65,8 @@ export class Slot {
     this.state = a.state;
     this.#rtp = a.rtp >>> 0;
     this.#since = performance.now();
+    this.#still = 0;
+    this.stalled = false;
     // The signalling may be slower than the media: the frame may be on the screen already. A still
     // screen share may not send a second one.
     this.shown = this.state === 'live' && (this.kind === 'audio' || this.#isTheirs());
@@ -68,6 +78,16 @@ export class Slot {
     }
   }
 
+  /** To be called once a second. Hidden pages present no frames, and nobody sees them. */
+  watchdog(now) {
+    const watched = this.source === 'camera' && this.shown && this.element.requestVideoFrameCallback;
+    const still = watched && !document.hidden && now - Math.max(this.#lastAt, this.#since) > STILL_MS;
+    this.#still = still ? this.#still + 1 : 0;
+    if (this.stalled === this.#still > 1) return;
+    this.stalled = !this.stalled;
+    this.#onchange(this);
+  }
+
   close() {
     this.element.srcObject = null;
     this.element.remove();
@@ -77,6 +97,8 @@ export class Slot {
     if (!this.element.requestVideoFrameCallback) return;
     const look = (now, { rtpTimestamp }) => {
       this.#last = rtpTimestamp ?? null;
+      this.#lastAt = performance.now();
+      if (this.stalled) this.watchdog(this.#lastAt);
       if (this.#isTheirs() || (rtpTimestamp === undefined && now - this.#since > BLIND_MS)) this.#show();
       if (this.element.srcObject) this.element.requestVideoFrameCallback(look);
     };

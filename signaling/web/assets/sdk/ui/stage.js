@@ -133,7 +133,8 @@ export class Stage {
     const slot = [...this.#slots.values()].find((s) => s.participant === tile.participant && s.source === tile.source && s.state !== 'empty');
     tile.place(slot ?? null);
     const off = slot?.state === 'muted' || (!slot && p.muted?.includes('camera'));
-    tile.cover.textContent = p.connected === false ? room.coverAway : off ? room.coverCameraOff : room.coverComing;
+    tile.node.classList.toggle('stalled', Boolean(slot?.stalled) && p.connected !== false);
+    tile.cover.textContent = p.connected === false ? room.coverAway : off ? room.coverCameraOff : slot?.stalled ? room.coverStalled : room.coverComing;
     tile.node.classList.toggle('away', p.connected === false);
     tile.mutedMark.hidden = tile.source !== 'camera' || !p.muted?.includes('mic');
   }

@@ -62,7 +62,7 @@ export const strings = {
     alone: 'Nobody else is here yet', aloneText: 'You will see them here as soon as they arrive.',
     aloneWaiting: 'Someone is waiting', aloneWaitingText: 'Choose Admit in the list of people to let them in.',
     alsoHere: (names) => `Also here: ${names}`,
-    coverCameraOff: 'Camera is off', coverComing: 'Picture is coming', coverAway: 'Connection lost. Waiting for them to come back.',
+    coverCameraOff: 'Camera is off', coverComing: 'Picture is coming', coverStalled: 'The picture has stopped. It is not live.', coverAway: 'Connection lost. Waiting for them to come back.',
     muted: 'Microphone off',
     pin: 'Make large', unpin: 'Show all',
     screenOf: (name) => `${name}: shared screen`, examOf: (name) => `${name}: exam camera`,
