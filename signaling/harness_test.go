@@ -287,7 +287,9 @@ func (c *client) sendRaw(kind int, data []byte) {
 	}
 }
 
+// all returns what has come, everything that is on the way included.
 func (c *client) all() []received {
+	synctest.Wait()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.messages)
@@ -327,6 +329,7 @@ func (c *client) reply(id uint64) string {
 // ended returns the reason of the last message or the code of the error before the close, and the
 // close code; "" and 0 while the session is open.
 func (c *client) ended() (reason string, closeCode int) {
+	synctest.Wait()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err == nil {
