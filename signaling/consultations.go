@@ -29,6 +29,7 @@ type NewConsultation struct {
 	Start           *time.Time       `json:"start,omitempty" doc:"Now when it is left out"`
 	End             *time.Time       `json:"end,omitempty" doc:"An hour after the start when it is left out"`
 	Profile         string           `json:"profile,omitempty" enum:"general,motion,detail" default:"general" doc:"What to keep when bandwidth is short: motion keeps frames, detail keeps resolution"`
+	VideoCodec      string           `json:"video_codec,omitempty" enum:"VP8,H264" default:"VP8" doc:"What everybody sends. With H264, for devices that have nothing else, a browser without it (Firefox without its plugin) is refused with codec_mismatch"`
 	Recording       string           `json:"recording,omitempty" enum:"never,ask,required" default:"never" doc:"Only never, for now"`
 	MaxParticipants int              `json:"max_participants,omitempty" minimum:"2" maximum:"20" default:"8" doc:"Of those connected at once, waiting ones included"`
 	Group           bool             `json:"group,omitempty" doc:"Allows more than one patient"`
@@ -52,6 +53,7 @@ type Consultation struct {
 	End             time.Time     `json:"end"`
 	Window          Window        `json:"window"`
 	Profile         string        `json:"profile"`
+	VideoCodec      string        `json:"video_codec"`
 	Recording       string        `json:"recording"`
 	MaxParticipants int           `json:"max_participants"`
 	Group           bool          `json:"group"`
@@ -172,7 +174,7 @@ func (s *Server) newRecord(now time.Time, tenant string, b NewConsultation) (rec
 		return record{}, err
 	}
 	rec := record{
-		Tenant: tenant, ExternalID: b.ExternalID, BodyHash: hashOf(string(body)), Profile: b.Profile,
+		Tenant: tenant, ExternalID: b.ExternalID, BodyHash: hashOf(string(body)), Profile: b.Profile, VideoCodec: b.VideoCodec,
 		Policy: consult.Policy{Lobby: b.Lobby == nil || *b.Lobby, Group: b.Group, MaxParticipants: b.MaxParticipants},
 	}
 	if rec.ID = s.tokens.consultation(tenant, b.ExternalID); b.ExternalID == "" {
@@ -308,7 +310,7 @@ func (s *Server) internal(what string, err error) error {
 func (s *Server) view(now time.Time, rec record) Consultation {
 	v := Consultation{
 		ID: rec.ID, ExternalID: rec.ExternalID, State: rec.state(now), Start: rec.Start, End: rec.End,
-		Window: Window{From: rec.From, To: rec.To}, Profile: rec.Profile, Recording: recordingNever,
+		Window: Window{From: rec.From, To: rec.To}, Profile: rec.Profile, VideoCodec: rec.VideoCodec, Recording: recordingNever,
 		MaxParticipants: rec.Policy.MaxParticipants, Group: rec.Policy.Group, Lobby: rec.Policy.Lobby,
 	}
 	for _, p := range rec.People {

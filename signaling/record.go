@@ -31,6 +31,7 @@ type record struct {
 	From       time.Time      `json:"from"`
 	To         time.Time      `json:"to"`
 	Profile    string         `json:"profile"`
+	VideoCodec string         `json:"video_codec"`
 	Policy     consult.Policy `json:"policy"`
 	People     []person       `json:"people"`
 	Started    time.Time      `json:"started,omitzero"`

@@ -94,14 +94,16 @@ func (r *room) open() {
 		r.consult.Close(rec.EndReason)
 	}
 	if err == nil {
-		r.media, err = s.deps.Media.OpenRoom(r.id, sfu.RoomOptions{MaxPeers: rec.Policy.MaxParticipants})
+		r.media, err = s.deps.Media.OpenRoom(r.id, sfu.RoomOptions{
+			MaxPeers: rec.Policy.MaxParticipants, H264: rec.VideoCodec == codec.H264.String(),
+		})
 	}
 	if err != nil {
 		r.log.Error("consultation cannot be opened", "error", err)
 		r.broken = &consult.Error{Code: wire.CodeUnavailable, Detail: "the consultation cannot be opened now"}
 		return
 	}
-	r.policy = wire.Policy{Recording: recordingNever, Profile: rec.Profile, MaxParticipants: rec.Policy.MaxParticipants}
+	r.policy = wire.Policy{Recording: recordingNever, Profile: rec.Profile, VideoCodec: rec.VideoCodec, MaxParticipants: rec.Policy.MaxParticipants}
 	r.log.Info("consultation is live")
 }
 

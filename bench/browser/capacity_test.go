@@ -31,7 +31,7 @@ func TestCapacity(t *testing.T) {
 	pace := time.NewTicker(110 * time.Millisecond) // the server takes 10 joins a second from one address
 	defer pace.Stop()
 	for i := range consultations {
-		people := s.open(fmt.Sprintf("capacity-%d", i), func(role string) string { return role }, clinician, patient, interpreter, carer)
+		people := s.open(fmt.Sprintf("capacity-%d", i), "VP8", func(role string) string { return role }, clinician, patient, interpreter, carer)
 		for _, p := range people {
 			<-pace.C
 			c := bench.New(bench.Config{

@@ -34,11 +34,11 @@ type consultation struct {
 // newConsultation starts a server and a browser and opens a consultation for the four.
 //
 // With portraits, people look like people and cannot be told apart by page.js.
-func newConsultation(t *testing.T, display func(role string) string, portraits bool) *consultation {
+func newConsultation(t *testing.T, codec string, display func(role string) string, portraits bool) *consultation {
 	t.Helper()
 	browser := newChromium(t)
 	c := &consultation{t: t, server: startServer(t), names: map[string]string{}}
-	c.people = c.server.open("browser", display, clinician, patient, interpreter, carer)
+	c.people = c.server.open("browser", codec, display, clinician, patient, interpreter, carer)
 	for _, p := range c.people {
 		c.names[p.ID] = p.Role
 	}

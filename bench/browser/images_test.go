@@ -17,7 +17,7 @@ func TestImages(t *testing.T) {
 		t.Skip("takes pictures only with -update-images")
 	}
 	names := map[string]string{clinician: "Dr Lee", patient: "Sam Novak", interpreter: "Ana Silva", carer: "Jo Novak"}
-	c := newConsultation(t, func(role string) string { return names[role] }, true)
+	c := newConsultation(t, "VP8", func(role string) string { return names[role] }, true)
 	doctor, sam := c.arrive(clinician), c.arrive(patient)
 	doctor.until("queue", `bedsideTest.one('[data-action="admit"]')`)
 	sam.desktop("lobby")

@@ -143,8 +143,8 @@ func (i invited) invitation() string {
 	return secret
 }
 
-// open opens a consultation with the given roles.
-func (s *server) open(externalID string, display func(role string) string, roles ...string) []invited {
+// open opens a consultation with the given roles, in which everybody sends video in codec.
+func (s *server) open(externalID, codec string, display func(role string) string, roles ...string) []invited {
 	s.t.Helper()
 	type participant struct {
 		Ref     string `json:"ref"`
@@ -153,8 +153,9 @@ func (s *server) open(externalID string, display func(role string) string, roles
 	}
 	body := struct {
 		ExternalID   string        `json:"external_id"`
+		VideoCodec   string        `json:"video_codec"`
 		Participants []participant `json:"participants"`
-	}{ExternalID: externalID}
+	}{ExternalID: externalID, VideoCodec: codec}
 	for _, r := range roles {
 		body.Participants = append(body.Participants, participant{Ref: "ref-" + r, Role: r, Display: display(r)})
 	}

@@ -20,7 +20,7 @@ func TestConsultation(t *testing.T) {
 	if *updateImages {
 		t.Skip("-update-images takes pictures only")
 	}
-	c := newConsultation(t, func(role string) string { return role + " " + canary }, false)
+	c := newConsultation(t, "VP8", func(role string) string { return role + " " + canary }, false)
 	var doctor, sam, ana *tab
 	steps := []struct {
 		name string

@@ -48,7 +48,7 @@ func patient() *invited {
 		Roster: []wire.Participant{{ID: "p_pat", Role: wire.RolePatient, State: wire.StateWaiting, Connected: true}},
 		Slots:  wire.SlotCount{Audio: 2, Video: 3},
 		Policy: wire.Policy{
-			Recording: "never", Profile: "general", MaxParticipants: 3,
+			Recording: "never", Profile: "general", VideoCodec: "VP8", MaxParticipants: 3,
 			Publish: []wire.Source{wire.SourceMic, wire.SourceCamera, wire.SourceScreen}, Can: []string{"message"},
 		},
 	}}

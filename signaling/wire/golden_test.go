@@ -61,7 +61,7 @@ var serverGolden = []struct {
 		Self: patient, Role: wire.RolePatient, Display: "Ben Okri", State: wire.StateWaiting,
 		Roster: []wire.Participant{{ID: patient, Role: wire.RolePatient, Display: "Ben Okri", State: wire.StateWaiting, Connected: true, Waiting: 1795337930123}},
 		Slots:  wire.SlotCount{Audio: 7, Video: 8}, ICEServers: []wire.ICEServer{},
-		Policy: wire.Policy{Recording: "never", Profile: "general", MaxParticipants: 8,
+		Policy: wire.Policy{Recording: "never", Profile: "general", VideoCodec: "VP8", MaxParticipants: 8,
 			Publish: []wire.Source{wire.SourceCamera, wire.SourceMic, wire.SourceScreen, wire.SourceExam, wire.SourceAuscultation},
 			Can:     []string{"subscribe", "message", "vitals", "leave"}},
 		Facts: facts(false), Resume: "eyJhbGciOiJFZERTQSJ9.e30.cmVzdW1l",

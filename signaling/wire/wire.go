@@ -170,8 +170,9 @@ type ICEServer struct {
 
 // Policy is what the client needs to know of the consultation's rules.
 type Policy struct {
-	Recording       string   `json:"recording"` // "never"; "ask" and "required" are reserved
-	Profile         string   `json:"profile"`   // general, motion or detail
+	Recording       string   `json:"recording"`   // "never"; "ask" and "required" are reserved
+	Profile         string   `json:"profile"`     // general, motion or detail
+	VideoCodec      string   `json:"video_codec"` // VP8 or H264: what everybody sends, and must be able to take
 	MaxParticipants int      `json:"max_participants"`
 	Publish         []Source `json:"publish"` // what this participant may send
 	Can             []string `json:"can"`     // what this participant may ask for: admit, end, message, …

@@ -35,6 +35,8 @@ export interface Facts {
 export interface Policy {
   recording: 'never' | 'ask' | 'required';
   profile: 'general' | 'motion' | 'detail';
+  /** What everybody sends. */
+  video_codec: 'VP8' | 'H264';
   max_participants: number;
   /** What this participant may send. */
   publish: Source[];

@@ -180,7 +180,7 @@ export class Consultation extends EventTarget {
     });
     this.#resume = m.resume;
     this.#told.clear();
-    const media = new Media({ iceServers: m.ice_servers, publish: m.policy.publish ?? [], slots: m.slots }, {
+    const media = new Media({ iceServers: m.ice_servers, publish: m.policy.publish ?? [], codec: m.policy.video_codec, slots: m.slots }, {
       slot: (s) => { if (s.kind === 'video') this.#emit('tile', tile(s)); },
       blocked: () => this.#audioBlocked(),
       connected: () => this.#setConnection({ state: 'connected' }),
