@@ -22,13 +22,13 @@ type slot struct {
 	index int // among the slots of its kind
 	out   outlet
 
-	mu        sync.Mutex
-	occupant  *Subscription // nil: empty
-	rewriter  forward.Rewriter
-	history   forward.History
-	rtxSeq    uint16
-	sent      SlotStats
-	lastRTPAt time.Time
+	mu       sync.Mutex
+	occupant *Subscription // nil: empty
+	rewriter forward.Rewriter
+	history  forward.History
+	rtxSeq   uint16
+	packets  uint32 // sent without retransmissions, and their
+	octets   uint32 // payload, as sender reports count (RFC 3550 section 6.4.1)
 }
 
 // outlet is where a slot's packets go; *transport.Slot is one.
@@ -38,29 +38,16 @@ type outlet interface {
 	SSRC() uint32
 }
 
-// SlotStats count what a slot has sent since the connection began.
-type SlotStats struct {
-	Packets       uint32 // without retransmissions
-	Octets        uint32 // of payload, as RFC 3550 section 6.4.1 counts them
-	Retransmitted uint32
-}
-
 // Subscription is the edge from a publication to a participant, living in a slot.
 type Subscription struct {
 	publication *Publication
 	slot        *slot
 	grant       atomic.Pointer[Grant]
 	granted     *Grant // the one the rewriter knows; guarded by slot.mu
-	stats       SubscriptionStats
 }
 
 // Grant is the decision for one subscription: which encoding it is to receive. Immutable.
 type Grant struct{ Stream forward.Stream }
-
-// SubscriptionStats count the decisions about one subscription's packets. Guarded by slot.mu.
-type SubscriptionStats struct {
-	Decisions [verdicts]uint64
-}
 
 // assign hands the slot to sub, or empties it. The returned RTP timestamp is the first that the new
 // occupant's packets can have; when assign returns, no packet of the previous one follows.
@@ -88,14 +75,12 @@ func (s *Subscription) forward(now time.Time, e *encoding, c codec.Name, p *code
 	}
 	var out forward.Out
 	v := t.rewriter.Forward(now, e.stream, c, p, newest, &out)
-	s.stats.Decisions[v]++
 	if v != forward.Forwarded {
 		return v
 	}
 	t.history.Put(forward.Entry{Out: out, Stream: e.stream, SrcSeq: p.Seq, Codec: c})
-	t.sent.Packets++
-	t.sent.Octets += uint32(len(p.Payload))
-	t.lastRTPAt = now
+	t.packets++
+	t.octets += uint32(len(p.Payload))
 	out.Patch(p.Payload)
 	_ = t.out.Write(transport.Outgoing{Codec: c, Seq: out.Seq, Timestamp: out.Timestamp, Marker: p.Marker}, p.Payload)
 	out.Restore(p.Payload)
@@ -136,7 +121,6 @@ func (s *slot) sendRTX(sub *Subscription, entry forward.Entry, payload []byte, m
 	entry.Out.Patch(payload[2:])
 	binary.BigEndian.PutUint16(payload, entry.Out.Seq) // RFC 4588 section 4
 	s.rtxSeq++
-	s.sent.Retransmitted++
 	_ = s.out.WriteRTX(transport.Outgoing{
 		Codec: entry.Codec, Seq: s.rtxSeq, Timestamp: entry.Out.Timestamp, Marker: marker,
 	}, payload)

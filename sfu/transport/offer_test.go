@@ -143,7 +143,9 @@ func TestParseOfferWantsTheCodecOfTheRoom(t *testing.T) {
 func TestParseOfferRefusesFast(t *testing.T) {
 	huge := strings.Repeat("m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n", 300_000)
 	allocs := testing.AllocsPerRun(10, func() { _, _ = parseOffer(huge, codec.VP8) })
-	if allocs > 5 {
+	// It takes 2. Connections that other tests have just closed allocate, too; parsing the offer
+	// would take more than a million.
+	if allocs > 1000 {
 		t.Errorf("%v allocations to refuse 10 MB, want next to none", allocs)
 	}
 }
