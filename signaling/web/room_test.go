@@ -102,9 +102,10 @@ func testShortcuts(t *testing.T, p *tab, s *session) {
 	// already, the one that comes back is not there yet.
 	eval[bool](p, `(() => {
 		window.onMute = [];
+		window.mutes = [];
 		const send = WebSocket.prototype.send;
 		WebSocket.prototype.send = function (data) {
-			if (JSON.parse(data).type === 'mute') onMute.push(connections.flatMap((c) => c.getSenders()).filter((s) => s.track).length);
+			if (JSON.parse(data).type === 'mute') mutes.push(JSON.parse(data).muted), onMute.push(connections.flatMap((c) => c.getSenders()).filter((s) => s.track).length);
 			return send.call(this, data);
 		};
 		return true;
@@ -125,6 +126,15 @@ func testShortcuts(t *testing.T, p *tab, s *session) {
 	expect(t, s, func(m *wire.Mute) bool { return !m.Muted })
 	if got := eval[string](p, `onMute.join()`); got != "1,1,1,1" {
 		t.Errorf("tracks on senders at each mute message: %s, want 1 of 2 each time", got)
+	}
+	// A track that is replaced at once, as when a camera comes while its absence is being told: the
+	// server must not be left believing the first.
+	if got := eval[string](p, `(async () => {
+		const track = connections.flatMap((c) => c.getSenders()).find((s) => s.track?.kind === 'video').track;
+		await Promise.all([bedside.setCamera(null), bedside.setCamera(track)]);
+		return (mutes.at(-1) ? 'muted' : 'not muted') + ', ' + connections.flatMap((c) => c.getSenders()).filter((s) => s.track).length;
+	})()`); got != "not muted, 2" {
+		t.Errorf("after a camera was taken and put back at once: %s tracks, want not muted, 2", got)
 	}
 }
 

@@ -302,7 +302,10 @@ export class Consultation extends EventTarget {
       if (media === this.#media) this.#fail(e);
     });
     const muted = !wanted();
-    if (muted) await put();
+    if (muted) {
+      await put();
+      if (wanted()) return; // it came back meanwhile: whoever brought it has told the server
+    }
     // A new m-line counts as not muted. A screen that nobody shares is a muted one.
     if ((this.#told.get(source) ?? false) !== muted) {
       this.#told.set(source, muted);
