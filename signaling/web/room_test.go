@@ -127,6 +127,7 @@ func testShortcuts(t *testing.T, p *tab, s *session) {
 	if got := eval[string](p, `onMute.join()`); got != "1,1,1,1" {
 		t.Errorf("tracks on senders at each mute message: %s, want 1 of 2 each time", got)
 	}
+	p.until(`connections.flatMap((c) => c.getSenders()).filter((s) => s.track).length === 2`)
 	// A track that is replaced at once, as when a camera comes while its absence is being told: the
 	// server must not be left believing the first.
 	if got := eval[string](p, `(async () => {

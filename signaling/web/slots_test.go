@@ -118,7 +118,7 @@ func testSlots(t *testing.T, browser context.Context) {
 	p.shots("room-three")
 	testStalled(p)
 
-	// A second of the old person's frames is still to come. Each frame on the screen is noted with
+	// Two seconds of the old person's frames are still to come. Each frame on the screen is noted with
 	// whether the slot counts as shown then: callbacks run in the order of their registration, so
 	// the page has decided about a frame before this one sees it.
 	eval[bool](p, fmt.Sprintf(`(() => {
@@ -132,34 +132,42 @@ func testSlots(t *testing.T, browser context.Context) {
 		slot.element.requestVideoFrameCallback(note);
 		return true;
 	})()`, mid))
-	boundary := s.media.now() + 90000
-	assign(2, wire.Assignment{Participant: "p_ana", Source: wire.SourceCamera, State: wire.SlotLive, RTP: boundary})
-	p.until(tile("p_ana", "true"))
-	p.until(`frames.some((f) => f.who === 'p_ana' && f.shown)`)
+	p.until(`frames.length >= 20`) // the picture flows steadily
 	type frame struct {
 		RTP   uint32
 		Who   string
 		Shown bool
 	}
-	early := 0
-	for _, f := range eval[[]frame](p, `frames`) {
-		theirs := int32(f.RTP-boundary) >= 0
-		if f.Who == "p_ana" && f.Shown != theirs {
-			t.Errorf("a frame %d units after the boundary: shown %v", int32(f.RTP-boundary), f.Shown)
-		}
-		if f.Who == "p_ana" && !theirs {
-			early++
+	// A busy browser may present none of the old person's frames: then it is handed over again.
+	epoch, early := uint64(2), 0
+	for try := 0; early == 0 && try < 5; try++ {
+		assign(epoch, wire.Assignment{Participant: "p_pat", Source: wire.SourceCamera, State: wire.SlotLive, RTP: s.media.now()})
+		p.until(tile("p_pat", "true"))
+		boundary := s.media.now() + 180000
+		eval[bool](p, `frames.length = 0, true`)
+		assign(epoch+1, wire.Assignment{Participant: "p_ana", Source: wire.SourceCamera, State: wire.SlotLive, RTP: boundary})
+		epoch += 2
+		p.until(tile("p_ana", "true"))
+		p.until(`frames.some((f) => f.who === 'p_ana' && f.shown)`)
+		for _, f := range eval[[]frame](p, `frames.filter((f) => f.who === 'p_ana')`) {
+			theirs := int32(f.RTP-boundary) >= 0
+			if f.Shown != theirs {
+				t.Errorf("a frame %d units after the boundary: shown %v", int32(f.RTP-boundary), f.Shown)
+			}
+			if !theirs {
+				early++
+			}
 		}
 	}
 	if early == 0 {
-		t.Error("no frame of the old person came after the change: nothing was tested")
+		t.Error("no frame of the old person came after any change: nothing was tested")
 	}
 	if !eval[bool](p, tile("p_pat", "false")) {
 		t.Error("the person whose slot is gone is still shown")
 	}
-	assign(3, wire.Assignment{State: wire.SlotEmpty})
+	assign(epoch, wire.Assignment{State: wire.SlotEmpty})
 	p.until(tile("p_ana", "false"))
-	assign(3, wire.Assignment{Participant: "p_ana", Source: wire.SourceCamera, State: wire.SlotLive}) // a repeated epoch
+	assign(epoch, wire.Assignment{Participant: "p_ana", Source: wire.SourceCamera, State: wire.SlotLive}) // a repeated epoch
 	s.send(&wire.Speakers{Levels: []wire.Level{{Participant: "p_pat", Level: 80}}})
 	p.until(`document.querySelector('.tile[data-participant="p_pat"]').classList.contains('speaking')`)
 	if !eval[bool](p, tile("p_ana", "false")) {
