@@ -22,12 +22,13 @@
 //
 // # Locks
 //
-// All are leaves but one: none is taken while another is held, except that
+// All are leaves but two: none is taken while another is held, except that
 //
 //	slot.mu may be held while transport writes a packet
+//	Publication.mu may be held while transport writes a request for a key frame
 //
-// which calls nothing of ours but the port. Holding it there is what makes detaching a barrier:
-// when slot.assign has returned, no packet of the previous occupant follows.
+// which both call nothing of ours but the port. Holding slot.mu there is what makes detaching a
+// barrier: when slot.assign has returned, no packet of the previous occupant follows.
 //
 //	Server.mu          rooms
 //	Room               no lock: one goroutine, a mailbox

@@ -19,8 +19,8 @@ func TestH264(t *testing.T) {
 			return codecs.length >= 2 && codecs.every((x) => x === 'video/H264');
 		})()`)
 		for _, w := range ask[[]wrongFrame](p, "bedsideTest.wrong") {
-			// In one run of eight the lowest layer begins with two frames that are plain black, which is
-			// what they were sent as (Chromium 156 with OpenH264, 2026-11-22; never with VP8).
+			// In one run of eight the lowest layer began with two frames that were plain black (Chromium
+			// 156 with OpenH264, 2026-11-22; never seen with VP8). Why is not known; they are nobody's.
 			if w.Got != "----" {
 				t.Errorf("%s: the tile of %s showed %s", p.name, w.Tile, w.Got)
 			}
