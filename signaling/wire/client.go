@@ -43,8 +43,20 @@ type Remove struct {
 	Participant string `json:"participant"`
 }
 
-// Say relays Body to one participant, or to everybody in the room when To is empty. On the wire it
-// is called "message" in both directions.
+// Hold takes a participant out of the conversation without sending them away: until Unhold they
+// neither send nor receive media and know of nobody but themselves.
+type Hold struct {
+	Participant string `json:"participant"`
+}
+
+// Unhold brings a participant back who is on hold.
+type Unhold struct {
+	Participant string `json:"participant"`
+}
+
+// Say relays Body to one participant, or to everybody in the room when To is empty. A clinician may
+// also write to somebody who waits or is on hold, who cannot answer. On the wire it is called
+// "message" in both directions.
 type Say struct {
 	To   string `json:"to,omitempty"`
 	Kind string `json:"kind"` // "chat"; others are relayed as they are
@@ -54,8 +66,11 @@ type Say struct {
 // End ends the consultation for everybody.
 type End struct{}
 
-// Leave ends it for the sender.
-type Leave struct{}
+// Leave ends it for the sender. A clinician may name in To the clinician in the room who takes over;
+// it is refused when that one is not there.
+type Leave struct {
+	To string `json:"to,omitempty"`
+}
 
 func (*Join) clientType() string   { return "join" }
 func (*Offer) clientType() string  { return "offer" }
@@ -64,6 +79,8 @@ func (*Layout) clientType() string { return "layout" }
 func (*Admit) clientType() string  { return "admit" }
 func (*Refuse) clientType() string { return "refuse" }
 func (*Remove) clientType() string { return "remove" }
+func (*Hold) clientType() string   { return "hold" }
+func (*Unhold) clientType() string { return "unhold" }
 func (*Say) clientType() string    { return "message" }
 func (*End) clientType() string    { return "end" }
 func (*Leave) clientType() string  { return "leave" }

@@ -157,6 +157,10 @@ func newClientMessage(typ string) ClientMessage {
 		return new(Refuse)
 	case "remove":
 		return new(Remove)
+	case "hold":
+		return new(Hold)
+	case "unhold":
+		return new(Unhold)
 	case "message":
 		return new(Say)
 	case "end":

@@ -20,6 +20,8 @@ var update = flag.Bool("update", false, "write the golden files and the examples
 const (
 	doctor  = "p_4fYp0n0m8dQvE0bqGxk3Vw"
 	patient = "p_M3t7b1v9Yw0rQk5sC2nLdA"
+
+	colleague = "p_Zb8e2k6uHs1pTq4xF9wJrg"
 )
 
 // facts and people are the story that the examples tell.
@@ -47,9 +49,12 @@ var clientGolden = []struct {
 	{"admit", 5, &wire.Admit{Participant: patient}},
 	{"refuse", 6, &wire.Refuse{Participant: patient}},
 	{"remove", 7, &wire.Remove{Participant: patient}},
-	{"message", 8, &wire.Say{To: doctor, Kind: "chat", Body: "Can you hear me?"}},
-	{"end", 9, &wire.End{}},
+	{"hold", 8, &wire.Hold{Participant: patient}},
+	{"unhold", 9, &wire.Unhold{Participant: patient}},
+	{"message", 10, &wire.Say{To: doctor, Kind: "chat", Body: "Can you hear me?"}},
+	{"end", 11, &wire.End{}},
 	{"leave", 0, &wire.Leave{}},
+	{"leave_to", 12, &wire.Leave{To: colleague}},
 }
 
 var serverGolden = []struct {

@@ -47,6 +47,7 @@ type State string
 const (
 	StateWaiting  State = "waiting"  // in the lobby: connected, sends and receives no media
 	StateAdmitted State = "admitted" // in the room
+	StateHeld     State = "held"     // on hold: in the consultation, sends and receives no media
 )
 
 // SlotState says what a client shows in a slot.
@@ -94,6 +95,10 @@ const (
 	CodeUnauthorized       = "unauthorized"         // HTTP: no API key, or not one of ours
 	CodeNotFound           = "not_found"            // HTTP: no such thing, or another tenant's
 	CodeNotSupported       = "not_supported"        // a value that this version refuses; detail says which
+	CodePINRequired        = "pin_required"         // HTTP: join again with the PIN that came beside the link
+	CodePINWrong           = "pin_wrong"            // HTTP: not that one; five wrong ones lock it
+	CodePINLocked          = "pin_locked"           // HTTP: too many wrong PINs; Retry-After says for how long
+	CodeAuditUnavailable   = "audit_unavailable"    // nothing is granted that cannot be written into the audit log
 )
 
 // Reasons of an Ended message. Clients show a page for each.
@@ -132,6 +137,7 @@ type Participant struct {
 	ID        string   `json:"id"`
 	Role      Role     `json:"role"`
 	Display   string   `json:"display,omitempty"`
+	Proxy     bool     `json:"proxy,omitempty"` // a guardian: a carer who decides for the patient
 	State     State    `json:"state"`
 	Connected bool     `json:"connected"`         // false while their connection is being restored
 	Waiting   int64    `json:"waiting,omitempty"` // StateWaiting: Unix milliseconds since when
