@@ -7,15 +7,37 @@ import "time"
 
 // Config is the configuration of one server. The zero value is not valid; start from Default.
 type Config struct {
-	Listen        string    `mapstructure:"listen" yaml:"listen"`
-	PublicURL     string    `mapstructure:"public_url" yaml:"public_url"`
-	MetricsListen string    `mapstructure:"metrics_listen" yaml:"metrics_listen"`
-	TLS           TLS       `mapstructure:"tls" yaml:"tls"`
-	Log           Log       `mapstructure:"log" yaml:"log"`
-	Media         Media     `mapstructure:"media" yaml:"media"`
-	SFU           SFU       `mapstructure:"sfu" yaml:"sfu"`
-	Signaling     Signaling `mapstructure:"signaling" yaml:"signaling"`
+	Listen        string `mapstructure:"listen" yaml:"listen"`
+	PublicURL     string `mapstructure:"public_url" yaml:"public_url"`
+	MetricsListen string `mapstructure:"metrics_listen" yaml:"metrics_listen"`
+	// DataDir is where a server keeps what must survive it, readable by its user alone: state, the
+	// audit log and the keys that it makes. A demo keeps nothing.
+	DataDir string `mapstructure:"data_dir" yaml:"data_dir"`
+	// DrainTimeout is how long the people who are connected have to hear that the server stops.
+	DrainTimeout time.Duration `mapstructure:"drain_timeout" yaml:"drain_timeout"`
+	TLS          TLS           `mapstructure:"tls" yaml:"tls"`
+	Log          Log           `mapstructure:"log" yaml:"log"`
+	Media        Media         `mapstructure:"media" yaml:"media"`
+	SFU          SFU           `mapstructure:"sfu" yaml:"sfu"`
+	Signaling    Signaling     `mapstructure:"signaling" yaml:"signaling"`
+	Audit        Audit         `mapstructure:"audit" yaml:"audit"`
 }
+
+// Audit is about the log of who did what.
+type Audit struct {
+	// OnFailure says what happens to what is to be recorded when it cannot be: AuditRefuse or
+	// AuditAllow.
+	OnFailure string `mapstructure:"on_failure" yaml:"on_failure"`
+	// MinFreePercent of the disk must be free: below it the log counts as unavailable.
+	MinFreePercent int `mapstructure:"min_free_percent" yaml:"min_free_percent"`
+}
+
+// The values of Audit.OnFailure: nobody is admitted and nothing is granted that nobody could be held
+// to afterwards; or care comes first, and the gap is logged.
+const (
+	AuditRefuse = "refuse"
+	AuditAllow  = "allow"
+)
 
 // TLS names the files of the server's certificate. Both are empty (plain HTTP, on loopback only)
 // or both are set.
@@ -47,8 +69,9 @@ type SFU struct {
 // Signaling is about the API, the sessions and who may use them.
 type Signaling struct {
 	APIKeys []APIKey `mapstructure:"api_keys" yaml:"api_keys"`
-	// InvitationSecret and TokenKey are 32 random bytes each, in base64. Empty means that new ones
-	// are made at every start: the invitations and tokens given out before are then worthless.
+	// InvitationSecret and TokenKey are 32 random bytes each, in base64. When they are empty, a
+	// server makes them at its first start and keeps them in its data directory, and a demo makes
+	// new ones at every start: the invitations and tokens given out before are then worthless.
 	InvitationSecret Secret `mapstructure:"invitation_secret" yaml:"invitation_secret"`
 	TokenKey         Secret `mapstructure:"token_key" yaml:"token_key"` // seed of an Ed25519 key
 	// Origins are the web origins (scheme://host[:port]) whose pages may open a session beside the
@@ -99,6 +122,9 @@ func Default() Config {
 		Listen:        ":8443",
 		PublicURL:     "http://localhost:8443",
 		MetricsListen: "127.0.0.1:9443",
+		DataDir:       "/var/lib/bedside",
+		DrainTimeout:  3 * time.Second,
+		Audit:         Audit{OnFailure: AuditRefuse, MinFreePercent: 10},
 		Log:           Log{Level: "info", Format: "text"},
 		SFU:           SFU{SSRCLimit: 16},
 		Signaling: Signaling{

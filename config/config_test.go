@@ -74,6 +74,10 @@ func TestEnvironmentReachesEveryKey(t *testing.T) {
 		"BEDSIDE_LISTEN":                             ":1",
 		"BEDSIDE_PUBLIC_URL":                         "https://a.example",
 		"BEDSIDE_METRICS_LISTEN":                     ":2",
+		"BEDSIDE_DATA_DIR":                           "/d",
+		"BEDSIDE_DRAIN_TIMEOUT":                      "5s",
+		"BEDSIDE_AUDIT_ON_FAILURE":                   "allow",
+		"BEDSIDE_AUDIT_MIN_FREE_PERCENT":             "18",
 		"BEDSIDE_TLS_CERT_FILE":                      "c",
 		"BEDSIDE_TLS_KEY_FILE":                       "k",
 		"BEDSIDE_LOG_LEVEL":                          "warn",
@@ -106,6 +110,7 @@ func TestEnvironmentReachesEveryKey(t *testing.T) {
 	}
 	want := config.Config{
 		Listen: ":1", PublicURL: "https://a.example", MetricsListen: ":2",
+		DataDir: "/d", DrainTimeout: 5 * time.Second, Audit: config.Audit{OnFailure: config.AuditAllow, MinFreePercent: 18},
 		TLS:   config.TLS{CertFile: "c", KeyFile: "k"},
 		Log:   config.Log{Level: "warn", Format: "json"},
 		Media: config.Media{Advertise: []string{"192.0.2.1", "2001:db8::1"}},
@@ -131,6 +136,9 @@ func TestEveryErrorAtOnce(t *testing.T) {
 listen: 8443
 public_url: https://video.example/path
 metrics_lisen: ":9"
+data_dir: ""
+drain_timeout: 1h
+audit: {on_failure: ask, min_free_percent: 100}
 tls: {cert_file: a}
 log: {level: chatty, format: xml}
 media: {advertise: [10.0.0.1, "10.0.0.1:80", 0.0.0.0]}
@@ -146,7 +154,7 @@ signaling:
     - {id: k, tenant: t, hash: 6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d, scopes: [all]}
     - {id: k, tenant: t, hash: 6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d, scopes: [audit]}
 `
-	_, err := config.Load([]byte(document), []string{"BEDSIDE_SFU_SRC_LIMIT=9", "HOME=/", "BEDSIDE_SIGNALING_API_KEYS="})
+	_, err := config.LoadServer([]byte(document), []string{"BEDSIDE_SFU_SRC_LIMIT=9", "HOME=/", "BEDSIDE_SIGNALING_API_KEYS="})
 	if err == nil {
 		t.Fatal("no error")
 	}
@@ -154,6 +162,10 @@ signaling:
 	slices.Sort(got)
 	want := []string{
 		"BEDSIDE_SFU_SRC_LIMIT: unknown variable; did you mean BEDSIDE_SFU_SSRC_LIMIT?",
+		"audit.min_free_percent: must be between 0 and 90",
+		"audit.on_failure: must be refuse or allow",
+		"data_dir: must be a directory of the server's own, such as /var/lib/bedside",
+		"drain_timeout: must be between 0s and 1m",
 		`listen: must be [host]:port, such as ":8443"`,
 		"log.format: must be text or json",
 		"log.level: must be debug, info, warn or error",
@@ -177,6 +189,43 @@ signaling:
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestServer(t *testing.T) {
+	const certificate = "tls: {cert_file: c, key_file: k}\n"
+	tests := []struct {
+		name, document string
+		want           string // the key of the only error
+	}{
+		{"certificate", certificate + "public_url: https://video.example", ""},
+		{"no certificate, every address", "listen: ':8443'", "tls.cert_file"},
+		{"no certificate, one address", "listen: '192.0.2.1:8443'", "tls.cert_file"},
+		{"no certificate, a name", "listen: 'video.example:8443'", "tls.cert_file"},
+		{"no certificate, loopback", "listen: '127.0.0.1:8443'", ""},
+		{"no certificate, loopback in IPv6", "listen: '[::1]:8443'", ""},
+		{"behind a proxy", "listen: 'localhost:8443'\npublic_url: https://video.example", ""},
+		{"plain HTTP for everybody", certificate + "public_url: http://video.example", "public_url"},
+		{"plain HTTP for this machine", certificate + "public_url: http://127.0.0.1:8443", ""},
+		{"plain HTTP for this machine in IPv6", certificate + "public_url: 'http://[::1]'", ""},
+		{"nowhere to keep anything", certificate + "data_dir: ''", "data_dir"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg, err := config.LoadServer([]byte(tt.document), nil)
+			got := ""
+			if err != nil {
+				got, _, _ = strings.Cut(err.Error(), ":")
+				if strings.Contains(err.Error(), "\n") {
+					t.Errorf("more than one error: %v", err)
+				}
+			} else if err := cfg.ValidateServer(); err != nil {
+				t.Errorf("loaded, but not valid: %v", err)
+			}
+			if got != tt.want {
+				t.Errorf("got %q (%v), want %q", got, err, tt.want)
+			}
+		})
 	}
 }
 

@@ -23,6 +23,15 @@ const envPrefix = "BEDSIDE_"
 // All errors are returned at once, joined; each names its key and says what would be right. None
 // repeats a value, which may be a secret in the wrong place.
 func Load(document []byte, environ []string) (Config, error) {
+	return load(document, environ, Config.problems)
+}
+
+// LoadServer is Load with what else a server in service needs: see Config.ValidateServer.
+func LoadServer(document []byte, environ []string) (Config, error) {
+	return load(document, environ, Config.serverProblems)
+}
+
+func load(document []byte, environ []string, problems func(Config) []error) (Config, error) {
 	v := viper.New()
 	v.SetConfigType("yaml")
 	if err := v.ReadConfig(bytes.NewReader(document)); err != nil {
@@ -39,7 +48,7 @@ func Load(document []byte, environ []string) (Config, error) {
 	if err := v.UnmarshalExact(&cfg, viper.DecodeHook(hooks)); err != nil {
 		errs = append(errs, decodeErrors(err)...)
 	}
-	errs = append(errs, cfg.problems()...)
+	errs = append(errs, problems(cfg)...)
 	if len(errs) > 0 {
 		return Config{}, errors.Join(errs...)
 	}

@@ -20,6 +20,10 @@ import (
 // Validate returns everything that is wrong with the configuration, joined, or nil.
 func (c Config) Validate() error { return errors.Join(c.problems()...) }
 
+// ValidateServer returns what Validate does and what is wrong for a server in service: without a
+// certificate it may be reached from this machine only, by a proxy that has one.
+func (c Config) ValidateServer() error { return errors.Join(c.serverProblems()...) }
+
 // Redacted returns the configuration as YAML, fit to be shown: secrets are "***", hashes of API
 // keys too.
 func (c Config) Redacted() string {
@@ -59,7 +63,20 @@ func (c Config) problems() []error {
 			fmt.Sprintf("media.advertise[%d]", i), "an IP address that clients can reach, without a port")
 	}
 	p.check(c.SFU.SSRCLimit >= 2 && c.SFU.SSRCLimit <= 256, "sfu.ssrc_limit", "between 2 and 256")
+	p.check(c.DrainTimeout >= 0 && c.DrainTimeout <= time.Minute, "drain_timeout", "between 0s and 1m")
+	p.check(c.Audit.OnFailure == AuditRefuse || c.Audit.OnFailure == AuditAllow, "audit.on_failure", AuditRefuse+" or "+AuditAllow)
+	p.check(c.Audit.MinFreePercent >= 0 && c.Audit.MinFreePercent <= 90, "audit.min_free_percent", "between 0 and 90")
 	c.Signaling.appendProblems(&p)
+	return p
+}
+
+func (c Config) serverProblems() []error {
+	p := problems(c.problems())
+	p.check(c.DataDir != "", "data_dir", "a directory of the server's own, such as /var/lib/bedside")
+	p.check(c.TLS.CertFile != "" || !isListenAddress(c.Listen) || isLoopback(c.Listen), "tls.cert_file",
+		"set, unless listen is a loopback address: browsers give camera and microphone to HTTPS pages only")
+	p.check(!isBaseURL(c.PublicURL) || strings.HasPrefix(c.PublicURL, "https://") || isLoopback(strings.TrimPrefix(c.PublicURL, "http://")),
+		"public_url", "https://host[:port], unless it is localhost")
 	return p
 }
 
@@ -123,6 +140,17 @@ func isListenAddress(s string) bool {
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	return err == nil && strconv.FormatUint(n, 10) == port
+}
+
+// isLoopback takes host or host:port. Names are not looked up: "localhost" is loopback by definition
+// (RFC 6761 section 6.3).
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		host = strings.Trim(address, "[]")
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }
 
 // isBaseURL accepts what RFC 6454 section 6.2 writes for an origin of http or https.
