@@ -1,4 +1,4 @@
-# Five targets: test, soak, fuzz, bench, clean.
+# Six targets: build, test, soak, fuzz, bench, clean.
 
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -19,14 +19,26 @@ PACKAGES  = $$(go list ./... | grep -v -x -f <(go list $(BROWSER)))
 # The race detector needs a C compiler on Linux.
 RACE      = $$(command -v gcc clang >/dev/null && echo -race || true)
 
-.PHONY: help test soak fuzz bench clean needs lint
+# Where the static binary goes, and what it is called where git cannot say (an unpacked archive).
+DIST     ?= dist
+VERSION  ?=
+
+.PHONY: help build test soak fuzz bench clean needs lint
 
 help:
+	@echo 'make build  the static binary, $(DIST)/bedside; the same bytes wherever it is built'
 	@echo 'make test   format, vet, staticcheck, govulncheck, every test with -race, the browser tests'
 	@echo 'make soak   the long runs: 1,000 seeded schedules'
 	@echo 'make fuzz   every fuzz target for FUZZTIME=$(FUZZTIME)'
 	@echo 'make bench  every benchmark'
 	@echo 'make clean  what the others leave behind: .tools, dist, the cache of test results'
+
+# No C, no paths of this machine, and the commit, whatever GOFLAGS says: two builds of a commit with one
+# version of Go are the same bytes, which anybody can check.
+build:
+	@mkdir -p '$(DIST)'
+	CGO_ENABLED=0 go build -trimpath -buildvcs=auto -ldflags '-s -w -X main.release=$(VERSION)' -o '$(DIST)/bedside' ./cmd/bedside
+	sha256sum '$(DIST)/bedside'
 
 test: needs lint
 	@echo '== tests'

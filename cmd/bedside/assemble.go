@@ -76,7 +76,7 @@ func assemble(cfg config.Config, d deps) (_ *server, err error) {
 		}
 	}()
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), thisBuild().metric())
 
 	if s.port, err = port.New(d.sockets.udp, registry); err != nil {
 		return nil, err

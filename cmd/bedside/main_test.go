@@ -32,7 +32,7 @@ func TestExitCodes(t *testing.T) {
 		errs string // and one for standard error
 	}{
 		{"no command prints the help", nil, 0, `(?s)^A self-hosted.*\n  demo .*\n  keys .*\n  version `, `^$`},
-		{"version", []string{"version"}, 0, `^bedside \S+ go1\.\S+ \w+/\w+\n$`, `^$`},
+		{"version", []string{"version"}, 0, `^bedside \S+ go1\.\S+ \w+/\w+\nrevision .*\n.*\(CGO_ENABLED=[01]\).*\n$`, `^$`},
 		{"unknown command", []string{"dmeo"}, 2, `^$`, `^bedside: unknown command "dmeo" for "bedside"`},
 		{"unknown command of a group", []string{"keys", "new-key"}, 2, `^$`, `^bedside: unknown command "new-key" for "bedside keys"`},
 		{"unknown flag", []string{"demo", "--lisen", ":1"}, 2, `^$`, `^bedside: unknown flag: --lisen\n`},
