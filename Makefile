@@ -13,7 +13,7 @@ VULNDB   ?=
 FUZZTIME ?= 30s
 # The tests that drive a browser run alone, one package after the other: the video of three people
 # keeps two cores busy, and what waits for a picture fails when it does not get its share.
-BROWSER  := ./signaling/web ./bench/browser
+BROWSER  := ./signaling/web ./bench/browser ./bench/browser/bidi
 # Everything else, at once and with the race detector.
 PACKAGES  = $$(go list ./... | grep -v -x -f <(go list $(BROWSER)))
 # The race detector needs a C compiler on Linux.
@@ -50,6 +50,7 @@ test: needs lint
 needs:
 	@missing=
 	command -v chromium >/dev/null || missing="$$missing chromium"
+	command -v firefox-esr firefox >/dev/null || missing="$$missing firefox-esr"
 	command -v gcc clang >/dev/null || missing="$$missing gcc libc6-dev"
 	[ -n "$$missing" ] || exit 0
 	sudo=; [ "$$(id -u)" = 0 ] || sudo='sudo -n'
@@ -58,7 +59,8 @@ needs:
 	  echo "== installing$$missing"
 	  $$sudo $$apt update && $$sudo $$apt install -y $$missing >/dev/null && exit 0
 	fi
-	echo "SKIPPED for want of$$missing: without chromium the browser tests, without gcc the race detector"
+	echo "SKIPPED for want of$$missing: without chromium the browser tests, without firefox-esr those with it,"
+	echo "  without gcc the race detector"
 
 lint: .tools/staticcheck .tools/govulncheck
 	@echo '== gofmt, vet, staticcheck'

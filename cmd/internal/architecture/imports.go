@@ -60,7 +60,8 @@ func layers() []layer {
 		{pkg: "bench/scenario", pure: true, why: "a scenario is data"},
 		{pkg: "bench/linkem", why: "a link is emulated without knowing what crosses it"},
 		{pkg: "bench/sim", ours: []string{"..."}, why: "the simulation holds everything, and only tests hold it"},
-		{pkg: "bench/browser", ours: []string{"signaling/wire", "bench"}, why: "browsers see the server from outside"},
+		{pkg: "bench/browser", ours: []string{"signaling/wire", "bench", "bench/browser/bidi"}, why: "browsers see the server from outside"},
+		{pkg: "bench/browser/bidi", why: "a browser is driven without knowing what for"},
 	}
 }
 
