@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// The fake camera: 640x360, white, with a grey bar that moves along the border between the quadrants
-// that page.js tints it with. White multiplied by a colour is the colour.
+// The fake camera: 640x360, white, with a grey bar that moves. page.js shows it in the middle of its
+// quadrants.
 const (
 	cameraWidth, cameraHeight = 640, 360
 	cameraFrames              = 15

@@ -2,11 +2,9 @@ package browser_test
 
 import (
 	"context"
-	"fmt"
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
@@ -50,21 +48,12 @@ func newChromium(t *testing.T) context.Context {
 	return browser
 }
 
-// tab is one page.
-type tab struct {
-	t      *testing.T // of the step that uses it
-	owner  *testing.T
-	name   string // of the person in it
-	ctx    context.Context
-	cancel context.CancelFunc
-}
-
 // newTab opens an empty page, which lives as long as the test owner, and in which page.js will run
 // before the page's own scripts.
 func newTab(t, owner *testing.T, browser context.Context, name, script string) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(browser)
-	p := &tab{t: t, owner: owner, name: name, ctx: ctx, cancel: cancel}
+	p := &tab{t: t, owner: owner, name: name, page: chromiumPage{}, ctx: ctx, cancel: cancel}
 	owner.Cleanup(cancel)
 	// The page lives as long as the first context it is used with: this one, without a deadline.
 	if err := chromedp.Do(ctx); err != nil {
@@ -90,7 +79,7 @@ func (p *tab) watchConsole() {
 				return
 			}
 			if m.IsException() || m.Type == chromedp.ConsoleError {
-				p.owner.Errorf("%s: console: %s", p.name, m.Text)
+				p.complained(m.Text)
 			}
 		}
 	}()
@@ -100,9 +89,7 @@ func (p *tab) watchConsole() {
 	})
 }
 
-// deadline of everything that the browser is asked for: more than any wait inside the page.
-const deadline = 40 * time.Second
-
+// do is for what only Chromium is asked.
 func (p *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, deadline)
@@ -112,35 +99,17 @@ func (p *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// ask evaluates an expression, or awaits it when it is a promise.
-func ask[T any](p *tab, format string, args ...any) T {
-	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, deadline)
-	defer cancel()
-	js := fmt.Sprintf(format, args...)
-	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](js, chromedp.EvalAwaitPromise))
-	if err != nil {
-		p.t.Fatalf("%s: %s: %v", p.name, js, err)
-	}
-	return v
+// chromiumPage is a page of Chromium: chromedp finds it in the context.
+type chromiumPage struct{}
+
+func (chromiumPage) Evaluate(ctx context.Context, js string) ([]byte, error) {
+	return chromedp.Run(ctx, chromedp.Evaluate[[]byte](js, chromedp.EvalAwaitPromise))
 }
 
-// until waits for a condition in the page, 15 s at most.
-func (p *tab) until(what, format string, args ...any) {
-	p.t.Helper()
-	ask[bool](p, "bedsideTest.until(%q, 15000, async () => (%s)).then(() => true)", what, fmt.Sprintf(format, args...))
+func (chromiumPage) Navigate(ctx context.Context, url string) error {
+	return chromedp.Do(ctx, chromedp.Navigate(url))
 }
 
-// click presses a button as a person would: where it is, and only when nothing covers it.
-func (p *tab) click(selector string) {
-	p.t.Helper()
-	type point struct{ X, Y float64 }
-	at := ask[point](p, "bedsideTest.until(%q, 15000, () => bedsideTest.still(%q))", "way to click "+selector, selector)
-	p.do(chromedp.MouseClickXY(at.X, at.Y))
-}
-
-// press clicks the button of an action.
-func (p *tab) press(action string) {
-	p.t.Helper()
-	p.click(`[data-action="` + action + `"]`)
+func (chromiumPage) Click(ctx context.Context, x, y float64) error {
+	return chromedp.Do(ctx, chromedp.MouseClickXY(x, y))
 }

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-
-	"github.com/chromedp/chromedp"
 )
 
 //go:embed page.js
@@ -26,7 +24,8 @@ type consultation struct {
 	t       *testing.T
 	server  *server
 	people  []invited
-	names   map[string]string // participant id -> role, as page.js knows people
+	names   map[string]string        // participant id -> role, as page.js knows people
+	script  func(name string) string // page.js for one person
 	newTab  func(name string) *tab
 	present []*tab
 }
@@ -46,10 +45,10 @@ func newConsultation(t *testing.T, codec string, display func(role string) strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.newTab = func(name string) *tab {
-		script := strings.Replace(pageScript, "(PERSON)", fmt.Sprintf("(%q, %s, %t)", name, ids, portraits), 1)
-		return newTab(c.t, t, browser, name, script)
+	c.script = func(name string) string {
+		return strings.Replace(pageScript, "(PERSON)", fmt.Sprintf("(%q, %s, %t)", name, ids, portraits), 1)
 	}
+	c.newTab = func(name string) *tab { return newTab(c.t, t, browser, name, c.script(name)) }
 	return c
 }
 
@@ -67,7 +66,7 @@ func (c *consultation) invited(role string) invited {
 func (c *consultation) arrive(role string) *tab {
 	c.t.Helper()
 	p := c.newTab(role)
-	p.do(chromedp.Navigate(c.link(role)))
+	p.navigate(c.link(role))
 	if role != clinician {
 		p.press("continue")
 		p.until("way past the camera check", `bedsideTest.state() === "devices" && bedsideTest.one('[data-action="join"]')`)
@@ -154,7 +153,9 @@ func (p *tab) more(name, source string, n int) func() {
 // hearsEach waits until everybody present hears everybody else's tone.
 func (c *consultation) hearsEach() {
 	c.t.Helper()
-	c.eachPair(func(viewer, shown *tab) { viewer.until("sound of "+shown.name, "bedsideTest.hears(%q)", shown.name) })
+	c.eachPair(func(viewer, shown *tab) {
+		viewer.until("sound of "+shown.name, "await bedsideTest.hears(%q)", shown.name)
+	})
 }
 
 // wrongFrame is a frame of somebody else than its tile said.

@@ -3,10 +3,14 @@
 //
 //	bedside demo (a process) ◄─ HTTP, WebSocket, WebRTC on loopback ─► Chromium (a process) ◄─ DevTools pipe ─► go test
 //
-// Each page has its own person: page.js tints the browser's one fake camera (a file, the same for
-// the whole process) in four quadrants whose order says who it is, and gives each a tone instead of
-// a voice. It watches every frame that a page shows, so that one wrong frame in a minute is found.
+// Each page has its own person: page.js puts the browser's one fake camera (in Chromium a file, the
+// same for the whole process) into four quadrants whose colours say who it is, and gives each a tone
+// instead of a voice. It watches every frame that a page shows, so that one wrong frame in a minute
+// is found.
+//
+// In some tests one of the people uses Firefox, over WebDriver BiDi (package bidi). Firefox gathers
+// no loopback address: its media goes by one of the machine's others.
 //
 // Nothing sleeps: every wait is for a named condition, with a deadline. There are no files but
-// tests. Without Chromium they are skipped, and say so.
+// tests. Without the browsers they are skipped, and say so.
 package browser

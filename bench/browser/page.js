@@ -2,9 +2,11 @@
 // their own, watches what the page shows, and records what passes between page and server.
 //
 // The camera is real as far as the page can tell: getUserMedia asks for permission and opens the
-// fake device, whose picture (one file for the whole browser) is then tinted in four quadrants. The
-// order of the colours says who it is, in every frame, at any size.
+// fake device. Its picture (one file for all of Chromium, a flat colour that changes in Firefox) is
+// shown in the middle of four quadrants, the order of whose colours says who it is, in every frame,
+// at any size.
 ((person, names, portraits) => {
+  if (!isSecureContext) return; // the empty page before the first
   const COLOURS = { R: [220, 40, 40], G: [40, 170, 60], B: [50, 70, 220], Y: [230, 210, 40], M: [200, 40, 200] };
   const PEOPLE = { // every quadrant tells all of them apart
     clinician: { quadrants: 'RGBY', tone: 440 },
@@ -13,10 +15,13 @@
     carer: { quadrants: 'YRGB', tone: 1700 },
     screen: { quadrants: 'MMMM' },
   };
+  // Without a sound card Firefox never starts an AudioContext (153). Its fake microphone is a tone of
+  // its own, and what it hears is known by its energy only.
+  const deaf = navigator.userAgent.includes('Firefox/');
   const test = window.bedsideTest = {
     names, // participant id -> key of PEOPLE
     connections: [], messages: [], clicks: [],
-    frames: {}, // 'name/source' -> { shown, firstShown, firstReceived }, times in ms since 1970
+    frames: {}, // 'name/source' -> { shown, firstShown, firstReceived, colours of the middle }, times in ms since 1970
     wrong: [], // shown frames of somebody else than their tile says
   };
   test.now = () => since1970(performance.now());
@@ -62,15 +67,13 @@
     }
     let n = 0;
     const paint = portraits ? () => portrait(g, quadrants, n++) : () => {
-      g.globalCompositeOperation = 'source-over';
       [...quadrants].forEach((c, i) => {
         g.fillStyle = `rgb(${COLOURS[c]})`;
         g.fillRect((i % 2) * 320, (i >> 1) * 180, 320, 180);
       });
       g.fillStyle = '#444'; // moves, so that no frame is like the one before
       g.fillRect((n++ * 7) % 640, 176, 40, 8);
-      g.globalCompositeOperation = 'multiply';
-      if (video.readyState >= 2) g.drawImage(video, 0, 0, 640, 360);
+      if (video.readyState >= 2) g.drawImage(video, 220, 120, 200, 120);
     };
     paint();
     const timer = setInterval(paint, 33);
@@ -101,7 +104,7 @@
     const me = PEOPLE[person];
     return new MediaStream([
       ...real.getVideoTracks().map((t) => draw(me.quadrants, t)),
-      ...real.getAudioTracks().map((t) => sing(me.tone, t)),
+      ...real.getAudioTracks().map((t) => (deaf ? t : sing(me.tone, t))),
     ]);
   };
   devices.getDisplayMedia = async () => new MediaStream([draw(PEOPLE.screen.quadrants)]);
@@ -168,8 +171,10 @@
       if (test.wrong.length < 20) test.wrong.push({ tile: key, got, at: since1970(performance.now()) });
       return;
     }
-    const f = test.frames[key] ??= { shown: 0, firstShown: since1970(performance.now()), firstReceived: Infinity };
+    const f = test.frames[key] ??= { shown: 0, firstShown: since1970(performance.now()), firstReceived: Infinity, colours: [] };
     f.shown++;
+    const colour = eye.getImageData(16, 9, 1, 1).data.slice(0, 3).map((v) => v >> 5).join();
+    if (f.colours.length < 20 && !f.colours.includes(colour)) f.colours.push(colour);
     if (receiveTime) f.firstReceived = Math.min(f.firstReceived, since1970(receiveTime));
   };
   // A frame is judged in the animation frame that paints it, after the page's own frame callback has
@@ -276,7 +281,20 @@
     const peak = spectrum.reduce((best, v, i) => (v > spectrum[best] ? i : best), 0);
     return spectrum[peak] > -60 ? (peak * hearing.sampleRate) / analyser.fftSize : 0;
   };
-  test.hears = (name) => Math.abs(test.hear(name) - PEOPLE[name].tone) < 12;
+  // louder tells whether a person's voice was more than silence for 300 ms: the tone has 0.02 of energy.
+  const louder = async (name) => {
+    const energy = async () => {
+      for (const s of (await test.connections.at(-1).getStats()).values()) {
+        if (s.type === 'inbound-rtp' && s.mid === test.seat(name, 'mic')) return s.totalAudioEnergy;
+      }
+      return 0;
+    };
+    const before = await energy();
+    await new Promise((r) => { setTimeout(r, 300); });
+    return await energy() - before > 0.002;
+  };
+  test.hears = async (name) => (deaf ? louder(name) : Math.abs(test.hear(name) - PEOPLE[name].tone) < 12);
+  test.silent = async (name) => (deaf ? !await louder(name) : test.hear(name) === 0);
 
   // rosterWith is when the server first told this page that somebody is in the room.
   test.rosterWith = (name) => test.messages.find((m) => m.from === 'server'

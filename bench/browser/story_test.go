@@ -153,10 +153,10 @@ func rosterFirst(c *consultation) {
 
 func mute(c *consultation, who, listener *tab) {
 	who.press("mic")
-	listener.until("silence of "+who.name, "bedsideTest.hear(%q) === 0", who.name)
+	listener.until("silence of "+who.name, "await bedsideTest.silent(%q)", who.name)
 	listener.until("mark that "+who.name+" is muted", "bedside.roster.find((p) => p.id === %q).muted?.includes('mic')", c.invited(who.name).ID)
 	who.press("mic")
-	listener.until("sound of "+who.name, "bedsideTest.hears(%q)", who.name)
+	listener.until("sound of "+who.name, "await bedsideTest.hears(%q)", who.name)
 }
 
 func cameraOff(c *consultation, who, viewer *tab) {
