@@ -269,3 +269,40 @@ func TestTypes(t *testing.T) {
 		t.Errorf("tsc: %v\n%s", err, out)
 	}
 }
+
+// TestScope: the style sheet leaves everything alone that is not below the element. A portal has
+// cards and buttons of its own.
+func TestScope(t *testing.T) {
+	text := string(body(t, get(t, newMux(t, web.Options{}), "/sdk/v1/ui/style.css")))
+	text = regexp.MustCompile(`(?s)/\*.*?\*/`).ReplaceAllString(text, "")
+	rules := regexp.MustCompile(`([^{};]+)\{`).FindAllStringSubmatch(text, -1)
+	if len(rules) < 100 {
+		t.Errorf("only %d rules were looked at", len(rules))
+	}
+	for _, r := range rules {
+		selector := strings.TrimSpace(r[1])
+		if strings.HasPrefix(selector, "@") || selector == ":where(:root, bedside-consultation)" {
+			continue // the latter sets variables alone
+		}
+		for _, one := range commas(selector) {
+			one = strings.TrimSpace(one)
+			if !regexp.MustCompile(`^(?::where\()?(?:bedside-consultation|\[data-bedside-state)`).MatchString(one) {
+				t.Errorf("%q holds outside the element", one)
+			}
+		}
+	}
+}
+
+// commas splits a list of selectors, those within parentheses left alone.
+func commas(list string) []string {
+	depth := 0
+	return strings.FieldsFunc(list, func(r rune) bool {
+		switch r {
+		case '(':
+			depth++
+		case ')':
+			depth--
+		}
+		return depth == 0 && r == ','
+	})
+}
