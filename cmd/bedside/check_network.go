@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+
+	"github.com/bedside-video/bedside/config"
+)
+
+// checkPorts binds what the server would bind. A port that a bedside has is fine: the check is also
+// run beside the server.
+func (h host) checkPorts(context.Context) []finding {
+	found := []finding{h.checkPort("tcp", h.cfg.Listen, "listen"), h.checkPort("udp", h.cfg.Listen, "listen")}
+	if h.cfg.MetricsListen != "" {
+		found = append(found, h.checkPort("tcp", h.cfg.MetricsListen, "metrics_listen"))
+		if at, _, _ := net.SplitHostPort(h.cfg.MetricsListen); !isLoopbackHost(at) {
+			found = append(found, warn("port", "metrics_listen is not a loopback address: whoever reaches it can read the metrics",
+				"metrics_listen: 127.0.0.1:9443, or a firewall rule for the Prometheus server alone"))
+		}
+	}
+	return found
+}
+
+func (h host) checkPort(network, address, key string) finding {
+	const check = "port"
+	name := strings.ToUpper(network) + " " + address
+	err := bind(network, address)
+	switch {
+	case err == nil:
+		return ok(check, "%s can be bound", name)
+	case errors.Is(err, syscall.EADDRINUSE):
+		_, port, _ := net.SplitHostPort(address)
+		holder, pid := h.holder(network, port)
+		switch {
+		case holder == "bedside":
+			return ok(check, "%s is held by bedside (process %d), which is running", name, pid)
+		case holder != "":
+			return fail(check, fmt.Sprintf("%s is taken by %s (process %d)", name, holder, pid), "end that, or choose another port with "+key)
+		}
+		return fail(check, name+" is taken by a process that this user may not see",
+			"find it with: ss -lpn | grep :"+port+" (as root); end it, or choose another port with "+key)
+	case errors.Is(err, syscall.EACCES):
+		return fail(check, name+" needs the right to bind ports below 1024",
+			"start by the systemd unit, which has CAP_NET_BIND_SERVICE, or choose a port above 1023 with "+key)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return fail(check, name+" is not an address of this machine", key+`: ":443" listens on all of them`)
+	}
+	return fail(check, fmt.Sprintf("%s cannot be bound: %v", name, err), "correct "+key)
+}
+
+func bind(network, address string) error {
+	if network == "udp" {
+		c, err := net.ListenPacket(network, address)
+		if err == nil {
+			err = c.Close()
+		}
+		return err
+	}
+	l, err := net.Listen(network, address)
+	if err == nil {
+		err = l.Close()
+	}
+	return err
+}
+
+// holder finds the process that has a port, in /proc as ss does it: the port's inode in net/, then
+// who has that inode open. It returns "" when there is none that this user may see.
+func (h host) holder(network, port string) (string, int) {
+	wanted := make(map[string]bool)
+	for _, table := range []string{network, network + "6"} {
+		content, _ := os.ReadFile(filepath.Join(h.proc, "net", table)) // no IPv6: no such table
+		for line := range strings.Lines(string(content)) {
+			// proc(5): sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode
+			f := strings.Fields(line)
+			const stateListen, stateUDP = "0A", "07"
+			if len(f) < 10 || f[3] != stateListen && f[3] != stateUDP {
+				continue
+			}
+			_, hex, _ := strings.Cut(f[1], ":")
+			if n, err := strconv.ParseUint(hex, 16, 16); err == nil && strconv.FormatUint(n, 10) == port {
+				wanted["socket:["+f[9]+"]"] = true
+			}
+		}
+	}
+	open, _ := filepath.Glob(filepath.Join(h.proc, "[0-9]*", "fd", "*"))
+	for _, fd := range open {
+		target, err := os.Readlink(fd)
+		if err != nil || !wanted[target] {
+			continue
+		}
+		process := filepath.Dir(filepath.Dir(fd))
+		name, err := os.ReadFile(filepath.Join(process, "comm"))
+		if err != nil {
+			continue // it has just ended
+		}
+		pid, _ := strconv.Atoi(filepath.Base(process))
+		return strings.TrimSpace(string(name)), pid
+	}
+	return "", 0
+}
+
+// checkPublicURL compares what browsers are told with what is listened to.
+func (h host) checkPublicURL(context.Context) []finding {
+	const check = "public_url"
+	u, err := url.Parse(h.cfg.PublicURL)
+	if err != nil {
+		return []finding{fail(check, "not a URL", "public_url: https://video.hospital.example")}
+	}
+	if h.cfg.TLS.CertFile == "" {
+		return []finding{warn(check, "without a certificate only this machine can use the server",
+			"set tls.cert_file and tls.key_file; behind a proxy, note that media goes past it to "+h.cfg.Listen+"/udp")}
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"https": "443", "http": "80"}[u.Scheme]
+	}
+	_, listen, _ := net.SplitHostPort(h.cfg.Listen)
+	if port != listen {
+		return []finding{warn(check, fmt.Sprintf("browsers go to port %s, the server listens on %s", port, listen),
+			fmt.Sprintf(`forward %s to %s, or listen: ":%s"; media is sent to port %s, which must be open as it is`, port, listen, port, listen))}
+	}
+	return []finding{ok(check, "%s leads to %s", h.cfg.PublicURL, h.cfg.Listen)}
+}
+
+// checkAddresses compares the addresses that clients send media to with those of the machine.
+func (h host) checkAddresses(context.Context) []finding {
+	found, err := interfaceAddresses()
+	if err != nil {
+		return []finding{warn("addresses", fmt.Sprintf("the machine's addresses cannot be listed: %v", err), "set media.advertise")}
+	}
+	at, _, _ := net.SplitHostPort(h.cfg.Listen)
+	listen, _ := netip.ParseAddr(at) // not valid: all of them
+	return []finding{compareAddresses(h.cfg.Media.Advertise, advertised(listen, outboundAddress(), found), found)}
+}
+
+// compareAddresses judges what is advertised: what was configured, or else what was found.
+func compareAddresses(configured []string, automatic, interfaces []netip.Addr) finding {
+	const check = "addresses"
+	if len(configured) == 0 {
+		reachable := slices.ContainsFunc(automatic, func(a netip.Addr) bool { return !a.IsLoopback() })
+		if !reachable {
+			return warn(check, "media can only be reached from this machine: it has no other address", "set media.advertise")
+		}
+		public := slices.ContainsFunc(automatic, func(a netip.Addr) bool { return a.IsGlobalUnicast() && !a.IsPrivate() })
+		if !public {
+			return warn(check, fmt.Sprintf("clients send media to %s: private addresses, which nobody outside can reach", join(automatic)),
+				"if patients join from home, set media.advertise to the public address that the router forwards")
+		}
+		return ok(check, "clients send media to %s", join(automatic))
+	}
+	var own, behind []string
+	for _, c := range configured {
+		if a, err := netip.ParseAddr(c); err == nil && slices.Contains(interfaces, a) {
+			own = append(own, c)
+		} else {
+			behind = append(behind, c)
+		}
+	}
+	if len(behind) > 0 {
+		return warn(check, strings.Join(behind, ", ")+" is not an address of this machine",
+			"right behind NAT: then the router must forward the port, UDP and TCP, unchanged; wrong otherwise")
+	}
+	return ok(check, "clients send media to %s", strings.Join(own, ", "))
+}
+
+func join(list []netip.Addr) string {
+	texts := make([]string, len(list))
+	for i, a := range list {
+		texts[i] = a.String()
+	}
+	return strings.Join(texts, ", ")
+}
+
+func isLoopbackHost(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && a.Unmap().IsLoopback()
+}
+
+// firewallRule is one line for whoever runs the firewall.
+type firewallRule struct {
+	Direction string `json:"direction"`
+	Protocol  string `json:"protocol"`
+	Port      string `json:"port"`
+	From      string `json:"from"`
+	To        string `json:"to"`
+	Why       string `json:"why"`
+}
+
+// firewallRules are all connections that the server needs. There is no outgoing one: it answers
+// (design D4: nothing is sent to the internet).
+func firewallRules(cfg config.Config) []firewallRule {
+	_, port, _ := net.SplitHostPort(cfg.Listen)
+	to := or(strings.Join(cfg.Media.Advertise, ", "), "this server")
+	const people = "participants (any address)"
+	rules := []firewallRule{
+		{"in", "UDP", port, people, to, "sound and pictures (STUN, DTLS, SRTP)"},
+		{"in", "TCP", port, people, to, "pages and signalling (HTTPS, WebSocket)"},
+		{"in", "TCP", port, "scheduling systems", to, "API (HTTPS), the same port"},
+	}
+	if at, metrics, err := net.SplitHostPort(cfg.MetricsListen); err == nil && !isLoopbackHost(at) {
+		rules = append(rules, firewallRule{"in", "TCP", metrics, "the Prometheus server", or(at, "this server"), "metrics (HTTP, unencrypted)"})
+	}
+	return rules
+}
+
+func printFirewall(to io.Writer, rules []firewallRule) {
+	_, _ = fmt.Fprintln(to, "Firewall: what must be let through")
+	t := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(t, "  direction\tprotocol\tport\tfrom\tto\twhy")
+	for _, r := range rules {
+		_, _ = fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%s\n", r.Direction, r.Protocol, r.Port, r.From, r.To, r.Why)
+	}
+	_ = t.Flush()
+	_, _ = fmt.Fprint(to, "  out: nothing. The server opens no connection; only answers to the above leave it. A stateful\n",
+		"  filter must keep an idle UDP mapping for 30 s or more. No proxy may stand before the UDP port.\n")
+}
