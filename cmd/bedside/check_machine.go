@@ -23,8 +23,6 @@ const (
 	// filesPerSession is a WebSocket; filesOfServer is everything else, generously.
 	filesPerSession = 1
 	filesOfServer   = 1024
-	// socketBuffer holds some 50 ms of 300 Mbit/s, for when all cores are busy.
-	socketBuffer = 2 << 20
 	// maxDataEntries bounds the search for the newest file.
 	maxDataEntries = 100_000
 )
