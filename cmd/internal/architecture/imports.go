@@ -32,6 +32,7 @@ func layers() []layer {
 		{pkg: "signaling/consult", pure: true, ours: []string{"signaling/wire"}, why: "the clinical rules are decided without I/O"},
 		{pkg: "signaling/fhir", pure: true, ours: []string{"signaling/consult", "signaling/wire"}, why: "FHIR is a translation"},
 		{pkg: "signaling/store", ours: []string{"config"}, why: "a store keeps bytes and knows nothing of what they mean"},
+		{pkg: "signaling/store/jetstream", ours: []string{"signaling/store"}, why: "a store keeps bytes and knows nothing of what they mean"},
 		{pkg: "signaling/store/storetest", ours: []string{"signaling/store"}, why: "the conformance suite tests any Store"},
 		{pkg: "signaling/audit", ours: []string{"config"}, why: "the audit log depends on nothing that it audits"},
 		{pkg: "signaling/webhook", ours: []string{"config"}, why: "delivery knows nothing of what it delivers"},
@@ -80,6 +81,7 @@ func shell() []struct {
 			"PeerConnections stay behind one seam, so that they can be replaced"},
 		{"unsafe", []string{"sfu/port"}, "only system calls need it"},
 		{"golang.org/x/sys", []string{"sfu/port", "bench/linkem"}, "only the port knows the kernel"},
+		{"github.com/nats-io", []string{"signaling/store/jetstream"}, "a store is asked through its interface"},
 		{"github.com/spf13/viper", []string{"config"}, "configuration is loaded in one place"},
 		{"github.com/spf13/cobra", []string{"cmd/bedside", "cmd/bedside-bench"}, "flags are the commands' affair"},
 	}

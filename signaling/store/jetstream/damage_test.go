@@ -1,0 +1,147 @@
+package jetstream_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/bedside-video/bedside/signaling/store"
+	"github.com/bedside-video/bedside/signaling/store/jetstream"
+)
+
+const stream = "jetstream/$G/streams/KV_things/"
+
+// Damage is told, and the unfinished write of a killed process is not taken for it.
+func TestDamage(t *testing.T) {
+	edit := func(name string, change func([]byte) []byte) func(*testing.T, string) {
+		return func(t *testing.T, dir string) {
+			path := filepath.Join(dir, name)
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, change(data), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	flip := func(at int) func([]byte) []byte {
+		return func(data []byte) []byte { data[at] ^= 1; return data }
+	}
+	tests := []struct {
+		name   string
+		damage func(t *testing.T, dir string)
+		want   error
+		left   int // entries of 10
+	}{
+		{"none", func(*testing.T, string) {}, nil, 10},
+		{"a bit of the first record", edit(stream+"msgs/1.blk", flip(30)), jetstream.ErrDamaged, 0},
+		{"the length of the first record", edit(stream+"msgs/1.blk", flip(1)), jetstream.ErrDamaged, 0},
+		{"an unfinished last record", edit(stream+"msgs/1.blk", func(d []byte) []byte { return d[:len(d)-5] }), nil, 9},
+		{"another file in its place", edit(stream+"msgs/1.blk", func([]byte) []byte { return []byte("hello, world") }), jetstream.ErrDamaged, 0},
+		{"the stream's description", edit(stream+"meta.inf", flip(20)), jetstream.ErrDamaged, 0},
+		{"the index, which is made anew", edit(stream+"msgs/index.db", flip(20)), nil, 10},
+		{"another block in its place", func(t *testing.T, dir string) {
+			if err := os.Rename(filepath.Join(dir, stream, "msgs/1.blk"), filepath.Join(dir, stream, "msgs/2.blk")); err != nil {
+				t.Fatal(err)
+			}
+		}, jetstream.ErrDamaged, 0},
+		{"a file in place of the directory", func(t *testing.T, dir string) {
+			if err := errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}, syscall.ENOTDIR, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "state")
+			s := open(t, options(dir))
+			for i := range 10 {
+				create(t, s, fmt.Sprint("key", i), fmt.Appendf(nil, "value %d", i))
+			}
+			shut(t, s)
+			tt.damage(t, dir)
+			s, err := jetstream.Open(options(dir))
+			if !errors.Is(err, tt.want) {
+				t.Fatalf("got %v, want %v", err, tt.want)
+			}
+			if err != nil {
+				if !strings.Contains(err.Error(), dir) {
+					t.Errorf("%v does not say where", err)
+				}
+				return
+			}
+			defer shut(t, s)
+			n := 0
+			err = s.Each(t.Context(), bucket, func(e store.Entry) error {
+				if string(e.Value) != "value "+strings.TrimPrefix(e.Key, "key") {
+					t.Errorf("%s is %q", e.Key, e.Value)
+				}
+				n++
+				return nil
+			})
+			if err != nil || n != tt.left {
+				t.Errorf("%d entries, %v; want %d", n, err, tt.left)
+			}
+		})
+	}
+}
+
+// A full disk is told at once, what is there can be read, and when there is room again the store
+// goes on by itself.
+func TestDiskFull(t *testing.T) {
+	disk := t.TempDir()
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=2m"); err != nil {
+		t.Skipf("SKIPPED: a small disk needs the right to mount one: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(disk, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	s := open(t, options(filepath.Join(disk, "state")))
+	t.Cleanup(func() { shut(t, s) })
+	value := make([]byte, 100<<10)
+	kept := 0
+	var err error
+	for ; err == nil; kept++ {
+		if _, err = s.Create(t.Context(), bucket, fmt.Sprint(kept), value); kept > 20 {
+			t.Fatal("2 MB hold more than 2 MB")
+		}
+	}
+	if kept--; !errors.Is(err, jetstream.ErrUnavailable) || kept < 5 {
+		t.Fatalf("entry %d: %v", kept, err)
+	}
+	until(t, "reading", func() bool { _, err := s.Get(t.Context(), bucket, "0"); return err == nil })
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", syscall.MS_REMOUNT, "size=8m"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "writing", func() bool {
+		_, err := s.Create(t.Context(), bucket, "new", value)
+		return err == nil || errors.Is(err, store.ErrExists)
+	})
+	for i := range kept {
+		if e, err := s.Get(t.Context(), bucket, fmt.Sprint(i)); err != nil || len(e.Value) != len(value) {
+			t.Errorf("entry %d: %d bytes, %v", i, len(e.Value), err)
+		}
+	}
+}
+
+func until(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(15 * time.Second)
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("%s is not possible after 15 s", what)
+		}
+	}
+}
