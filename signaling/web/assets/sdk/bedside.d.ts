@@ -216,7 +216,7 @@ export interface Stats {
 }
 
 export class BedsideError extends Error {
-  /** Stable: a code of the protocol, or `network`, `connection_lost`. */
+  /** Stable: a code of the protocol, or `network`, `connection_lost`, `origin_not_allowed`. */
   readonly code: string;
   /** For developers, in English. */
   readonly detail: string;

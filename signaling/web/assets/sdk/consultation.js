@@ -137,7 +137,7 @@ export class Consultation extends EventTarget {
         credentials: 'omit', cache: 'no-store', referrerPolicy: 'no-referrer',
       });
     } catch (e) {
-      throw signal?.aborted ? e : new BedsideError('network', 'the server cannot be reached');
+      throw signal?.aborted ? e : await this.#unreachable();
     }
     const answer = await response.json().catch(() => ({}));
     if (!response.ok) throw new BedsideError(answer.code ?? 'internal', answer.detail, answer); // RFC 9457
@@ -146,6 +146,18 @@ export class Consultation extends EventTarget {
     this.#connect = answer.connect;
     this.preview = answer;
     Object.assign(this, { role: answer.role ?? '', display: answer.display ?? '', facts: answer.facts ?? this.facts });
+  }
+
+  // A browser does not say why a request failed. When another that nobody may read the answer of gets
+  // through, the server is there and does not know the page's origin: a mistake of who set it up.
+  async #unreachable() {
+    const probe = { mode: 'no-cors', credentials: 'omit', cache: 'no-store', referrerPolicy: 'no-referrer' };
+    const there = this.#server.origin !== location.origin
+      && await fetch(new URL('/healthz', this.#server), probe).then(() => true, () => false);
+    if (!there) return new BedsideError('network', 'the server cannot be reached');
+    const e = new BedsideError('origin_not_allowed', `${location.origin} is not among the signaling.origins of ${this.#server.origin}`);
+    console.error(`bedside: ${e.message}`);
+    return e;
   }
 
   async #open(credential) {

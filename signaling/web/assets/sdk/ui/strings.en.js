@@ -148,6 +148,7 @@ export const strings = {
     media_failed: { title: 'The connection was lost', text: ['Your link stays valid. Please join again.'] },
     connection_lost: { title: 'The connection was lost', text: ['We tried for a minute to connect again. Check that you are online, then join again. Your link stays valid.'] },
     network: { title: 'We cannot reach the video service', text: ['Check that you are online: does another web page open? Then try again.'] },
+    origin_not_allowed: { title: 'This website is not ready for video', text: ['This is not your fault. Please call the place that invited you and tell them the code below.'] },
     too_slow: { title: 'Your connection was too slow', text: ['Go nearer to your Wi-Fi, or close other programs that use the internet. Then join again.'] },
     udp_blocked: { title: 'Your network does not let video through', text: (d) => ['This is not your fault. Networks in companies and hospitals sometimes block video calls. Try a phone with mobile data, or another Wi-Fi.', `For the IT department: please allow UDP to ${d.host}, port ${d.port}.`, 'We keep trying. This page goes on by itself when it works.'] },
     browser_too_old: { title: 'Your browser is too old', text: ['Video calls need a newer browser. Please update it, or open the link in a current Chrome, Edge, Firefox or Safari.'] },
