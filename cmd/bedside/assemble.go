@@ -90,7 +90,7 @@ func assemble(cfg config.Config, d deps) (_ *server, err error) {
 	}); err != nil {
 		return nil, err
 	}
-	site, err := web.New(web.Options{})
+	site, err := web.New(web.Options{FrameAncestors: cfg.Signaling.Origins})
 	if err != nil {
 		return nil, err
 	}

@@ -29,6 +29,7 @@ type demoOptions struct {
 	listen        string
 	metricsListen string
 	advertise     []string
+	origins       []string
 	logLevel      string
 }
 
@@ -50,6 +51,7 @@ func demoCommand(w world) *cobra.Command {
 	c.Flags().StringVar(&o.listen, "listen", defaults.Listen, "[host]:port for pages, API and media, TCP and UDP")
 	c.Flags().StringVar(&o.metricsListen, "metrics-listen", defaults.MetricsListen, "host:port for /metrics")
 	c.Flags().StringSliceVar(&o.advertise, "advertise", nil, "IP addresses at which others reach this machine (default: those that it finds)")
+	c.Flags().StringSliceVar(&o.origins, "origin", nil, "origins of portals, such as https://portal.example, whose pages may embed the consultation")
 	c.Flags().StringVar(&o.logLevel, "log-level", "warn", "debug, info, warn or error")
 	return c
 }
@@ -57,6 +59,7 @@ func demoCommand(w world) *cobra.Command {
 func (o demoOptions) config() config.Config {
 	cfg := config.Default()
 	cfg.Listen, cfg.MetricsListen, cfg.Media.Advertise, cfg.Log.Level = o.listen, o.metricsListen, o.advertise, o.logLevel
+	cfg.Signaling.Origins = o.origins
 	return cfg
 }
 
