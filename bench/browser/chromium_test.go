@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 )
 
@@ -112,4 +113,52 @@ func (chromiumPage) Navigate(ctx context.Context, url string) error {
 
 func (chromiumPage) Click(ctx context.Context, x, y float64) error {
 	return chromedp.Do(ctx, chromedp.MouseClickXY(x, y))
+}
+
+// frame attaches to the frame's process: pages of other sites have one of their own. It is loaded
+// again, because page.js has to come first.
+func (chromiumPage) frame(outer, inner *tab, script string) {
+	outer.t.Helper()
+	type point struct{ X, Y float64 }
+	at := ask[point](outer, "(({ x, y }) => ({ x, y }))(bedsideTest.one('iframe').getBoundingClientRect())")
+	inner.page = chromiumFrame{top: outer, x: at.X, y: at.Y}
+	var found target.ID
+	outer.eventually("process of the frame", func() bool {
+		ctx, cancel := context.WithTimeout(outer.ctx, deadline)
+		defer cancel()
+		targets, err := chromedp.Targets(ctx)
+		if err != nil {
+			outer.t.Fatal(err)
+		}
+		for _, t := range targets {
+			if t.Type == "iframe" {
+				found = t.TargetID
+			}
+		}
+		return found != ""
+	})
+	inner.ctx, inner.cancel = chromedp.NewContext(outer.ctx, chromedp.WithTargetID(found))
+	outer.owner.Cleanup(inner.cancel)
+	if err := chromedp.Do(inner.ctx); err != nil {
+		outer.t.Fatalf("attach to the frame: %v", err)
+	}
+	if _, err := chromedp.Call(inner.ctx, page.AddScriptToEvaluateOnNewDocument,
+		page.AddScriptToEvaluateOnNewDocumentParams{Source: script}); err != nil {
+		outer.t.Fatalf("inject page.js: %v", err)
+	}
+	ask[bool](inner, "location.reload(), true")
+	inner.watchConsole()
+}
+
+// chromiumFrame is a frame of another site, which takes no clicks of its own.
+type chromiumFrame struct {
+	chromiumPage
+	top  *tab
+	x, y float64 // where it is in the top page
+}
+
+func (f chromiumFrame) Click(_ context.Context, x, y float64) error {
+	ctx, cancel := context.WithTimeout(f.top.ctx, deadline)
+	defer cancel()
+	return f.top.page.Click(ctx, x+f.x, y+f.y)
 }

@@ -32,11 +32,12 @@ type consultation struct {
 
 // newConsultation starts a server and a browser and opens a consultation for the four.
 //
-// With portraits, people look like people and cannot be told apart by page.js.
-func newConsultation(t *testing.T, codec string, display func(role string) string, portraits bool) *consultation {
+// With portraits, people look like people and cannot be told apart by page.js. The flags are the
+// server's.
+func newConsultation(t *testing.T, codec string, display func(role string) string, portraits bool, flags ...string) *consultation {
 	t.Helper()
 	browser := newChromium(t)
-	c := &consultation{t: t, server: startServer(t), names: map[string]string{}}
+	c := &consultation{t: t, server: startServer(t, flags...), names: map[string]string{}}
 	c.people = c.server.open("browser", codec, display, clinician, patient, interpreter, carer)
 	for _, p := range c.people {
 		c.names[p.ID] = p.Role
@@ -67,7 +68,14 @@ func (c *consultation) arrive(role string) *tab {
 	c.t.Helper()
 	p := c.newTab(role)
 	p.navigate(c.link(role))
-	if role != clinician {
+	c.enter(p)
+	return p
+}
+
+// enter goes the way from the first page to the room or to the lobby.
+func (c *consultation) enter(p *tab) {
+	c.t.Helper()
+	if p.name != clinician {
 		p.press("continue")
 		p.until("way past the camera check", `bedsideTest.state() === "devices" && bedsideTest.one('[data-action="join"]')`)
 		p.press("join")
@@ -77,7 +85,6 @@ func (c *consultation) arrive(role string) *tab {
 	}
 	p.until("connection", `(await bedsideTest.totals()).connected === 1`)
 	c.present = append(c.present, p)
-	return p
 }
 
 // link is a person's link. The patient is on another machine, as far as one machine can tell: the

@@ -82,11 +82,35 @@ func (f *firefox) newTab(t *testing.T, name, script string) *tab {
 	if err != nil {
 		t.Fatalf("%s: open a page: %v", name, err)
 	}
-	p.page = opened
-	f.mu.Lock()
-	f.tabs[opened.ID] = p
-	f.mu.Unlock()
+	p.page = firefoxPage{opened, f}
+	f.add(opened, p)
 	return p
+}
+
+func (f *firefox) add(page *bidi.Tab, p *tab) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tabs[page.ID] = p
+}
+
+// firefoxPage is a page of Firefox.
+type firefoxPage struct {
+	*bidi.Tab
+	of *firefox
+}
+
+// frame finds the frame: page.js is in it already.
+func (p firefoxPage) frame(outer, inner *tab, _ string) {
+	outer.t.Helper()
+	inner.ctx, inner.cancel = outer.ctx, outer.cancel
+	ctx, cancel := context.WithTimeout(outer.ctx, deadline)
+	defer cancel()
+	frames, err := p.Frames(ctx)
+	if err != nil || len(frames) != 1 {
+		outer.t.Fatalf("%d frames, error %v; want one", len(frames), err)
+	}
+	inner.page = firefoxPage{frames[0], p.of}
+	p.of.add(frames[0], inner)
 }
 
 // TestFirefox is a consultation of a clinician in Chromium with a patient in Firefox.

@@ -22,6 +22,7 @@
     names, // participant id -> key of PEOPLE
     connections: [], messages: [], clicks: [],
     frames: {}, // 'name/source' -> { shown, firstShown, firstReceived, colours of the middle }, times in ms since 1970
+    blocked: [], // by the page's policy: directive and address
     wrong: [], // shown frames of somebody else than their tile says
   };
   test.now = () => since1970(performance.now());
@@ -131,6 +132,8 @@
     const action = e.composedPath().find((n) => n.dataset?.action)?.dataset.action;
     if (action) test.clicks.push({ at: since1970(e.timeStamp), action });
   }, true);
+
+  document.addEventListener('securitypolicyviolation', (e) => test.blocked.push(`${e.effectiveDirective} ${e.blockedURI}`));
 
   // ---- what the page shows ----
 

@@ -49,15 +49,16 @@ func (b *safeBuffer) String() string {
 	return b.b.String()
 }
 
-// startServer builds the command and starts its demo on ports of their own.
-func startServer(t *testing.T) *server {
+// startServer builds the command and starts its demo on ports of their own, with more flags.
+func startServer(t *testing.T, flags ...string) *server {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "bedside")
 	if out, err := exec.Command("go", "build", "-o", binary, "github.com/bedside-video/bedside/cmd/bedside").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
 	s := &server{t: t, exited: make(chan error, 1)}
-	s.process = exec.Command(binary, "demo", "--listen", ":0", "--metrics-listen", "127.0.0.1:0", "--log-level", "debug")
+	args := append([]string{"demo", "--listen", ":0", "--metrics-listen", "127.0.0.1:0", "--log-level", "debug"}, flags...)
+	s.process = exec.Command(binary, args...)
 	s.process.Stderr = &s.log
 	out, err := s.process.StdoutPipe()
 	if err != nil {

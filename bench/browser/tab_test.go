@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -18,8 +19,10 @@ type tab struct {
 	page   driver
 	ctx    context.Context
 	cancel context.CancelFunc
-	// expected are parts of what the page may complain of in its console.
-	expected []string
+
+	mu       sync.Mutex
+	expected []string // parts of what the page may complain of in its console
+	said     []string // what it has complained of
 }
 
 // driver is what both browsers can do.
@@ -28,16 +31,38 @@ type driver interface {
 	Evaluate(ctx context.Context, js string) ([]byte, error)
 	Navigate(ctx context.Context, url string) error
 	Click(ctx context.Context, x, y float64) error
+	// frame makes inner the driver of the page in the only frame of outer, with script in it.
+	frame(outer, inner *tab, script string)
 }
 
 // deadline of everything that a browser is asked for: more than any wait inside the page.
 const deadline = 40 * time.Second
 
+// expects lets the page complain of something.
+func (p *tab) expects(part string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.expected = append(p.expected, part)
+}
+
 // complained fails the test for what the page wrote to its console as an error, unless it should.
 func (p *tab) complained(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.said = append(p.said, text)
 	if !slices.ContainsFunc(p.expected, func(part string) bool { return strings.Contains(text, part) }) {
 		p.owner.Errorf("%s: console: %s", p.name, text)
 	}
+}
+
+// complains waits until the page has complained of something that it was expected to.
+func (p *tab) complains(part string) {
+	p.t.Helper()
+	p.eventually("word of "+part, func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return slices.ContainsFunc(p.said, func(line string) bool { return strings.Contains(line, part) })
+	})
 }
 
 // navigate goes to url.
@@ -47,6 +72,33 @@ func (p *tab) navigate(url string) {
 	defer cancel()
 	if err := p.page.Navigate(ctx, url); err != nil {
 		p.t.Fatalf("%s: %v", p.name, err)
+	}
+}
+
+// frame is the page in this page's frame.
+func (p *tab) frame(script string) *tab {
+	p.t.Helper()
+	p.until("frame", "bedsideTest.one('iframe')?.src")
+	inner := &tab{t: p.t, owner: p.owner, name: p.name}
+	p.page.frame(p, inner, script)
+	inner.eventually("frame's page", func() bool {
+		return ask[bool](inner, "Boolean(window.bedsideTest) && document.readyState === 'complete'")
+	})
+	return inner
+}
+
+// eventually waits for a condition that is not one of the page, 15 s at most.
+func (p *tab) eventually(what string, holds func() bool) {
+	p.t.Helper()
+	end := time.After(15 * time.Second)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-end:
+			p.t.Fatalf("%s: no %s within 15 s", p.name, what)
+		case <-tick.C:
+		}
 	}
 }
 

@@ -41,6 +41,27 @@ func (t *Tab) Navigate(ctx context.Context, url string) error {
 	return t.conn.call(ctx, "browsingContext.navigate", map[string]any{"context": t.ID, "url": url, "wait": "complete"}, nil)
 }
 
+// Frames returns the pages in the page's frames. The preload script runs in them, too.
+func (t *Tab) Frames(ctx context.Context) ([]*Tab, error) {
+	var tree struct {
+		Contexts []struct {
+			Children []struct {
+				Context string `json:"context"`
+			} `json:"children"`
+		} `json:"contexts"`
+	}
+	if err := t.conn.call(ctx, "browsingContext.getTree", map[string]any{"root": t.ID, "maxDepth": 1}, &tree); err != nil {
+		return nil, err
+	}
+	var frames []*Tab
+	for _, c := range tree.Contexts {
+		for _, child := range c.Children {
+			frames = append(frames, &Tab{conn: t.conn, ID: child.Context})
+		}
+	}
+	return frames, nil
+}
+
 // Evaluate returns the value of an expression, awaited when it is a promise, as JSON: nil for undefined.
 //
 // What is thrown is caught in the page: Firefox 153 answers "Missing stack, unable to build
