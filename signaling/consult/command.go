@@ -17,30 +17,40 @@ type Connect struct {
 }
 
 // Connect lets a participant in: clinicians into the room, others into the lobby, unless they
-// continue a session that was in the room. A session the participant already has is replaced.
+// continue a session that had a place. A session the participant already has is replaced.
 // The error is an *Error; nothing has changed then.
 func (c *Consultation) Connect(now time.Time, cmd Connect) (Effects, error) {
 	p, err := c.mayConnect(now, cmd)
 	if err != nil {
 		return Effects{}, err
 	}
-	var e Effects
-	// A session that continues the last one inherits its place. Anybody else with the link, even
-	// if the first device is still connected, waits: the clinician looks at who it is.
-	inherits := cmd.Resume != "" && (p.presence == admitted || p.presence == restoring)
-	since := now
-	if cmd.Resume != "" && p.presence == waiting {
-		since = p.since // a lost connection does not send anybody to the end of the queue
-	}
+	e := Effects{Grants: cmd.Resume == ""}
 	if p.connected() {
 		e.Ended = append(e.Ended, Ended{p.ID, p.session, wire.EndedReplaced})
+		if cmd.Resume == "" {
+			e.note(EventReplaced, p.ID, p.ID, "")
+		}
 	}
-	p.session, p.muted = cmd.Session, nil
-	if inherits || RightsOf(p.Role).May(VerbSkipLobby) || !c.spec.Policy.Lobby {
-		c.enter(now, p, &e)
-	} else {
-		p.presence, p.since = waiting, since
+	// A session that continues the last one inherits its place. Anybody else with the link, even
+	// if the first device is still connected, waits: the clinician looks at who it is.
+	resumed := cmd.Resume != ""
+	arrived := now
+	if resumed && !p.arrived.IsZero() {
+		arrived = p.arrived // a lost connection does not send anybody to the end of the queue
 	}
+	p.session, p.muted, p.online, p.lapses = cmd.Session, nil, true, time.Time{}
+	switch {
+	case resumed && (p.place == admitted || p.place == held):
+		e.note(EventRejoined, p.ID, p.ID, "")
+	case p.Rights().May(VerbSkipLobby), !c.spec.Policy.Lobby:
+		c.enter(now, p, Event{EventJoined, p.ID, p.ID, ""}, &e)
+	case p.Role == wire.RoleDevice && c.patientAdmitted():
+		c.enter(now, p, Event{EventJoined, p.ID, p.ID, ReasonWithPatient}, &e)
+	default:
+		p.place, p.arrived = waiting, arrived
+		e.note(EventWaiting, p.ID, p.ID, "")
+	}
+	c.watch(now)
 	return e, nil
 }
 
@@ -61,7 +71,7 @@ func (c *Consultation) mayConnect(now time.Time, cmd Connect) (*participant, err
 	if err := c.spec.CheckWindow(now); err != nil {
 		return nil, err
 	}
-	if p.presence == absent && !c.hasRoomFor(p) {
+	if p.place == absent && !c.hasRoomFor(p) {
 		return nil, &Error{Code: wire.CodeConsultationFull, Detail: "as many participants as allowed are here"}
 	}
 	return p, nil
@@ -72,12 +82,12 @@ func (c *Consultation) mayConnect(now time.Time, cmd Connect) (*participant, err
 func (c *Consultation) hasRoomFor(newcomer *participant) bool {
 	taken, invited, present := 0, false, false
 	for _, p := range c.people {
-		if p.presence != absent {
+		if p.place != absent {
 			taken++
 		}
 		if p.Role == wire.RoleClinician && !p.Revoked {
 			invited = true
-			present = present || p.presence != absent
+			present = present || p.place != absent
 		}
 	}
 	if invited && !present && newcomer.Role != wire.RoleClinician {
@@ -86,29 +96,63 @@ func (c *Consultation) hasRoomFor(newcomer *participant) bool {
 	return taken < c.spec.Policy.MaxParticipants
 }
 
-// enter puts a connected participant into the room.
-func (c *Consultation) enter(now time.Time, p *participant, e *Effects) {
-	p.presence, p.since = admitted, time.Time{}
-	in := func(role wire.Role) bool {
-		return slices.ContainsFunc(c.people, func(p participant) bool { return p.Role == role && p.presence == admitted })
+// enter puts a connected participant into the room, and with a patient the devices that wait.
+func (c *Consultation) enter(now time.Time, p *participant, why Event, e *Effects) {
+	p.place, p.arrived = admitted, time.Time{}
+	e.Events = append(e.Events, why)
+	if p.Role == wire.RolePatient {
+		c.withPatient(waiting, admitted, Event{Name: EventAdmitted, Actor: why.Actor}, e)
 	}
-	if c.started.IsZero() && in(wire.RoleClinician) && in(wire.RolePatient) {
+	in := func(f func(*participant) bool) bool {
+		return slices.ContainsFunc(c.people, func(p participant) bool { return p.inRoom() && f(&p) })
+	}
+	clinician := func(p *participant) bool { return p.Role == wire.RoleClinician }
+	patient := func(p *participant) bool { return p.Role == wire.RolePatient || p.Proxy }
+	if c.started.IsZero() && in(clinician) && in(patient) {
 		c.started, e.Started = now, true
+		e.note(EventStarted, "", "", "")
 	}
 }
 
-// Disconnect is a session losing its connection. Somebody in the room keeps their place for Grace;
-// somebody in the lobby does not. A session that is not the participant's current one is ignored.
-func (c *Consultation) Disconnect(now time.Time, id, session string) {
+// withPatient moves the devices from one place to another: they go where their patient goes. With
+// several patients nobody knows whose device it is, and a clinician decides.
+func (c *Consultation) withPatient(from, to place, why Event, e *Effects) {
+	if c.spec.Policy.Group {
+		return
+	}
+	for i := range c.people {
+		d := &c.people[i]
+		if d.Role != wire.RoleDevice || d.place != from || from == waiting && !d.online {
+			continue
+		}
+		d.place, d.arrived = to, time.Time{}
+		e.Moved = append(e.Moved, d.ID)
+		e.note(why.Name, why.Actor, d.ID, ReasonWithPatient)
+	}
+}
+
+func (c *Consultation) patientAdmitted() bool {
+	return !c.spec.Policy.Group && slices.ContainsFunc(c.people, func(p participant) bool {
+		return p.Role == wire.RolePatient && p.place == admitted
+	})
+}
+
+// Disconnect is a session losing its connection. Somebody in the room or on hold keeps their place
+// for Grace; somebody in the lobby only their turn. A session that is not the participant's current
+// one is ignored.
+func (c *Consultation) Disconnect(now time.Time, id, session string) Effects {
 	p := c.find(id)
 	if p == nil || !p.connected() || p.session != session {
-		return
+		return Effects{}
 	}
-	if p.presence == waiting {
-		p.presence, p.since = absent, time.Time{}
-		return
+	if p.place == waiting {
+		p.place = absent
 	}
-	p.presence, p.since = restoring, now.Add(Grace)
+	p.online, p.lapses = false, now.Add(Grace)
+	c.watch(now)
+	var e Effects
+	e.note(EventDisconnected, id, id, "")
+	return e
 }
 
 // Admit lets a waiting participant into the room. The error is an *Error.
@@ -117,167 +161,137 @@ func (c *Consultation) Admit(now time.Time, by, id string) (Effects, error) {
 	if err != nil {
 		return Effects{}, err
 	}
-	e := Effects{Moved: []string{id}}
-	c.enter(now, p, &e)
+	e := Effects{Moved: []string{id}, Grants: true}
+	c.enter(now, p, Event{EventAdmitted, by, id, ""}, &e)
 	return e, nil
 }
 
 // Refuse sends a waiting participant away; the link stays good. The error is an *Error.
-func (c *Consultation) Refuse(by, id string) (Effects, error) {
+func (c *Consultation) Refuse(now time.Time, by, id string) (Effects, error) {
 	p, err := c.target(by, VerbRefuse, id, waiting)
 	if err != nil {
 		return Effects{}, err
 	}
 	var e Effects
-	c.leave(p, wire.EndedRefused, &e)
+	e.note(EventRefused, by, id, "")
+	c.leave(now, p, wire.EndedRefused, &e)
+	return e, nil
+}
+
+// Hold takes somebody in the room out of the conversation, and with a patient the devices. The error
+// is an *Error.
+func (c *Consultation) Hold(by, id string) (Effects, error) {
+	p, err := c.target(by, VerbHold, id, admitted)
+	if err != nil {
+		return Effects{}, err
+	}
+	if p.Role == wire.RoleClinician {
+		return Effects{}, &Error{Code: wire.CodeForbidden, Detail: "a clinician cannot be put on hold"}
+	}
+	p.place = held
+	e := Effects{Moved: []string{id}}
+	e.note(EventHeld, by, id, "")
+	if p.Role == wire.RolePatient {
+		c.withPatient(admitted, held, Event{Name: EventHeld, Actor: by}, &e)
+	}
+	return e, nil
+}
+
+// Unhold takes somebody back who is on hold, and with a patient the devices. The error is an *Error.
+func (c *Consultation) Unhold(by, id string) (Effects, error) {
+	p, err := c.target(by, VerbHold, id, held)
+	if err != nil {
+		return Effects{}, err
+	}
+	p.place = admitted
+	e := Effects{Moved: []string{id}, Grants: true}
+	e.note(EventResumed, by, id, "")
+	if p.Role == wire.RolePatient {
+		c.withPatient(held, admitted, Event{Name: EventResumed, Actor: by}, &e)
+	}
 	return e, nil
 }
 
 // Remove takes a participant out, wherever they are, and revokes the link. The error is an *Error.
-func (c *Consultation) Remove(by, id string) (Effects, error) {
-	p, err := c.target(by, VerbRemove, id, waiting, admitted, restoring)
+func (c *Consultation) Remove(now time.Time, by, id string) (Effects, error) {
+	p, err := c.target(by, VerbRemove, id, waiting, admitted, held)
 	if err != nil {
 		return Effects{}, err
 	}
-	return c.revoke(p, wire.EndedRemoved), nil
+	var e Effects
+	e.note(EventRemoved, by, id, "")
+	c.revoke(now, p, wire.EndedRemoved, &e)
+	return e, nil
 }
 
 // Revoke is the scheduler withdrawing an invitation. An unknown participant is ignored.
-func (c *Consultation) Revoke(id string) Effects {
-	p := c.find(id)
-	if p == nil || p.Revoked {
-		return Effects{}
+func (c *Consultation) Revoke(now time.Time, id string) Effects {
+	var e Effects
+	if p := c.find(id); p != nil && !p.Revoked {
+		c.revoke(now, p, wire.EndedRevoked, &e)
 	}
-	return c.revoke(p, wire.EndedRevoked)
+	return e
 }
 
-func (c *Consultation) revoke(p *participant, reason string) Effects {
-	e := Effects{Revoked: []string{p.ID}}
+func (c *Consultation) revoke(now time.Time, p *participant, reason string, e *Effects) {
+	e.Revoked = append(e.Revoked, p.ID)
 	p.Revoked = true
 	p.Epoch++
-	c.leave(p, reason, &e)
-	return e
+	c.leave(now, p, reason, e)
 }
 
-// Leave is a participant going for good. They may come back with their link, through the lobby.
-func (c *Consultation) Leave(id, session string) Effects {
-	var e Effects
-	if p := c.find(id); p != nil && p.session == session && p.connected() {
-		c.leave(p, wire.EndedLeft, &e)
+// Leave is a participant going for good. They may come back with their link, through the lobby. With
+// to it is a clinician who leaves the consultation to another; the error, an *Error, is for that.
+func (c *Consultation) Leave(now time.Time, id, session, to string) (Effects, error) {
+	p := c.find(id)
+	if p == nil || p.session != session || !p.connected() {
+		return Effects{}, nil
 	}
-	return e
+	var e Effects
+	if to != "" {
+		heir, err := c.target(id, VerbHandOver, to, admitted)
+		if err != nil {
+			return Effects{}, err
+		}
+		if heir.Role != wire.RoleClinician || !heir.online {
+			return Effects{}, noSuchParticipant()
+		}
+		e.note(EventHandedOver, id, to, "")
+	}
+	e.note(EventLeft, id, id, "")
+	c.leave(now, p, wire.EndedLeft, &e)
+	return e, nil
 }
 
 // End is a participant ending the consultation for everybody. The error is an *Error.
-func (c *Consultation) End(by string) (Effects, error) {
+func (c *Consultation) End(now time.Time, by string) (Effects, error) {
 	if _, err := c.actor(by, VerbEnd); err != nil {
 		return Effects{}, err
 	}
-	return c.Close(wire.EndedByClinician), nil
+	return c.close(now, by, wire.EndedByClinician), nil
 }
 
 // Close ends the consultation for everybody, for a reason of package wire.
-func (c *Consultation) Close(reason string) Effects {
+func (c *Consultation) Close(now time.Time, reason string) Effects { return c.close(now, "", reason) }
+
+func (c *Consultation) close(now time.Time, by, reason string) Effects {
 	if c.over != "" {
 		return Effects{}
 	}
 	e := Effects{Over: reason}
 	c.over = reason
 	for i := range c.people {
-		c.leave(&c.people[i], reason, &e)
+		c.leave(now, &c.people[i], reason, &e)
 	}
+	e.note(EventEnded, by, "", reason)
 	return e
 }
 
-// Mute records which of a participant's sources are muted, for the roster.
-func (c *Consultation) Mute(id string, source wire.Source, muted bool) {
-	p := c.find(id)
-	if p == nil || !p.connected() {
-		return
-	}
-	had := slices.Contains(p.muted, source)
-	switch {
-	case muted && !had:
-		p.muted = append(slices.Clone(p.muted), source)
-		slices.Sort(p.muted)
-	case !muted && had:
-		p.muted = slices.DeleteFunc(slices.Clone(p.muted), func(s wire.Source) bool { return s == source })
-	}
-}
-
-// MaySay refuses a message that the sender may not send or nobody may get. The error is an *Error.
-func (c *Consultation) MaySay(from, to, kind string) error {
-	verb := VerbMessage
-	if kind == KindVitals {
-		verb = VerbVitals
-	}
-	if _, err := c.actor(from, verb); err != nil {
-		return err
-	}
-	if to == "" {
-		return nil
-	}
-	if p := c.find(to); p == nil || p.presence != admitted || to == from {
-		return &Error{Code: wire.CodeNoSuchParticipant, Detail: "nobody with that id is in the room"}
-	}
-	return nil
-}
-
-// Tick does what is due: places lapse after Grace, the consultation closes with its window.
-func (c *Consultation) Tick(now time.Time) Effects {
-	if !now.Before(c.spec.To) {
-		return c.Close(wire.EndedWindowClosed)
-	}
-	for i := range c.people {
-		if p := &c.people[i]; p.presence == restoring && !now.Before(p.since) {
-			p.presence, p.since, p.session, p.muted = absent, time.Time{}, "", nil
-		}
-	}
-	return Effects{}
-}
-
-// Next returns when Tick has something to do next; the zero time once the consultation is over.
-func (c *Consultation) Next() time.Time {
-	if c.over != "" {
-		return time.Time{}
-	}
-	next := c.spec.To
-	for _, p := range c.people {
-		if p.presence == restoring && p.since.Before(next) {
-			next = p.since
-		}
-	}
-	return next
-}
-
 // leave makes a participant absent, and their last session worthless.
-func (c *Consultation) leave(p *participant, reason string, e *Effects) {
+func (c *Consultation) leave(now time.Time, p *participant, reason string, e *Effects) {
 	if p.connected() {
 		e.Ended = append(e.Ended, Ended{p.ID, p.session, reason})
 	}
-	p.presence, p.since, p.session, p.muted = absent, time.Time{}, "", nil
-}
-
-// actor returns the participant if they are in the room and may do v.
-func (c *Consultation) actor(id string, v Verb) (*participant, error) {
-	p := c.find(id)
-	if p == nil || p.presence != admitted {
-		return nil, &Error{Code: wire.CodeNotAdmitted, Detail: "only in the room"}
-	}
-	if !RightsOf(p.Role).May(v) {
-		return nil, &Error{Code: wire.CodeForbidden, Detail: "the role may not do this"}
-	}
-	return p, nil
-}
-
-// target returns the participant whom somebody wants to do v to, if they stand where it makes sense.
-func (c *Consultation) target(by string, v Verb, id string, where ...presence) (*participant, error) {
-	if _, err := c.actor(by, v); err != nil {
-		return nil, err
-	}
-	p := c.find(id)
-	if p == nil || id == by || !slices.Contains(where, p.presence) {
-		return nil, &Error{Code: wire.CodeNoSuchParticipant, Detail: "nobody with that id is where this can be done"}
-	}
-	return p, nil
+	*p = participant{Person: p.Person}
+	c.watch(now)
 }

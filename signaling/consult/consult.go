@@ -16,8 +16,13 @@ import (
 // to be present who has gone.
 const Grace = 60 * time.Second
 
+// HoldAfter is how long people stay together in the room after the last clinician has gone. Then they
+// are put on hold: a patient and a carer are not left alone with each other by a broken connection.
+const HoldAfter = 5 * time.Minute
+
 // What New and Validate find wrong.
 var (
+	ErrProxy       = errors.New("only a carer can decide for the patient")
 	ErrTwoPatients = errors.New("two patients in one consultation need the policy group")
 	ErrNobody      = errors.New("a consultation needs at least one participant")
 	ErrRole        = errors.New("unknown role")
@@ -39,9 +44,13 @@ type Person struct {
 	ID      string
 	Role    wire.Role
 	Display string
+	Proxy   bool   // a guardian: a carer who decides for the patient
 	Epoch   uint32 // of the invitation: raised when it is revoked
 	Revoked bool
 }
+
+// Rights returns what the person may do.
+func (p Person) Rights() Rights { return RightsFor(p.Role, p.Proxy) }
 
 // Spec is what is known of a consultation before anybody joins.
 type Spec struct {
@@ -65,6 +74,9 @@ func (s Spec) Validate() error {
 		if !slices.Contains(Roles(), p.Role) {
 			return ErrRole
 		}
+		if p.Proxy && p.Role != wire.RoleCarer {
+			return ErrProxy
+		}
 		if p.Role == wire.RolePatient {
 			patients++
 		}
@@ -87,14 +99,16 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Code + ": " + e.Detail }
 
-// Effects are what a command brings about beside the new state. Callers close the sessions of
-// Ended before anything else.
+// Effects are what a command brings about beside the new state. Callers write down Events before
+// anything else, and then close the sessions of Ended.
 type Effects struct {
 	Ended   []Ended  // sessions that are over
 	Moved   []string // participants whose state changed without a new session: tell them
 	Revoked []string // participants whose invitation is worthless from now on: keep that
 	Started bool     // clinician and patient have just met for the first time: keep that
 	Over    string   // why the consultation has just ended; empty if it has not
+	Grants  bool     // somebody may do or see more than before: not without a record of it
+	Events  []Event  // what is to be known afterwards, in order
 }
 
 // Ended is a session that is over.
@@ -104,24 +118,26 @@ type Ended struct {
 	Reason      string // of package wire
 }
 
-// presence is where a participant stands.
-type presence uint8
+// place is where a participant stands.
+type place uint8
 
 const (
-	absent    presence = iota
-	waiting            // connected, in the lobby
-	admitted           // connected, in the room
-	restoring          // in the room, connection lost less than Grace ago
+	absent   place = iota
+	waiting        // in the lobby
+	admitted       // in the room
+	held           // on hold
 )
 
 // participant is a person and where they stand. session outlives the connection: a resume token is
 // good for the last session only.
 type participant struct {
 	Person
-	presence presence
-	session  string
-	since    time.Time // waiting: since when; restoring: when it lapses
-	muted    []wire.Source
+	place   place
+	online  bool // connected; who waits and is not has no place, only a memory of when they came
+	session string
+	arrived time.Time // in the lobby
+	lapses  time.Time // not online: when the place, or the memory, is given up
+	muted   []wire.Source
 }
 
 // Consultation is the state of one live consultation. It has one writer.
@@ -129,7 +145,8 @@ type Consultation struct {
 	spec    Spec
 	people  []participant // in the order of the invitations, so that nothing depends on map order
 	started time.Time
-	over    string // why it ended
+	alone   time.Time // since when no clinician is in the room, after there was one; zero otherwise
+	over    string    // why it ended
 }
 
 // New returns a consultation that nobody has joined yet, or an error of Spec.Validate.
@@ -142,6 +159,28 @@ func New(s Spec) (*Consultation, error) {
 		c.people = append(c.people, participant{Person: p})
 	}
 	return c, nil
+}
+
+// Clone returns a copy that shares nothing that either changes.
+func (c *Consultation) Clone() *Consultation {
+	clone := *c
+	clone.people = slices.Clone(c.people) // muted is replaced, never written into
+	return &clone
+}
+
+// Change takes over what the scheduler has changed: times, policy, people who are new. Whoever is
+// here stays where they are. It returns an error of Spec.Validate, having changed nothing then.
+func (c *Consultation) Change(s Spec) error {
+	if err := s.Validate(); err != nil {
+		return err
+	}
+	c.spec = s
+	for _, p := range s.People {
+		if c.find(p.ID) == nil {
+			c.people = append(c.people, participant{Person: p})
+		}
+	}
+	return nil
 }
 
 // CheckWindow refuses joining before and after the window, saying when it opens or closed.
@@ -158,9 +197,9 @@ func (s Spec) CheckWindow(now time.Time) error {
 // Over returns why the consultation has ended; empty while it has not.
 func (c *Consultation) Over() string { return c.over }
 
-// Empty reports whether nobody is connected and nobody's connection is being restored.
+// Empty reports whether nobody has a place or may come back to one.
 func (c *Consultation) Empty() bool {
-	return !slices.ContainsFunc(c.people, func(p participant) bool { return p.presence != absent })
+	return !slices.ContainsFunc(c.people, func(p participant) bool { return p.place != absent || p.awaited() })
 }
 
 // find returns the participant, or nil.
@@ -173,4 +212,8 @@ func (c *Consultation) find(id string) *participant {
 	return nil
 }
 
-func (p *participant) connected() bool { return p.presence == waiting || p.presence == admitted }
+// inRoom reports whether the participant may send and receive media.
+func (p *participant) inRoom() bool { return p.place == admitted && p.online }
+
+// awaited reports whether something lapses unless the participant comes back.
+func (p *participant) awaited() bool { return !p.online && !p.lapses.IsZero() }

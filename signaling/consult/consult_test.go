@@ -59,6 +59,21 @@ func (p *play) connect(id, session, resume string) consult.Effects {
 	return e
 }
 
+// core is what a command does, without what is noted of it.
+func core(e consult.Effects) consult.Effects {
+	e.Events, e.Grants = nil, false
+	return e
+}
+
+func (p *play) leave(id, session, to string) consult.Effects {
+	p.Helper()
+	e, err := p.c.Leave(p.now, id, session, to)
+	if err != nil {
+		p.Fatalf("leave %s: %v", id, err)
+	}
+	return e
+}
+
 func (p *play) admit(by, id string) consult.Effects {
 	p.Helper()
 	e, err := p.c.Admit(p.now, by, id)
@@ -112,6 +127,7 @@ func TestSpecValidate(t *testing.T) {
 		{"as it is", func(*consult.Spec) {}, nil},
 		{"nobody", func(s *consult.Spec) { s.People = nil }, consult.ErrNobody},
 		{"two patients", func(s *consult.Spec) { s.People = two }, consult.ErrTwoPatients},
+		{"a patient who decides for a patient", func(s *consult.Spec) { s.People[1].Proxy = true }, consult.ErrProxy},
 		{"two patients in a group", func(s *consult.Spec) { s.People, s.Policy.Group = two, true }, nil},
 		{"no such role", func(s *consult.Spec) { s.People[0].Role = "doctor" }, consult.ErrRole},
 		{"one place", func(s *consult.Spec) { s.Policy.MaxParticipants = 1 }, consult.ErrCapacity},
@@ -153,7 +169,7 @@ func TestLobby(t *testing.T) {
 		t.Error("the patient is not told that the clinician is here")
 	}
 	want := consult.Effects{Moved: []string{"pat"}, Started: true}
-	if got := p.admit("doc", "pat"); !reflect.DeepEqual(got, want) {
+	if got := p.admit("doc", "pat"); !reflect.DeepEqual(core(got), want) {
 		t.Errorf("admit: %+v, want %+v", got, want)
 	}
 	if got, want := p.see("pat"), "doc:admitted pat:admitted"; got != want {
@@ -162,7 +178,7 @@ func TestLobby(t *testing.T) {
 	if got, want := p.c.Facts().Started, "2026-11-22T09:00:00Z"; got != want {
 		t.Errorf("started %q, want %q", got, want)
 	}
-	if got, want := p.admit("doc", "int"), (consult.Effects{Moved: []string{"int"}}); !reflect.DeepEqual(got, want) {
+	if got, want := p.admit("doc", "int"), (consult.Effects{Moved: []string{"int"}}); !reflect.DeepEqual(core(got), want) {
 		t.Errorf("admit: %+v, want %+v (it starts once)", got, want)
 	}
 	if got, want := p.c.Admitted(), []string{"doc", "pat", "int"}; !slices.Equal(got, want) {
@@ -194,14 +210,23 @@ func TestRefusals(t *testing.T) {
 		{"admit somebody who is in", func() error { _, err := p.c.Admit(p.now, "doc", "pat"); return err }, wire.CodeNoSuchParticipant},
 		{"admit somebody who is not here", func() error { _, err := p.c.Admit(p.now, "doc", "car"); return err }, wire.CodeNoSuchParticipant},
 		{"admit nobody", func() error { _, err := p.c.Admit(p.now, "doc", ""); return err }, wire.CodeNoSuchParticipant},
-		{"refuse by a patient", func() error { _, err := p.c.Refuse("pat", "int"); return err }, wire.CodeForbidden},
-		{"refuse somebody who is in", func() error { _, err := p.c.Refuse("doc", "pat"); return err }, wire.CodeNoSuchParticipant},
-		{"remove by a patient", func() error { _, err := p.c.Remove("pat", "doc"); return err }, wire.CodeForbidden},
-		{"remove oneself", func() error { _, err := p.c.Remove("doc", "doc"); return err }, wire.CodeNoSuchParticipant},
-		{"end by a patient", func() error { _, err := p.c.End("pat"); return err }, wire.CodeForbidden},
-		{"end from the lobby", func() error { _, err := p.c.End("int"); return err }, wire.CodeNotAdmitted},
+		{"refuse by a patient", func() error { _, err := p.c.Refuse(p.now, "pat", "int"); return err }, wire.CodeForbidden},
+		{"refuse somebody who is in", func() error { _, err := p.c.Refuse(p.now, "doc", "pat"); return err }, wire.CodeNoSuchParticipant},
+		{"remove by a patient", func() error { _, err := p.c.Remove(p.now, "pat", "doc"); return err }, wire.CodeForbidden},
+		{"remove oneself", func() error { _, err := p.c.Remove(p.now, "doc", "doc"); return err }, wire.CodeNoSuchParticipant},
+		{"end by a patient", func() error { _, err := p.c.End(p.now, "pat"); return err }, wire.CodeForbidden},
+		{"end from the lobby", func() error { _, err := p.c.End(p.now, "int"); return err }, wire.CodeNotAdmitted},
 		{"say from the lobby", func() error { return p.c.MaySay("int", "", "chat") }, wire.CodeNotAdmitted},
-		{"say into the lobby", func() error { return p.c.MaySay("doc", "int", "chat") }, wire.CodeNoSuchParticipant},
+		{"say into the lobby by a patient", func() error { return p.c.MaySay("pat", "int", "chat") }, wire.CodeNoSuchParticipant},
+		{"say to nobody", func() error { return p.c.MaySay("doc", "car", "chat") }, wire.CodeNoSuchParticipant},
+		{"hold by a patient", func() error { _, err := p.c.Hold("pat", "doc"); return err }, wire.CodeForbidden},
+		{"hold somebody who waits", func() error { _, err := p.c.Hold("doc", "int"); return err }, wire.CodeNoSuchParticipant},
+		{"hold oneself", func() error { _, err := p.c.Hold("doc", "doc"); return err }, wire.CodeNoSuchParticipant},
+		{"unhold somebody who is in", func() error { _, err := p.c.Unhold("doc", "pat"); return err }, wire.CodeNoSuchParticipant},
+		{"unhold by a patient", func() error { _, err := p.c.Unhold("pat", "int"); return err }, wire.CodeForbidden},
+		{"hand over by a patient", func() error { _, err := p.c.Leave(p.now, "pat", "s2", "doc"); return err }, wire.CodeForbidden},
+		{"hand over to a patient", func() error { _, err := p.c.Leave(p.now, "doc", "s1", "pat"); return err }, wire.CodeNoSuchParticipant},
+		{"hand over to a clinician who is not here", func() error { _, err := p.c.Leave(p.now, "doc", "s1", "doc2"); return err }, wire.CodeNoSuchParticipant},
 		{"connect as nobody", func() error { _, err := p.c.Connect(p.now, consult.Connect{Participant: "x"}); return err }, wire.CodeTokenInvalid},
 		{"connect with an old invitation", func() error {
 			_, err := p.c.Connect(p.now, consult.Connect{Participant: "car", Epoch: 7})
@@ -269,7 +294,7 @@ func TestWindowCloses(t *testing.T) {
 		t.Errorf("a nanosecond early: %+v", got)
 	}
 	want := consult.Effects{Over: "window_closed", Ended: []consult.Ended{{"doc", "s1", "window_closed"}, {"pat", "s2", "window_closed"}}}
-	if got := p.c.Tick(to); !reflect.DeepEqual(got, want) {
+	if got := p.c.Tick(to); !reflect.DeepEqual(core(got), want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	if !p.c.Empty() || p.c.Over() != "window_closed" || !p.c.Next().IsZero() {
@@ -334,7 +359,7 @@ func TestSecondDevice(t *testing.T) {
 	p.connect("pat", "s2", "")
 	p.admit("doc", "pat")
 	want := consult.Effects{Ended: []consult.Ended{{"pat", "s2", "replaced"}}}
-	if got := p.connect("pat", "s3", ""); !reflect.DeepEqual(got, want) {
+	if got := p.connect("pat", "s3", ""); !reflect.DeepEqual(core(got), want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	p.wantStates("doc:admitted pat:waiting")
@@ -369,19 +394,19 @@ func TestRemoveRevokes(t *testing.T) {
 	p.connect("doc", "s1", "")
 	p.connect("pat", "s2", "")
 	p.admit("doc", "pat")
-	e, err := p.c.Remove("doc", "pat")
+	e, err := p.c.Remove(p.now, "doc", "pat")
 	want := consult.Effects{Ended: []consult.Ended{{"pat", "s2", "removed"}}, Revoked: []string{"pat"}}
-	if err != nil || !reflect.DeepEqual(e, want) {
+	if err != nil || !reflect.DeepEqual(core(e), want) {
 		t.Errorf("got %+v, %v, want %+v", e, err, want)
 	}
 	for _, cmd := range []consult.Connect{{Participant: "pat", Session: "s3"}, {Participant: "pat", Session: "s3", Resume: "s2"}} {
 		_, err = p.c.Connect(p.now, cmd)
 		p.wantCode(err, wire.CodeInvitationRevoked)
 	}
-	if got := p.c.Revoke("pat"); !reflect.DeepEqual(got, consult.Effects{}) {
+	if got := p.c.Revoke(p.now, "pat"); !reflect.DeepEqual(got, consult.Effects{}) {
 		t.Errorf("revoked twice: %+v", got)
 	}
-	if got, want := p.c.Revoke("int"), (consult.Effects{Revoked: []string{"int"}}); !reflect.DeepEqual(got, want) {
+	if got, want := p.c.Revoke(p.now, "int"), (consult.Effects{Revoked: []string{"int"}}); !reflect.DeepEqual(core(got), want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
@@ -390,17 +415,17 @@ func TestLeaveAndRefuse(t *testing.T) {
 	p := newPlay(t, nil)
 	p.connect("doc", "s1", "")
 	p.connect("pat", "s2", "")
-	e, err := p.c.Refuse("doc", "pat")
+	e, err := p.c.Refuse(p.now, "doc", "pat")
 	want := consult.Effects{Ended: []consult.Ended{{"pat", "s2", "refused"}}}
-	if err != nil || !reflect.DeepEqual(e, want) {
+	if err != nil || !reflect.DeepEqual(core(e), want) {
 		t.Errorf("got %+v, %v, want %+v", e, err, want)
 	}
 	p.connect("pat", "s3", "") // may knock again
-	if got := p.c.Leave("pat", "s2"); !reflect.DeepEqual(got, consult.Effects{}) {
+	if got := p.leave("pat", "s2", ""); !reflect.DeepEqual(got, consult.Effects{}) {
 		t.Errorf("an old session left: %+v", got)
 	}
 	want = consult.Effects{Ended: []consult.Ended{{"pat", "s3", "left"}}}
-	if got := p.c.Leave("pat", "s3"); !reflect.DeepEqual(got, want) {
+	if got := p.leave("pat", "s3", ""); !reflect.DeepEqual(core(got), want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	p.wantStates("doc:admitted")
@@ -410,14 +435,14 @@ func TestEnd(t *testing.T) {
 	p := newPlay(t, nil)
 	p.connect("doc", "s1", "")
 	p.connect("pat", "s2", "")
-	e, err := p.c.End("doc")
+	e, err := p.c.End(p.now, "doc")
 	want := consult.Effects{Over: "ended", Ended: []consult.Ended{{"doc", "s1", "ended"}, {"pat", "s2", "ended"}}}
-	if err != nil || !reflect.DeepEqual(e, want) {
+	if err != nil || !reflect.DeepEqual(core(e), want) {
 		t.Errorf("got %+v, %v, want %+v", e, err, want)
 	}
 	_, err = p.c.Connect(p.now, consult.Connect{Participant: "pat", Session: "s3"})
 	p.wantCode(err, wire.CodeConsultationEnded)
-	if got := p.c.Close("cancelled"); !reflect.DeepEqual(got, consult.Effects{}) {
+	if got := p.c.Close(p.now, "cancelled"); !reflect.DeepEqual(got, consult.Effects{}) {
 		t.Errorf("ended twice: %+v", got)
 	}
 }
@@ -436,7 +461,7 @@ func TestCapacityKeepsAPlaceForTheClinician(t *testing.T) {
 	_, err = p.c.Connect(p.now, consult.Connect{Participant: "car", Session: "s6"})
 	p.wantCode(err, wire.CodeConsultationFull)
 	p.connect("pat", "s7", "s1")
-	p.c.Leave("pat", "s7")
+	p.leave("pat", "s7", "")
 	p.connect("car", "s8", "")
 }
 

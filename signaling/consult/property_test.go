@@ -16,6 +16,8 @@ import (
 type walk struct {
 	*testing.T
 	c        *consult.Consultation
+	spec     consult.Spec
+	alone    time.Time // since when people were seen together without a clinician
 	rng      *rand.Rand
 	now      time.Time
 	sessions map[string]string    // participant -> their last session
@@ -35,19 +37,19 @@ func newWalk(t *testing.T, seed uint64) *walk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &walk{T: t, c: c, rng: rand.New(rand.NewPCG(seed, 2)), now: start,
+	return &walk{T: t, c: c, spec: s, rng: rand.New(rand.NewPCG(seed, 2)), now: start,
 		sessions: map[string]string{}, lost: map[string]time.Time{}, dead: map[string]bool{}}
 }
 
 var everybody = []string{"doc", "pat", "int", "car", "doc2", "obs", "dev"}
 
-// step does one random thing and reports whose admission it may bring about.
-func (w *walk) step() (mayEnter string) {
+// step does one random thing and reports whose entry into the room it may bring about.
+func (w *walk) step() (mayEnter []string) {
 	id, other := everybody[w.rng.IntN(len(everybody))], everybody[w.rng.IntN(len(everybody))]
 	w.now = w.now.Add(time.Duration(w.rng.IntN(4000)) * time.Millisecond)
 	var e consult.Effects
 	var err error
-	command := w.rng.IntN(20)
+	command := w.rng.IntN(24)
 	switch {
 	case command < 8:
 		return w.connect(id)
@@ -55,27 +57,105 @@ func (w *walk) step() (mayEnter string) {
 		if w.c.State(id) == wire.StateAdmitted && slices.Contains(w.c.Admitted(), id) {
 			w.lost[id] = w.now
 		}
-		w.c.Disconnect(w.now, id, w.sessions[id])
+		e = w.c.Disconnect(w.now, id, w.sessions[id])
 	case command < 15:
-		if strings.HasPrefix(id, "doc") && slices.Contains(w.c.Admitted(), id) {
-			mayEnter = other
-		}
+		mayEnter = w.decided(id, other)
 		e, err = w.c.Admit(w.now, id, other)
 	case command < 16:
-		e, err = w.c.Refuse(id, other)
+		e, err = w.c.Refuse(w.now, id, other)
+	case command < 17:
+		e, err = w.c.Leave(w.now, id, w.sessions[id], "")
 	case command < 18:
-		e = w.c.Leave(id, w.sessions[id])
+		e, err = w.c.Leave(w.now, id, w.sessions[id], other)
 	case command < 19:
 		w.c.Mute(id, wire.SourceMic, w.rng.IntN(2) == 0)
+	case command < 20:
+		e, err = w.c.Hold(id, other)
+	case command < 22:
+		mayEnter = w.decided(id, other)
+		e, err = w.c.Unhold(id, other)
+	case w.rng.IntN(20) == 0:
+		w.restart()
 	default:
+		w.now = w.now.Add(time.Duration(w.rng.IntN(120)) * time.Second)
 		e = w.c.Tick(w.now)
+		w.checkAlone()
 	}
 	fmt.Fprintln(&w.trace, w.now, command, id, other, e, err)
+	w.checkEvents(e, err)
 	w.bury(e)
 	return mayEnter
 }
 
-func (w *walk) connect(id string) (mayEnter string) {
+// decided is whom a clinician's word brings into the room: the one named, and a patient's device.
+func (w *walk) decided(by, whom string) []string {
+	switch {
+	case !strings.HasPrefix(by, "doc") || !slices.Contains(w.c.Admitted(), by):
+		return nil
+	case whom == "pat":
+		return []string{whom, "dev"}
+	}
+	return []string{whom}
+}
+
+// restart is a server that stops and starts: the rules begin anew with what was kept.
+func (w *walk) restart() {
+	seats, admitted := w.c.Seats(), w.c.Admitted()
+	c, err := consult.New(w.spec)
+	if err != nil {
+		w.Fatal(err)
+	}
+	c.Restore(w.now, w.now.Add(consult.Grace), seats)
+	w.c = c
+	for _, id := range admitted {
+		w.lost[id] = w.now
+	}
+	if got := c.Admitted(); len(got) > 0 {
+		w.Errorf("%v exchange media though nobody is connected", got)
+	}
+}
+
+// checkAlone is after a Tick: without a clinician nobody stays together longer than HoldAfter.
+func (w *walk) checkAlone() {
+	admitted := w.c.Admitted()
+	if slices.ContainsFunc(admitted, func(id string) bool { return strings.HasPrefix(id, "doc") }) || len(admitted) == 0 {
+		w.alone = time.Time{}
+		return
+	}
+	if w.alone.IsZero() {
+		w.alone = w.now
+	}
+	if w.now.Sub(w.alone) >= consult.HoldAfter {
+		w.Errorf("%v are together since %v, at least, without a clinician", admitted, w.alone)
+	}
+}
+
+// checkEvents wants a note of everything that changes, and a grant to be called one.
+func (w *walk) checkEvents(e consult.Effects, err error) {
+	if err != nil && (len(e.Events) > 0 || len(e.Ended) > 0 || len(e.Moved) > 0) {
+		w.Errorf("refused with %v, but %+v", err, e)
+	}
+	noted := func(id string) bool {
+		return slices.ContainsFunc(e.Events, func(v consult.Event) bool { return v.Subject == id })
+	}
+	for _, id := range e.Moved {
+		if !noted(id) {
+			w.Errorf("%s moved without an event: %+v", id, e)
+		}
+	}
+	for _, id := range e.Ended {
+		if e.Over == "" && !noted(id.Participant) {
+			w.Errorf("the session of %s ended without an event: %+v", id.Participant, e)
+		}
+	}
+	for _, v := range e.Events {
+		if grant := v.Name == consult.EventAdmitted || v.Name == consult.EventResumed || v.Name == consult.EventJoined; grant && !e.Grants {
+			w.Errorf("%+v is not called a grant", e)
+		}
+	}
+}
+
+func (w *walk) connect(id string) (mayEnter []string) {
 	w.made++
 	cmd := consult.Connect{Participant: id, Session: fmt.Sprint("s", w.made)}
 	if w.rng.IntN(2) == 0 {
@@ -83,19 +163,26 @@ func (w *walk) connect(id string) (mayEnter string) {
 	}
 	wasIn := slices.Contains(w.c.Admitted(), id)
 	_, wasLost := w.lost[id]
+	wasHeld := w.c.State(id) == wire.StateHeld
 	e, err := w.c.Connect(w.now, cmd)
 	fmt.Fprintln(&w.trace, w.now, "connect", cmd, e, err)
+	w.checkEvents(e, err)
 	if err != nil {
-		return ""
+		return nil
 	}
 	w.bury(e)
 	w.sessions[id] = cmd.Session
 	delete(w.lost, id)
-	// Tick comes at random, so a place may lapse later than Grace here; TestGrace has the instant.
-	if strings.HasPrefix(id, "doc") || cmd.Resume != "" && (wasIn || wasLost) {
-		return id
+	if wasHeld && cmd.Resume != "" && w.c.State(id) != wire.StateHeld {
+		w.Errorf("%s was on hold and came back %s", id, w.c.State(id))
 	}
-	return ""
+	// Tick comes at random, so a place may lapse later than Grace here; TestGrace has the instant.
+	switch {
+	case strings.HasPrefix(id, "doc"), cmd.Resume != "" && (wasIn || wasLost),
+		id == "dev" && w.c.State("pat") == wire.StateAdmitted:
+		return []string{id}
+	}
+	return nil
 }
 
 func (w *walk) bury(e consult.Effects) {
@@ -112,8 +199,11 @@ func (w *walk) bury(e consult.Effects) {
 }
 
 // check compares what everybody sees and gets with the rules.
-func (w *walk) check(before []string, mayEnter string) {
+func (w *walk) check(before, mayEnter []string) {
 	admitted := w.c.Admitted()
+	if slices.Contains(admitted, "doc") || slices.Contains(admitted, "doc2") {
+		w.alone = time.Time{}
+	}
 	here := 0
 	for _, id := range everybody {
 		in, wasIn := slices.Contains(admitted, id), slices.Contains(before, id)
@@ -124,7 +214,7 @@ func (w *walk) check(before []string, mayEnter string) {
 		if in && state != wire.StateAdmitted {
 			w.Errorf("%s gets media in state %q", id, state)
 		}
-		if in && !wasIn && id != mayEnter {
+		if in && !wasIn && !slices.Contains(mayEnter, id) {
 			w.Errorf("%s entered, admitted by nobody", id)
 		}
 		for _, line := range w.c.Roster(id).Participants {

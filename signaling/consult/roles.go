@@ -18,6 +18,8 @@ const (
 	VerbAdmit     Verb = "admit"      // see who waits and let them in
 	VerbRefuse    Verb = "refuse"     // send somebody away who waits
 	VerbRemove    Verb = "remove"     // take somebody out and revoke their link
+	VerbHold      Verb = "hold"       // put somebody on hold and take them back
+	VerbHandOver  Verb = "hand_over"  // leave to another clinician
 	VerbEnd       Verb = "end"        // end the consultation for everybody
 	VerbLeave     Verb = "leave"
 )
@@ -44,7 +46,8 @@ func rights() []Rights {
 	)
 	return []Rights{
 		{wire.RoleClinician, []wire.Source{camera, mic, screen, exam, auscultation},
-			[]Verb{VerbSubscribe, VerbSkipLobby, VerbMessage, VerbVitals, VerbAdmit, VerbRefuse, VerbRemove, VerbEnd, VerbLeave}},
+			[]Verb{VerbSubscribe, VerbSkipLobby, VerbMessage, VerbVitals, VerbAdmit, VerbRefuse,
+				VerbRemove, VerbHold, VerbHandOver, VerbEnd, VerbLeave}},
 		{wire.RolePatient, []wire.Source{camera, mic, screen, exam, auscultation},
 			[]Verb{VerbSubscribe, VerbMessage, VerbVitals, VerbLeave}},
 		{wire.RoleCarer, []wire.Source{camera, mic},
@@ -56,6 +59,16 @@ func rights() []Rights {
 		{wire.RoleDevice, []wire.Source{exam, auscultation},
 			[]Verb{VerbVitals, VerbLeave}},
 	}
+}
+
+// RightsFor returns what a role may do, as a guardian or not. A guardian holds the exam camera to a
+// child's ear and may publish what the child may.
+func RightsFor(role wire.Role, proxy bool) Rights {
+	r := RightsOf(role)
+	if proxy && role == wire.RoleCarer {
+		r.Publish = RightsOf(wire.RolePatient).Publish
+	}
+	return r
 }
 
 // RightsOf returns what a role may do; nothing for an unknown role. The caller owns the result.

@@ -26,6 +26,8 @@ func TestRights(t *testing.T) {
 		{"admit", [7]bool{true, false, false, false, false, false, false}},
 		{"refuse", [7]bool{true, false, false, false, false, false, false}},
 		{"remove", [7]bool{true, false, false, false, false, false, false}},
+		{"hold", [7]bool{true, false, false, false, false, false, false}},
+		{"hand_over", [7]bool{true, false, false, false, false, false, false}},
 		{"end", [7]bool{true, false, false, false, false, false, false}},
 		{"leave", [7]bool{true, true, true, true, true, true, false}},
 	}
