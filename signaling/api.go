@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/bedside-video/bedside/config"
+	"github.com/bedside-video/bedside/signaling/audit"
 	"github.com/bedside-video/bedside/signaling/wire"
 )
 
@@ -31,6 +32,7 @@ func newHandler(s *Server) (http.Handler, error) {
 	api.UseMiddleware(noStore)
 	s.registerConsultations(api)
 	s.registerJoin(api)
+	s.registerTrail(api)
 	describeConnect(api.OpenAPI())
 	// huma describes its own errors, which asProblem never lets out.
 	maps.DeleteFunc(api.OpenAPI().Components.Schemas.Map(), func(name string, _ *huma.Schema) bool {
@@ -101,9 +103,12 @@ func (s *Server) scoped(api huma.API, scope string, o huma.Operation) huma.Opera
 		key, err := s.authenticate(ctx.Header("Authorization"), ctx.Header("Origin"), scope)
 		if err != nil {
 			refuse(api, ctx, err)
+			event := ofKey(key)
+			event.Net = prefixOf(ctx.RemoteAddr())
+			s.refused(audit.AccessDenied, event, err)
 			return
 		}
-		next(huma.WithValue(ctx, keyContext{}, key))
+		next(huma.WithValue(ctx, keyContext{}, *key))
 	})
 	return operation(api, o)
 }
@@ -111,20 +116,23 @@ func (s *Server) scoped(api huma.API, scope string, o huma.Operation) huma.Opera
 type keyContext struct{}
 
 // tenantOf returns the tenant of the request's API key.
-func tenantOf(ctx context.Context) string {
+func tenantOf(ctx context.Context) string { return keyOf(ctx).Tenant }
+
+func keyOf(ctx context.Context) config.APIKey {
 	key, ok := ctx.Value(keyContext{}).(config.APIKey)
 	if !ok {
 		panic("signaling: internal error: a route without its API key")
 	}
-	return key.Tenant
+	return key
 }
 
-// authenticate returns the API key of an Authorization header. Keys are 256 random bits, which
-// nobody guesses at any speed: a slow hash, made for passwords, would only slow down the server.
-func (s *Server) authenticate(authorization, origin, scope string) (config.APIKey, error) {
+// authenticate returns the API key of an Authorization header; with an error, the one that may not do
+// this, if it is one of ours. Keys are 256 random bits, which nobody guesses at any speed: a slow
+// hash, made for passwords, would only slow down the server.
+func (s *Server) authenticate(authorization, origin, scope string) (*config.APIKey, error) {
 	secret, ok := strings.CutPrefix(authorization, "Bearer ")
 	if !ok {
-		return config.APIKey{}, refusal(wire.CodeUnauthorized, "Authorization: Bearer <API key> is missing")
+		return nil, refusal(wire.CodeUnauthorized, "Authorization: Bearer <API key> is missing")
 	}
 	hash := []byte(hashOf(secret))
 	var found *config.APIKey
@@ -135,23 +143,20 @@ func (s *Server) authenticate(authorization, origin, scope string) (config.APIKe
 	}
 	switch {
 	case found == nil:
-		return config.APIKey{}, refusal(wire.CodeUnauthorized, "the API key is not one of this server's")
+		return nil, refusal(wire.CodeUnauthorized, "the API key is not one of this server's")
 	case origin != "" && !slices.Contains(found.Origins, origin):
-		return config.APIKey{}, refusal(wire.CodeForbidden, "pages of this origin may not use the API key")
+		return found, refusal(wire.CodeForbidden, "pages of this origin may not use the API key")
 	case !slices.Contains(found.Scopes, scope):
-		return config.APIKey{}, refusal(wire.CodeForbidden, "the API key does not have the scope "+scope)
+		return found, refusal(wire.CodeForbidden, "the API key does not have the scope "+scope)
 	}
-	return *found, nil
+	return found, nil
 }
 
 // refuse answers in a middleware.
 func refuse(api huma.API, ctx huma.Context, err error) {
 	p := problemOf(err)
-	switch p.Status {
-	case http.StatusUnauthorized:
-		ctx.SetHeader("WWW-Authenticate", "Bearer")
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		ctx.SetHeader("Retry-After", retryAfterSeconds)
+	for name, values := range p.GetHeaders() {
+		ctx.SetHeader(name, values[0])
 	}
 	ctx.SetHeader("Content-Type", p.ContentType(""))
 	ctx.SetStatus(p.Status)

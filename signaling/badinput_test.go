@@ -33,8 +33,13 @@ func seedKey(t *testing.T) ed25519.PrivateKey {
 
 // goodClaims are those of a session token of the second participant.
 func goodClaims(v *visit) jwt.MapClaims {
+	real := jwt.MapClaims{} // for what only this run of the server knows
+	if _, _, err := jwt.NewParser().ParseUnverified(v.token(1), real); err != nil {
+		v.Fatal(err)
+	}
 	return jwt.MapClaims{
-		"iss": publicURL, "aud": []string{"bedside-session"}, "sub": v.Participants[1].ID, "jti": "t_x",
+		"boot": real["boot"],
+		"iss":  publicURL, "aud": []string{"bedside-session"}, "sub": v.Participants[1].ID, "jti": "t_x",
 		"cid": v.ID, "epoch": 0, "iat": time.Now().Unix(), "exp": time.Now().Add(time.Minute).Unix(),
 	}
 }
@@ -117,6 +122,9 @@ func TestTokens(t *testing.T) {
 		{"of a withdrawn invitation", func(t *testing.T, v *visit) string {
 			return signed(t, jwt.SigningMethodEdDSA, seedKey(t), with(goodClaims(v), "epoch", 1))
 		}, "invitation_revoked"},
+		{"from before the server started", func(t *testing.T, v *visit) string {
+			return signed(t, jwt.SigningMethodEdDSA, seedKey(t), with(goodClaims(v), "boot", "another"))
+		}, "token_expired"},
 		{"used before", func(t *testing.T, v *visit) string {
 			token := v.token(2)
 			v.dial().send(&wire.Join{Token: token}, 1)

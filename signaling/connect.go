@@ -25,6 +25,7 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	session := newSession(s, id, nil)
+	session.network = prefixOf(r.RemoteAddr)
 	if err := s.admitSession(session, r.RemoteAddr); err != nil {
 		writeProblem(w, err)
 		return

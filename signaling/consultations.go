@@ -6,11 +6,13 @@ import (
 	"errors"
 	"net/http"
 	"reflect"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/bedside-video/bedside/config"
+	"github.com/bedside-video/bedside/signaling/audit"
 	"github.com/bedside-video/bedside/signaling/consult"
 	"github.com/bedside-video/bedside/signaling/store"
 	"github.com/bedside-video/bedside/signaling/wire"
@@ -21,6 +23,7 @@ const (
 	// defaultLength is the length of a consultation that has no end.
 	defaultLength = time.Hour
 	maxLength     = 24 * time.Hour
+	maxPeople     = 50
 )
 
 // NewConsultation is the body of POST /v1/consultations.
@@ -39,9 +42,11 @@ type NewConsultation struct {
 
 // NewParticipant is one person or device to be invited.
 type NewParticipant struct {
-	Ref     string    `json:"ref,omitempty" maxLength:"200" doc:"The scheduler's identifier of the person: opaque, never a name or a record number"`
-	Role    wire.Role `json:"role" enum:"clinician,patient,carer,interpreter,observer,device"`
-	Display string    `json:"display,omitempty" maxLength:"64" doc:"The name that the others see. It is kept until a day after the end and never logged"`
+	Ref      string    `json:"ref,omitempty" maxLength:"200" doc:"The scheduler's identifier of the person: opaque, never a name or a record number"`
+	Role     wire.Role `json:"role" enum:"clinician,patient,carer,interpreter,observer,device"`
+	Display  string    `json:"display,omitempty" maxLength:"64" doc:"The name that the others see. It is kept until a day after the end and never logged"`
+	ProxyFor string    `json:"proxy_for,omitempty" maxLength:"200" doc:"For a carer who decides for the patient (a parent, a legal guardian): the patient's ref. The patient need not be a participant"`
+	PIN      bool      `json:"pin,omitempty" doc:"Ask for a PIN, which goes to the person by another way than the link. It is shown once, in the answer to this request"`
 }
 
 // Consultation is what the API tells of one.
@@ -69,11 +74,14 @@ type Window struct {
 
 // Participant is one invited person or device.
 type Participant struct {
-	ID      string    `json:"id" example:"p_4fYp0n0m8dQvE0bqGxk3Vw"`
-	Ref     string    `json:"ref,omitempty"`
-	Role    wire.Role `json:"role"`
-	Revoked bool      `json:"revoked,omitempty"`
-	JoinURL string    `json:"join_url,omitempty" doc:"The person's own link. The secret is in the fragment, which browsers send to nobody"`
+	ID          string    `json:"id" example:"p_4fYp0n0m8dQvE0bqGxk3Vw"`
+	Ref         string    `json:"ref,omitempty"`
+	Role        wire.Role `json:"role"`
+	ProxyFor    string    `json:"proxy_for,omitempty" doc:"A guardian: the ref of the patient for whom this carer decides"`
+	Revoked     bool      `json:"revoked,omitempty"`
+	PINRequired bool      `json:"pin_required,omitempty"`
+	PIN         string    `json:"pin,omitempty" example:"493027" doc:"Once, when the invitation is made"`
+	JoinURL     string    `json:"join_url,omitempty" doc:"The person's own link. The secret is in the fragment, which browsers send to nobody"`
 }
 
 type (
@@ -127,6 +135,7 @@ func (s *Server) registerConsultations(api huma.API) {
 		OperationID: "revoke-invitation", Method: http.MethodDelete, Path: "/v1/consultations/{id}/participants/{pid}",
 		Summary: "Revoke one participant's link and end their session", DefaultStatus: http.StatusNoContent,
 	}), s.revoke)
+	s.registerChanges(api, scoped)
 }
 
 func (s *Server) create(ctx context.Context, in *createInput) (*createOutput, error) {
@@ -136,32 +145,62 @@ func (s *Server) create(ctx context.Context, in *createInput) (*createOutput, er
 		return nil, problemOf(err)
 	}
 	if s.kept.Load() >= int64(s.cfg.Limits.Consultations) {
-		return nil, huma.ErrorWithHeaders(problemOf(store.ErrFull), http.Header{"Retry-After": {retryAfterSeconds}})
+		return nil, problemOf(store.ErrFull)
 	}
-	status := http.StatusCreated
-	err = s.records.create(ctx, rec)
-	if errors.Is(err, store.ErrExists) {
-		status = http.StatusOK
-		hash := rec.BodyHash
-		if rec, err = s.records.load(ctx, rec.ID); err == nil && rec.BodyHash != hash {
+	known, err := s.records.load(ctx, rec.ID)
+	isNew := errors.Is(err, store.ErrNotFound)
+	if isNew {
+		if err := s.witness(ctx, true, s.byKey(ctx, audit.ConsultationCreated, rec.ID)); err != nil {
+			return nil, problemOf(err)
+		}
+		if err = s.records.create(ctx, rec); errors.Is(err, store.ErrExists) {
+			// Two requests at once: the other was first.
+			isNew = false
+			event := s.byKey(ctx, audit.ConsultationCreated, rec.ID)
+			event.Outcome, event.Reason = audit.OutcomeFailed, "exists"
+			_ = s.witness(ctx, false, event)
+			known, err = s.records.load(ctx, rec.ID)
+		}
+	}
+	if err == nil && !isNew {
+		if known.BodyHash != rec.BodyHash {
 			err = problem(http.StatusConflict, wire.CodeExternalIDConflict, "the external_id is that of a consultation with another body")
 		}
+		rec = known
 	}
 	if err != nil {
 		return nil, s.internal("create consultation", err)
 	}
 	// Also when it existed: whoever made it may have died between the record and the invitations.
-	for _, p := range rec.People {
-		of := invitationRecord{Consultation: rec.ID, Participant: p.ID, Epoch: p.Epoch}
-		if err := s.records.invite(ctx, s.tokens.invitation(rec.ID, p.ID, p.Epoch), of); err != nil {
-			return nil, s.internal("create invitation", err)
-		}
+	if err := s.inviteAll(ctx, rec); err != nil {
+		return nil, s.internal("create invitation", err)
 	}
-	if status == http.StatusCreated {
+	out := &createOutput{Status: http.StatusOK}
+	if isNew {
+		out.Status = http.StatusCreated
 		s.kept.Add(1)
 		s.deps.Log.Info("consultation created", "consultation", rec.ID, "participants", len(rec.People))
 	}
-	return &createOutput{Status: status, Body: s.view(now, rec)}, nil
+	out.Body = s.view(now, rec)
+	for i, p := range rec.People {
+		out.Body.Participants[i] = s.viewPerson(rec, p, isNew)
+	}
+	return out, nil
+}
+
+// inviteAll keeps whose the invitations are, all at once: each waits for the disk.
+func (s *Server) inviteAll(ctx context.Context, rec record) error {
+	errs := make([]error, len(rec.People))
+	var inviting sync.WaitGroup
+	for i, p := range rec.People {
+		runInvite := func() {
+			of := invitationRecord{Consultation: rec.ID, Participant: p.ID, Epoch: p.Epoch}
+			errs[i] = s.records.invite(ctx, s.tokens.invitation(rec.ID, p.ID, p.Epoch), of)
+		}
+		inviting.Go(runInvite)
+	}
+	inviting.Wait()
+	return errors.Join(errs...)
 }
 
 // newRecord returns the record that a request asks for.
@@ -193,11 +232,11 @@ func (s *Server) newRecord(now time.Time, tenant string, b NewConsultation) (rec
 	rec.Start, rec.End = rec.Start.UTC().Truncate(time.Second), rec.End.UTC().Truncate(time.Second)
 	rec.From, rec.To = rec.Start.Add(-s.cfg.WindowLead), rec.End.Add(s.cfg.WindowTrail)
 	for _, p := range b.Participants {
-		id, err := s.tokens.newID("p_")
+		invited, err := s.newPerson(p)
 		if err != nil {
 			return record{}, err
 		}
-		rec.People = append(rec.People, person{ID: id, Ref: p.Ref, Role: p.Role, Display: p.Display})
+		rec.People = append(rec.People, invited)
 	}
 	return rec, checkRecord(now, rec)
 }
@@ -242,9 +281,14 @@ func (s *Server) read(ctx context.Context, in *pathInput) (*consultationOutput, 
 }
 
 func (s *Server) cancel(ctx context.Context, in *pathInput) (*struct{}, error) {
-	if _, err := s.own(ctx, in.ID); err != nil {
+	rec, err := s.own(ctx, in.ID)
+	if err != nil {
 		return nil, err
 	}
+	if !rec.Ended.IsZero() {
+		return nil, nil
+	}
+	_ = s.witness(ctx, false, s.byKey(ctx, audit.ConsultationCancelled, in.ID))
 	// Written before the room is told: see rooms.acquire.
 	if err := s.records.keep(ctx, in.ID, s.deps.Clock(), consult.Effects{Over: wire.EndedCancelled}); err != nil {
 		return nil, s.internal("cancel consultation", err)
@@ -258,9 +302,16 @@ func (s *Server) revoke(ctx context.Context, in *participantInput) (*struct{}, e
 	if err != nil {
 		return nil, err
 	}
-	if rec.find(in.ParticipantID) == nil {
+	p := rec.find(in.ParticipantID)
+	switch {
+	case p == nil:
 		return nil, notFound()
+	case p.Revoked:
+		return nil, nil
 	}
+	event := s.byKey(ctx, audit.InvitationRevoked, in.ID)
+	event.Subject = p.subject()
+	_ = s.witness(ctx, false, event)
 	if err := s.records.keep(ctx, in.ID, s.deps.Clock(), consult.Effects{Revoked: []string{in.ParticipantID}}); err != nil {
 		return nil, s.internal("revoke invitation", err)
 	}
@@ -314,11 +365,7 @@ func (s *Server) view(now time.Time, rec record) Consultation {
 		MaxParticipants: rec.Policy.MaxParticipants, Group: rec.Policy.Group, Lobby: rec.Policy.Lobby,
 	}
 	for _, p := range rec.People {
-		line := Participant{ID: p.ID, Ref: p.Ref, Role: p.Role, Revoked: p.Revoked}
-		if !p.Revoked {
-			line.JoinURL = s.deps.PublicURL + "/j/#" + s.tokens.invitation(rec.ID, p.ID, p.Epoch)
-		}
-		v.Participants = append(v.Participants, line)
+		v.Participants = append(v.Participants, s.viewPerson(rec, p, false))
 	}
 	return v
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/bedside-video/bedside/sfu"
 	"github.com/bedside-video/bedside/sfu/codec"
@@ -32,19 +33,35 @@ func (s *session) handle(ctx context.Context, m wire.ClientMessage) (wire.Server
 	case *wire.Layout:
 		return nil, s.layout(ctx, m)
 	case *wire.Admit:
-		return nil, s.decide(ctx, func() (consult.Effects, error) {
-			return s.room.consult.Admit(s.room.now(), s.participant, m.Participant)
+		return nil, s.decide(ctx, func(now time.Time, c *consult.Consultation) (consult.Effects, error) {
+			return c.Admit(now, s.participant, m.Participant)
 		})
 	case *wire.Refuse:
-		return nil, s.decide(ctx, func() (consult.Effects, error) { return s.room.consult.Refuse(s.participant, m.Participant) })
+		return nil, s.decide(ctx, func(now time.Time, c *consult.Consultation) (consult.Effects, error) {
+			return c.Refuse(now, s.participant, m.Participant)
+		})
 	case *wire.Remove:
-		return nil, s.decide(ctx, func() (consult.Effects, error) { return s.room.consult.Remove(s.participant, m.Participant) })
+		return nil, s.decide(ctx, func(now time.Time, c *consult.Consultation) (consult.Effects, error) {
+			return c.Remove(now, s.participant, m.Participant)
+		})
+	case *wire.Hold:
+		return nil, s.decide(ctx, func(_ time.Time, c *consult.Consultation) (consult.Effects, error) {
+			return c.Hold(s.participant, m.Participant)
+		})
+	case *wire.Unhold:
+		return nil, s.decide(ctx, func(_ time.Time, c *consult.Consultation) (consult.Effects, error) {
+			return c.Unhold(s.participant, m.Participant)
+		})
 	case *wire.Say:
 		return nil, s.say(ctx, m)
 	case *wire.End:
-		return nil, s.decide(ctx, func() (consult.Effects, error) { return s.room.consult.End(s.participant) })
+		return nil, s.decide(ctx, func(now time.Time, c *consult.Consultation) (consult.Effects, error) {
+			return c.End(now, s.participant)
+		})
 	case *wire.Leave:
-		return nil, s.room.do(ctx, func() { s.room.leave(s) })
+		return nil, s.decide(ctx, func(now time.Time, c *consult.Consultation) (consult.Effects, error) {
+			return c.Leave(now, s.participant, s.id, m.To)
+		})
 	}
 	return nil, fmt.Errorf("signaling: message type %s has no handler", wire.TypeOf(m))
 }
@@ -159,7 +176,7 @@ func isKind(s string) bool {
 }
 
 // decide runs a command through the room, and keeps what it brought about before it is answered.
-func (s *session) decide(ctx context.Context, command func() (consult.Effects, error)) error {
+func (s *session) decide(ctx context.Context, command command) error {
 	var e consult.Effects
 	var err error
 	if doErr := s.room.do(ctx, func() { e, err = s.room.decide(s, command) }); doErr != nil {
@@ -178,6 +195,9 @@ func (s *session) keep(ctx context.Context, e consult.Effects) {
 	defer cancel()
 	if err := s.server.records.keep(ctx, s.credential.consultation, s.server.deps.Clock(), e); err != nil {
 		s.log.Error("record not updated", "error", err)
+	}
+	if err := s.room.keeper.wait(ctx); err != nil {
+		s.log.Warn("answered before it was kept who is where", "error", err)
 	}
 }
 
@@ -263,7 +283,10 @@ func badMessage(detail string) error {
 func errorMessage(err error) *wire.Error {
 	var refusal *consult.Error
 	var decode *wire.DecodeError
+	var already *Problem
 	switch {
+	case errors.As(err, &already):
+		return &wire.Error{Code: already.Code, Detail: already.Detail}
 	case errors.As(err, &refusal):
 		return &wire.Error{Code: refusal.Code, Detail: refusal.Detail, OpensAt: stamp(refusal.OpensAt), ClosedAt: stamp(refusal.ClosedAt)}
 	case errors.As(err, &decode):

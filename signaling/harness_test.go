@@ -21,6 +21,7 @@ import (
 
 	"github.com/bedside-video/bedside/config"
 	"github.com/bedside-video/bedside/signaling"
+	"github.com/bedside-video/bedside/signaling/audit"
 	"github.com/bedside-video/bedside/signaling/store"
 	"github.com/bedside-video/bedside/signaling/wire"
 )
@@ -40,6 +41,7 @@ type world struct {
 	client   *http.Client
 	media    *fakeMedia
 	store    store.Store
+	audit    *audit.Memory
 	log      *safeBuffer
 	registry *prometheus.Registry
 	running  sync.WaitGroup
@@ -60,13 +62,13 @@ func inWorld(t *testing.T, change func(*config.Signaling, *signaling.Deps), test
 func newWorld(t *testing.T, change func(*config.Signaling, *signaling.Deps)) *world {
 	t.Helper()
 	w := &world{T: t, listener: newPipeListener(), media: newFakeMedia(), log: new(safeBuffer),
-		registry: prometheus.NewRegistry(), store: store.NewMap(10_000)}
+		registry: prometheus.NewRegistry(), store: store.NewMap(10_000), audit: audit.NewMemory("node-1", 10_000)}
 	cfg := config.Default().Signaling
 	for _, k := range []struct{ id, key, tenant string }{{"one", apiKey, "tenant-1"}, {"two", otherAPIKey, "tenant-2"}} {
-		cfg.APIKeys = append(cfg.APIKeys, config.APIKey{ID: k.id, Tenant: k.tenant, Hash: sha256Hex(k.key), Scopes: []string{"consultations"}})
+		cfg.APIKeys = append(cfg.APIKeys, config.APIKey{ID: k.id, Tenant: k.tenant, Hash: sha256Hex(k.key), Scopes: []string{"consultations", "audit"}})
 	}
 	deps := signaling.Deps{
-		Media: w.media, Store: w.store, PublicURL: publicURL, Clock: time.Now, Rand: rand.Reader,
+		Media: w.media, Store: w.store, Audit: w.audit, PublicURL: publicURL, Clock: time.Now, Rand: rand.Reader,
 		Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Metrics: w.registry,
 	}
 	if change != nil {

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/bedside-video/bedside/signaling/audit"
 	"github.com/bedside-video/bedside/signaling/store"
 	"github.com/bedside-video/bedside/signaling/wire"
 )
@@ -15,8 +17,12 @@ import (
 type (
 	joinBody struct {
 		Invitation string `json:"invitation" minLength:"1" maxLength:"64" doc:"What follows # in the participant's link"`
+		PIN        string `json:"pin,omitempty" maxLength:"16" doc:"With an invitation that needs one: see pin_required"`
 	}
-	joinInput  struct{ Body joinBody }
+	joinInput struct {
+		remote string
+		Body   joinBody
+	}
 	joinOutput struct{ Body Joining }
 )
 
@@ -30,6 +36,12 @@ type Joining struct {
 	State     string     `json:"state" enum:"open,in_progress"`
 	Window    Window     `json:"window"`
 	Facts     wire.Facts `json:"facts"`
+}
+
+// Resolve implements huma.Resolver: it is how a handler learns the client's address.
+func (in *joinInput) Resolve(ctx huma.Context) []error {
+	in.remote = ctx.RemoteAddr()
+	return nil
 }
 
 func (s *Server) registerJoin(api huma.API) {
@@ -63,7 +75,7 @@ func (s *Server) checkJoin(ctx huma.Context) error {
 }
 
 func (s *Server) join(ctx context.Context, in *joinInput) (*joinOutput, error) {
-	out, err := s.exchange(ctx, in.Body.Invitation)
+	out, err := s.exchange(ctx, in)
 	s.metrics.requests.WithLabelValues(outcomeOf(err)).Inc()
 	if err != nil {
 		return nil, s.internal("join", err)
@@ -71,10 +83,11 @@ func (s *Server) join(ctx context.Context, in *joinInput) (*joinOutput, error) {
 	return &joinOutput{Body: out}, nil
 }
 
-func (s *Server) exchange(ctx context.Context, invitation string) (Joining, error) {
-	of, err := s.records.invited(ctx, invitation)
+func (s *Server) exchange(ctx context.Context, in *joinInput) (Joining, error) {
+	of, err := s.records.invited(ctx, in.Body.Invitation)
 	if errors.Is(err, store.ErrNotFound) {
-		return Joining{}, refusal(wire.CodeInvitationUnknown, "there is no such invitation")
+		err = refusal(wire.CodeInvitationUnknown, "there is no such invitation")
+		s.refused(audit.InvitationRefused, audit.Event{Net: prefixOf(in.remote)}, err)
 	}
 	if err != nil {
 		return Joining{}, err
@@ -88,13 +101,21 @@ func (s *Server) exchange(ctx context.Context, invitation string) (Joining, erro
 	}
 	now := s.deps.Clock()
 	p := rec.find(of.Participant)
-	switch {
-	case p == nil || p.Revoked || p.Epoch != of.Epoch:
-		return Joining{}, refusal(wire.CodeInvitationRevoked, "the invitation has been withdrawn")
-	case !rec.Ended.IsZero():
-		return Joining{}, refusal(wire.CodeConsultationEnded, "the consultation is over")
+	event := audit.Event{Time: now, Name: audit.InvitationExchanged, Tenant: rec.Tenant, Consultation: rec.ID,
+		Outcome: audit.OutcomeOK, Net: prefixOf(in.remote)}
+	if p != nil {
+		event.Actor = p.actor()
 	}
-	if err := rec.spec().CheckWindow(now); err != nil {
+	if err := checkInvitation(now, rec, p, of.Epoch); err != nil {
+		s.refused(audit.InvitationRefused, event, err)
+		return Joining{}, err
+	}
+	if p.PIN {
+		if err := s.checkPIN(now, rec, p, in.Body.PIN, in.remote); err != nil {
+			return Joining{}, err
+		}
+	}
+	if err := s.witness(ctx, true, event); err != nil {
 		return Joining{}, err
 	}
 	token, err := s.tokens.session(rec.ID, p.ID, p.Epoch)
@@ -107,6 +128,17 @@ func (s *Server) exchange(ctx context.Context, invitation string) (Joining, erro
 		Role: p.Role, Display: p.Display, State: rec.state(now),
 		Window: Window{From: rec.From, To: rec.To}, Facts: s.facts(rec),
 	}, nil
+}
+
+// checkInvitation refuses an invitation that is worthless, or not good now. p is nil for nobody.
+func checkInvitation(now time.Time, rec record, p *person, epoch uint32) error {
+	switch {
+	case p == nil || p.Revoked || p.Epoch != epoch:
+		return refusal(wire.CodeInvitationRevoked, "the invitation has been withdrawn")
+	case !rec.Ended.IsZero():
+		return refusal(wire.CodeConsultationEnded, "the consultation is over")
+	}
+	return rec.spec().CheckWindow(now)
 }
 
 // facts are those of the live consultation, if it is live.

@@ -15,6 +15,8 @@ type metrics struct {
 	messages      *prometheus.CounterVec // type, outcome: ok or an error code
 	requests      *prometheus.CounterVec // POST /v1/join, by outcome
 	overflows     prometheus.Counter
+	unaudited     prometheus.Counter
+	refusals      prometheus.Counter
 }
 
 const outcomeOK = "ok"
@@ -33,8 +35,12 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Name: "bedside_invitations_total", Help: "Invitations shown at POST /v1/join, by outcome."}, []string{"outcome"}),
 		overflows: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "bedside_session_queue_overflows_total", Help: "Sessions closed because their client did not read its messages."}),
+		unaudited: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "bedside_audit_missing_total", Help: "Events that could not be written into the audit log."}),
+		refusals: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "bedside_audit_refusals_skipped_total", Help: "Refusals beyond 10 a second, which are not written into the audit log."}),
 	}
-	for _, c := range []prometheus.Collector{m.sessions, m.consultations, m.joins, m.messages, m.requests, m.overflows} {
+	for _, c := range []prometheus.Collector{m.sessions, m.consultations, m.joins, m.messages, m.requests, m.overflows, m.unaudited, m.refusals} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("signaling: metrics: %w", err)
 		}

@@ -3,7 +3,9 @@ package signaling
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -22,6 +24,8 @@ type Problem struct {
 	OpensAt  string         `json:"opens_at,omitempty" format:"date-time" doc:"With not_yet_open: when the consultation opens"`
 	ClosedAt string         `json:"closed_at,omitempty" format:"date-time" doc:"With window_closed: when it closed"`
 	Errors   []ProblemField `json:"errors,omitempty" nullable:"false" doc:"With bad_request: every field that is wrong"`
+
+	retryAfter time.Duration // zero: see retryAfterSeconds
 }
 
 // ProblemField says what is wrong with one field of a request. It never repeats the value.
@@ -38,6 +42,21 @@ func (p *Problem) GetStatus() int { return p.Status }
 
 // ContentType implements huma.ContentTypeFilter.
 func (p *Problem) ContentType(string) string { return "application/problem+json" }
+
+// GetHeaders implements huma.HeadersError: it says when trying again makes sense (RFC 9110 section
+// 10.2.3).
+func (p *Problem) GetHeaders() http.Header {
+	h := make(http.Header)
+	switch {
+	case p.retryAfter > 0:
+		h.Set("Retry-After", strconv.Itoa(int((p.retryAfter+time.Second-1)/time.Second)))
+	case p.Status == http.StatusTooManyRequests, p.Status == http.StatusServiceUnavailable:
+		h.Set("Retry-After", retryAfterSeconds)
+	case p.Status == http.StatusUnauthorized:
+		h.Set("WWW-Authenticate", "Bearer")
+	}
+	return h
+}
 
 // problem returns a problem document.
 func problem(status int, code, detail string) *Problem {
@@ -66,7 +85,7 @@ func statusOf(code string) int {
 		return http.StatusBadRequest
 	case wire.CodeUnauthorized:
 		return http.StatusUnauthorized
-	case wire.CodeForbidden, wire.CodeNotYetOpen:
+	case wire.CodeForbidden, wire.CodeNotYetOpen, wire.CodePINRequired, wire.CodePINWrong:
 		return http.StatusForbidden
 	case wire.CodeNotFound, wire.CodeInvitationUnknown:
 		return http.StatusNotFound
@@ -78,9 +97,9 @@ func statusOf(code string) int {
 		return http.StatusRequestEntityTooLarge
 	case wire.CodeTwoPatients, wire.CodeNotSupported:
 		return http.StatusUnprocessableEntity
-	case wire.CodeRateLimited:
+	case wire.CodeRateLimited, wire.CodePINLocked:
 		return http.StatusTooManyRequests
-	case wire.CodeUnavailable:
+	case wire.CodeUnavailable, wire.CodeAuditUnavailable:
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusInternalServerError
@@ -122,9 +141,7 @@ func codeOf(status int) string {
 func writeProblem(w http.ResponseWriter, err error) {
 	p := problemOf(err)
 	w.Header().Set("Content-Type", p.ContentType(""))
-	if p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", retryAfterSeconds)
-	}
+	maps.Copy(w.Header(), p.GetHeaders())
 	w.WriteHeader(p.Status)
 	_ = json.NewEncoder(w).Encode(p)
 }

@@ -15,6 +15,7 @@ import (
 const (
 	bucketConsultations store.Bucket = "consultations" // id -> record
 	bucketInvitations   store.Bucket = "invitations"   // hashOf(invitation) -> invitationRecord
+	bucketSeats         store.Bucket = "seats"         // consultation -> []consult.Seat, while it is live
 )
 
 // retention is how long the record of a consultation outlives it: names live in it.
@@ -41,12 +42,14 @@ type record struct {
 
 // person is one invited participant.
 type person struct {
-	ID      string    `json:"id"`
-	Ref     string    `json:"ref,omitempty"`
-	Role    wire.Role `json:"role"`
-	Display string    `json:"display,omitempty"`
-	Epoch   uint32    `json:"epoch"`
-	Revoked bool      `json:"revoked,omitempty"`
+	ID       string    `json:"id"`
+	Ref      string    `json:"ref,omitempty"`
+	Role     wire.Role `json:"role"`
+	Display  string    `json:"display,omitempty"`
+	ProxyFor string    `json:"proxy_for,omitempty"` // the ref of the patient for whom a guardian decides
+	PIN      bool      `json:"pin,omitempty"`       // the link alone does not let them in
+	Epoch    uint32    `json:"epoch"`
+	Revoked  bool      `json:"revoked,omitempty"`
 }
 
 // invitationRecord says whose an invitation is.
@@ -59,7 +62,9 @@ type invitationRecord struct {
 func (r record) spec() consult.Spec {
 	s := consult.Spec{Start: r.Start, End: r.End, From: r.From, To: r.To, Started: r.Started, Policy: r.Policy}
 	for _, p := range r.People {
-		s.People = append(s.People, consult.Person{ID: p.ID, Role: p.Role, Display: p.Display, Epoch: p.Epoch, Revoked: p.Revoked})
+		s.People = append(s.People, consult.Person{
+			ID: p.ID, Role: p.Role, Display: p.Display, Proxy: p.ProxyFor != "", Epoch: p.Epoch, Revoked: p.Revoked,
+		})
 	}
 	return s
 }
@@ -128,14 +133,17 @@ func (r records) create(ctx context.Context, rec record) error {
 }
 
 // update changes a record, starting over when somebody else has changed it meanwhile.
-func (r records) update(ctx context.Context, id string, change func(*record)) error {
+// Nothing is written when change returns false.
+func (r records) update(ctx context.Context, id string, change func(*record) bool) error {
 	const attempts = 8 // writers of one consultation: its sessions and the API
 	for range attempts {
 		rec, revision, err := r.get(ctx, id)
 		if err != nil {
 			return err
 		}
-		change(&rec)
+		if !change(&rec) {
+			return nil
+		}
 		data, err := json.Marshal(rec)
 		if err != nil {
 			return fmt.Errorf("signaling: record of %s: %w", id, err)
@@ -181,7 +189,48 @@ func (r records) forget(ctx context.Context, t *tokens, rec record) error {
 			}
 		}
 	}
+	if err := r.store.Delete(ctx, bucketSeats, rec.ID); err != nil {
+		return err
+	}
 	return r.store.Delete(ctx, bucketConsultations, rec.ID)
+}
+
+// seats returns where everybody stood when it was last written down; none for a consultation that
+// was not live.
+func (r records) seats(ctx context.Context, id string) ([]consult.Seat, error) {
+	e, err := r.store.Get(ctx, bucketSeats, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var seats []consult.Seat
+	if err := json.Unmarshal(e.Value, &seats); err != nil {
+		return nil, fmt.Errorf("signaling: seats of %s: %w", id, err)
+	}
+	return seats, nil
+}
+
+// keepSeats replaces what seats returns. A consultation has one writer at a time: its keeper.
+func (r records) keepSeats(ctx context.Context, id string, seats []consult.Seat) error {
+	if len(seats) == 0 {
+		return r.store.Delete(ctx, bucketSeats, id)
+	}
+	data, err := json.Marshal(seats)
+	if err != nil {
+		return fmt.Errorf("signaling: seats of %s: %w", id, err)
+	}
+	_, err = r.store.Create(ctx, bucketSeats, id, data)
+	if !errors.Is(err, store.ErrExists) {
+		return err
+	}
+	e, err := r.store.Get(ctx, bucketSeats, id)
+	if err != nil {
+		return err
+	}
+	_, err = r.store.Update(ctx, bucketSeats, id, data, e.Revision)
+	return err
 }
 
 // keep writes down what a command brought about. Revoking is raised to the epoch that makes the
@@ -190,7 +239,7 @@ func (r records) keep(ctx context.Context, id string, now time.Time, e consult.E
 	if !e.Started && e.Over == "" && len(e.Revoked) == 0 {
 		return nil
 	}
-	return r.update(ctx, id, func(rec *record) {
+	return r.update(ctx, id, func(rec *record) bool {
 		if e.Started && rec.Started.IsZero() {
 			rec.Started = now
 		}
@@ -203,5 +252,6 @@ func (r records) keep(ctx context.Context, id string, now time.Time, e consult.E
 				p.Epoch++
 			}
 		}
+		return true
 	})
 }

@@ -2,6 +2,7 @@ package signaling
 
 import (
 	"slices"
+	"time"
 
 	"github.com/bedside-video/bedside/signaling/consult"
 	"github.com/bedside-video/bedside/signaling/wire"
@@ -20,33 +21,38 @@ func (r *room) current(s *session) error {
 	return nil
 }
 
-// decide runs a command of a session through the rules and does what follows.
-func (r *room) decide(s *session, command func() (consult.Effects, error)) (consult.Effects, error) {
+// command is something that changes who may do what.
+type command func(now time.Time, c *consult.Consultation) (consult.Effects, error)
+
+// decide runs a command of a session through the rules, writes down what it is about to bring about,
+// and does that.
+func (r *room) decide(s *session, run command) (consult.Effects, error) {
 	if err := r.current(s); err != nil {
 		return consult.Effects{}, err
 	}
-	e, err := command()
+	before := r.consult.Clone()
+	e, err := run(r.now(), r.consult)
+	if err == nil {
+		err = r.witness(s, e)
+	}
 	if err != nil {
-		return e, err
+		r.consult = before
+		return consult.Effects{}, err
 	}
 	r.carry(e)
 	r.settle(e.Moved...)
 	return e, nil
 }
 
-func (r *room) leave(s *session) {
-	_, _ = r.decide(s, func() (consult.Effects, error) { return r.consult.Leave(s.participant, s.id), nil })
-}
-
 // mute shows in everybody's roster what a participant has muted.
 func (r *room) mute(s *session, source wire.Source, muted bool) {
-	_, _ = r.decide(s, func() (consult.Effects, error) {
-		r.consult.Mute(s.participant, source, muted)
+	_, _ = r.decide(s, func(_ time.Time, c *consult.Consultation) (consult.Effects, error) {
+		c.Mute(s.participant, source, muted)
 		return consult.Effects{}, nil
 	})
 }
 
-// say relays a message to one participant in the room, or to all others in the room.
+// say relays a message to one participant, or to all others in the room.
 func (r *room) say(s *session, m *wire.Say) error {
 	if err := r.current(s); err != nil {
 		return err
@@ -58,8 +64,11 @@ func (r *room) say(s *session, m *wire.Say) error {
 	admitted := r.consult.Admitted()
 	var slow []*session
 	for _, other := range r.sessions {
-		addressed := m.To == "" && other != s || other.participant == m.To
-		if addressed && slices.Contains(admitted, other.participant) && !other.enqueue(said, 0) {
+		addressed := other.participant == m.To
+		if m.To == "" {
+			addressed = other != s && slices.Contains(admitted, other.participant)
+		}
+		if addressed && !other.enqueue(said, 0) {
 			slow = append(slow, other)
 		}
 	}
@@ -73,7 +82,7 @@ func (r *room) say(s *session, m *wire.Say) error {
 // cancel ends the consultation for the API.
 func (r *room) cancel(reason string) {
 	if r.consult != nil && r.broken == nil {
-		r.carry(r.consult.Close(reason))
+		r.carry(r.consult.Close(r.now(), reason))
 		r.settle()
 	}
 }
@@ -81,7 +90,7 @@ func (r *room) cancel(reason string) {
 // revoke withdraws an invitation for the API.
 func (r *room) revoke(participant string) {
 	if r.consult != nil && r.broken == nil {
-		r.carry(r.consult.Revoke(participant))
+		r.carry(r.consult.Revoke(r.now(), participant))
 		r.settle()
 	}
 }

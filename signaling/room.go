@@ -26,13 +26,15 @@ type room struct {
 	commands chan func()   // unbuffered: whoever sends waits, and with a context
 	released chan struct{} // capacity 1: somebody may have been the last holder
 	done     chan struct{} // closed when everything is closed
+	keeper   *keeper       // of who stands where
 	present  atomic.Bool   // whether a clinician is in the room, for POST /v1/join
 
 	holders int  // how many keep the room from ending; guarded by rooms.mu
 	retired bool // it is ending: nobody can hold it any more; guarded by rooms.mu
 
 	// The room's goroutine alone.
-	broken   error // why the room cannot be used; nil while it can
+	broken   error  // why the room cannot be used; nil while it can
+	record   record // as it was when it was read last: who people are, not where they stand
 	consult  *consult.Consultation
 	media    MediaRoom
 	policy   wire.Policy
@@ -41,8 +43,9 @@ type room struct {
 }
 
 func newRoom(rs *rooms, id string) *room {
+	log := rs.server.deps.Log.With("consultation", id)
 	return &room{
-		rooms: rs, id: id, log: rs.server.deps.Log.With("consultation", id),
+		rooms: rs, id: id, log: log, keeper: newKeeper(rs.server.records, id, log),
 		commands: make(chan func()), released: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 }
@@ -52,19 +55,30 @@ func (r *room) run() {
 	defer r.rooms.forget(r)
 	r.open()
 	defer r.closeMedia()
+	defer r.startKeeper()()
 	for !r.idle() || !r.rooms.retire(r) {
 		timer := time.NewTimer(r.untilNext())
 		select {
 		case f := <-r.commands:
 			f()
 		case <-timer.C:
-			r.carry(r.consult.Tick(r.now()))
-			r.settle()
+			e := r.consult.Tick(r.now())
+			_ = r.witness(nil, e) // time grants nothing
+			r.carry(e)
+			r.settle(e.Moved...)
 		case <-r.released:
 		}
 		timer.Stop()
 	}
 	r.log.Info("consultation is empty")
+}
+
+// startKeeper starts the keeper; the function that it returns stops it and waits.
+func (r *room) startKeeper() (stop func()) {
+	stopping, stopped := make(chan struct{}), make(chan struct{})
+	runKeeper := func() { r.keeper.run(stopping); close(stopped) }
+	go runKeeper()
+	return func() { close(stopping); <-stopped }
 }
 
 // do runs f on the room's goroutine and waits for it. The caller holds the room.
@@ -88,15 +102,19 @@ func (r *room) open() {
 	defer cancel()
 	rec, err := s.records.load(ctx, r.id)
 	if err == nil {
+		r.record = rec
 		r.consult, err = consult.New(rec.spec())
 	}
 	if err == nil && !rec.Ended.IsZero() {
-		r.consult.Close(rec.EndReason)
+		r.consult.Close(r.now(), rec.EndReason)
 	}
 	if err == nil {
 		r.media, err = s.deps.Media.OpenRoom(r.id, sfu.RoomOptions{
 			MaxPeers: rec.Policy.MaxParticipants, H264: rec.VideoCodec == codec.H264.String(),
 		})
+	}
+	if err == nil {
+		err = r.restore(ctx)
 	}
 	if err != nil {
 		r.log.Error("consultation cannot be opened", "error", err)
@@ -105,6 +123,19 @@ func (r *room) open() {
 	}
 	r.policy = wire.Policy{Recording: recordingNever, Profile: rec.Profile, VideoCodec: rec.VideoCodec, MaxParticipants: rec.Policy.MaxParticipants}
 	r.log.Info("consultation is live")
+}
+
+// restore gives people back the places they had when the server stopped, if it has just started.
+func (r *room) restore(ctx context.Context) error {
+	s := r.rooms.server
+	seats, err := s.records.seats(ctx, r.id)
+	if err != nil {
+		return err
+	}
+	r.keeper.seats = seats // before it runs
+	r.consult.Restore(r.now(), s.started.Add(consult.Grace), seats)
+	r.keeper.note(r.consult.Seats())
+	return nil
 }
 
 func (r *room) closeMedia() {
@@ -133,13 +164,18 @@ func (r *room) connect(ctx context.Context, s *session, cmd consult.Connect, re 
 	if r.broken != nil {
 		return consult.Effects{}, r.broken
 	}
+	before := r.consult.Clone()
 	e, err := r.consult.Connect(r.now(), cmd)
+	if err == nil {
+		err = r.witness(s, e)
+	}
 	if err != nil {
-		return e, err
+		r.consult = before
+		return consult.Effects{}, err
 	}
 	r.carry(e)
 	person := r.person(cmd.Participant)
-	rights := consult.RightsOf(person.Role)
+	rights := consult.RightsFor(person.Role, person.Proxy)
 	o := sfu.PeerOptions{
 		ID: person.ID, Subscribe: rights.May(consult.VerbSubscribe),
 		NeverEvict: person.Role == wire.RoleInterpreter, Events: mediaEvents{s},
@@ -149,7 +185,7 @@ func (r *room) connect(ctx context.Context, s *session, cmd consult.Connect, re 
 	}
 	if s.peer, err = r.media.Join(ctx, o); err != nil {
 		r.log.Error("participant cannot join the media room", "participant", person.ID, "error", err)
-		r.consult.Leave(person.ID, s.id)
+		_, _ = r.consult.Leave(r.now(), person.ID, s.id, "")
 		r.settle()
 		return e, &consult.Error{Code: wire.CodeUnavailable, Detail: "no media connection can be opened now"}
 	}
@@ -200,7 +236,7 @@ func (r *room) welcome(s *session, cmd consult.Connect, self wire.Participant, r
 func (r *room) lose(s *session, reason string) {
 	if slices.Contains(r.sessions, s) {
 		r.drop(s, reason)
-		r.consult.Disconnect(r.now(), s.participant, s.id)
+		_ = r.witness(s, r.consult.Disconnect(r.now(), s.participant, s.id)) // nothing is granted
 		s.log.Info("disconnected", "reason", reason)
 	}
 }
@@ -246,6 +282,7 @@ func (r *room) settle(moved ...string) {
 		if len(slow) == 0 {
 			r.flow(admitted)
 			r.present.Store(r.consult.Facts().ClinicianPresent)
+			r.keeper.note(r.consult.Seats())
 			return
 		}
 		moved = nil
@@ -305,4 +342,5 @@ func (r *room) fail(err error) {
 		r.drop(s, wire.EndedMediaFailed)
 	}
 	r.present.Store(false)
+	r.keeper.note(nil)
 }

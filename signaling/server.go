@@ -47,6 +47,8 @@ const (
 type Deps struct {
 	Media     Media
 	Store     store.Store
+	Audit     Audit
+	Unaudited bool   // grant things, too, that cannot be written into the audit log
 	PublicURL string // scheme://host[:port]: links start with it, tokens are issued by it
 	Clock     func() time.Time
 	Rand      io.Reader // cryptographic, safe for concurrent use
@@ -63,8 +65,10 @@ type Server struct {
 	tokens  *tokens
 	records records
 	kept    atomic.Int64 // consultations in the store
+	started time.Time    // places that were kept before are good for consult.Grace from then
 	metrics *metrics
 	joins   *addressLimit
+	pins    *lockout
 	rooms   *rooms
 	handler http.Handler
 
@@ -75,6 +79,7 @@ type Server struct {
 	draining  bool
 	sessions  []*session // in the order of arrival
 	addresses map[netip.Prefix]int
+	refusals  bucket         // of records of what was refused
 	serving   sync.WaitGroup // one for each of sessions
 }
 
@@ -91,7 +96,8 @@ func New(cfg config.Signaling, d Deps) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, deps: d, tokens: t, records: records{d.Store}, metrics: m,
-		joins: newAddressLimit(cfg.Limits.JoinsPerSecond), stop: make(chan struct{}),
+		joins: newAddressLimit(cfg.Limits.JoinsPerSecond), pins: newLockout(),
+		stop: make(chan struct{}), started: d.Clock(),
 		addresses: make(map[netip.Prefix]int),
 	}
 	s.rooms = &rooms{server: s, live: make(map[string]*room)}
@@ -123,10 +129,13 @@ func newTokens(cfg config.Signaling, d Deps) (*tokens, error) {
 		}
 		keys[i] = key
 	}
-	return &tokens{
+	t := &tokens{
 		key: ed25519.NewKeyFromSeed(keys[0]), secret: keys[1], issuer: d.PublicURL,
 		clock: d.Clock, rand: d.Rand, used: make(map[string]bool),
-	}, nil
+	}
+	var err error
+	t.boot, err = t.newID("")
+	return t, err
 }
 
 // Handler returns the handler of every route. The http.Server around it sets the time limits for

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/bedside-video/bedside/signaling/audit"
 	"github.com/bedside-video/bedside/signaling/consult"
 	"github.com/bedside-video/bedside/signaling/wire"
 )
@@ -31,11 +32,12 @@ const (
 // session is one WebSocket: a reader, which is the HTTP handler's goroutine and carries out what the
 // client asks, and a writer.
 type session struct {
-	server *Server
-	id     string
-	ws     *websocket.Conn
-	log    *slog.Logger
-	queue  chan []byte
+	server  *Server
+	id      string
+	ws      *websocket.Conn
+	network string // for the audit log: a /24 or /48
+	log     *slog.Logger
+	queue   chan []byte
 
 	mu        sync.Mutex
 	last      *ending // set once
@@ -166,6 +168,7 @@ func (s *session) readJoin(ctx context.Context) bool {
 	if err != nil {
 		s.log.Info("did not join", "outcome", outcomeOf(err))
 		s.fail(err)
+		s.server.refused(audit.TokenRefused, audit.Event{Session: s.id, Net: s.network}, err)
 		return false
 	}
 	return true
@@ -190,9 +193,21 @@ func (s *session) take(ctx context.Context, data []byte) {
 	var reply wire.ServerMessage
 	if err == nil {
 		reply, err = s.handle(ctx, m)
+		s.accuse(err)
 	}
 	s.server.metrics.messages.WithLabelValues(typ, outcomeOf(err)).Inc()
 	s.reply(id, reply, err)
+}
+
+// accuse writes down that the participant asked for what their role may not do.
+func (s *session) accuse(err error) {
+	if err == nil || outcomeOf(err) != wire.CodeForbidden {
+		return
+	}
+	s.server.refused(audit.AccessDenied, audit.Event{
+		Consultation: s.credential.consultation, Session: s.id, Net: s.network,
+		Actor: audit.Actor{Kind: audit.KindParticipant, ID: s.participant},
+	}, err)
 }
 
 // tooMany counts a refused message and reports whether it is one too many.
@@ -272,7 +287,7 @@ func (s *session) fail(err error) {
 	switch m := errorMessage(err); m.Code {
 	case wire.CodeMessageTooLarge:
 		code = websocket.CloseMessageTooBig
-	case wire.CodeUnavailable:
+	case wire.CodeUnavailable, wire.CodeAuditUnavailable:
 		code = websocket.CloseTryAgainLater
 	case wire.CodeInternal:
 		code = websocket.CloseInternalServerErr

@@ -139,7 +139,7 @@ func TestSecondDeviceReplacesTheFirst(t *testing.T) {
 		second := v.enter(1)
 		patient.wantEnded("replaced", 1000)
 		second.wantSee("patient:waiting")
-		doctor.wantSee("clinician:admitted patient:waiting interpreter:admitted")
+		doctor.wantSee("clinician:admitted interpreter:admitted patient:waiting")
 		if slices.Contains(w.media.flowing(v.ID), v.Participants[1].ID) {
 			t.Error("media flows to a second device that nobody admitted")
 		}

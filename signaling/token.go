@@ -35,7 +35,8 @@ type claims struct {
 	jwt.RegisteredClaims
 	Consultation string `json:"cid"`
 	Epoch        uint32 `json:"epoch"`
-	Session      string `json:"sid,omitempty"` // of a resume token: the session it continues
+	Session      string `json:"sid,omitempty"`  // of a resume token: the session it continues
+	Boot         string `json:"boot,omitempty"` // of a session token: which run of the server remembers its use
 }
 
 // tokens makes and checks tokens and invitations. It is safe for concurrent use.
@@ -43,6 +44,7 @@ type tokens struct {
 	key    ed25519.PrivateKey
 	secret []byte // of invitations
 	issuer string
+	boot   string // new at each start
 	clock  func() time.Time
 	rand   io.Reader
 
@@ -64,7 +66,7 @@ func (t *tokens) session(consultation, participant string, epoch uint32) (string
 	}
 	return t.sign(audienceSession, sessionTokenLife, claims{
 		RegisteredClaims: jwt.RegisteredClaims{Subject: participant, ID: id},
-		Consultation:     consultation, Epoch: epoch,
+		Consultation:     consultation, Epoch: epoch, Boot: t.boot,
 	})
 }
 
@@ -105,6 +107,9 @@ func (t *tokens) check(raw, audience string) (claims, error) {
 		return claims{}, &consult.Error{Code: wire.CodeTokenExpired, Detail: "the token has expired"}
 	case err != nil:
 		return claims{}, invalid
+	case audience == audienceSession && c.Boot != t.boot:
+		// Which tokens had been used is forgotten with the process; one of before might be used twice.
+		return claims{}, &consult.Error{Code: wire.CodeTokenExpired, Detail: "the server has started again meanwhile"}
 	case audience == audienceSession:
 		if err := t.use(c.ID); err != nil {
 			return claims{}, err
@@ -156,13 +161,17 @@ func (t *tokens) consultation(tenant, externalID string) string {
 }
 
 func (t *tokens) mac(parts ...string) string {
+	return base64.RawURLEncoding.EncodeToString(t.digest(parts...))[:22]
+}
+
+func (t *tokens) digest(parts ...string) []byte {
 	h := hmac.New(sha256.New, t.secret)
 	for _, p := range parts {
 		// The length before each part keeps ("ab", "c") and ("a", "bc") apart.
 		h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(p))))
 		h.Write([]byte(p))
 	}
-	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))[:22]
+	return h.Sum(nil)
 }
 
 // hashOf is under what an invitation or an API key is looked up: whoever reads the store or the

@@ -23,6 +23,7 @@ import (
 	"github.com/bedside-video/bedside/sfu"
 	"github.com/bedside-video/bedside/sfu/port"
 	"github.com/bedside-video/bedside/signaling"
+	"github.com/bedside-video/bedside/signaling/audit"
 	"github.com/bedside-video/bedside/signaling/store"
 	"github.com/bedside-video/bedside/signaling/wire"
 )
@@ -88,6 +89,7 @@ func (w *World) startServer() error {
 		return err
 	}
 	if s.signaling, err = signaling.New(cfg.Signaling, signaling.Deps{
+		Audit: audit.NewMemory("sim", 10_000),
 		Media: signaling.SFU(s.sfu), Store: store.NewMap(storeEntries), PublicURL: baseURL,
 		Clock: time.Now, Rand: rand.Reader, Log: log, Metrics: s.metrics,
 	}); err != nil {

@@ -23,6 +23,7 @@ import (
 	"github.com/bedside-video/bedside/sfu"
 	"github.com/bedside-video/bedside/sfu/port"
 	"github.com/bedside-video/bedside/signaling"
+	"github.com/bedside-video/bedside/signaling/audit"
 	"github.com/bedside-video/bedside/signaling/store"
 	"github.com/bedside-video/bedside/signaling/web"
 )
@@ -40,6 +41,8 @@ const (
 	closeTimeout = 10 * time.Second
 	// storeEntries bounds the map that holds consultations and invitations.
 	storeEntries = 100_000
+	// auditRecords is how many records a demo remembers; a server keeps all, on disk.
+	auditRecords = 10_000
 )
 
 // deps are what a server is made of that it cannot make itself. It owns the sockets.
@@ -95,7 +98,7 @@ func assemble(cfg config.Config, d deps) (_ *server, err error) {
 		return nil, err
 	}
 	if s.signaling, err = signaling.New(cfg.Signaling, signaling.Deps{
-		Media: signaling.SFU(s.sfu), Store: store.NewMap(storeEntries), Clock: d.clock, Rand: d.rand,
+		Media: signaling.SFU(s.sfu), Store: store.NewMap(storeEntries), Audit: audit.NewMemory("demo", auditRecords), Clock: d.clock, Rand: d.rand,
 		Log: d.log, Metrics: registry, Routes: site.Register, PublicURL: cfg.PublicURL,
 	}); err != nil {
 		return nil, err
