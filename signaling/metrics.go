@@ -17,6 +17,7 @@ type metrics struct {
 	overflows     prometheus.Counter
 	unaudited     prometheus.Counter
 	refusals      prometheus.Counter
+	draining      prometheus.Gauge
 }
 
 const outcomeOK = "ok"
@@ -44,6 +45,15 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("signaling: metrics: %w", err)
 		}
+	}
+	// A series that appears with its first event has no increase that an alert could see.
+	m.joins.WithLabelValues(outcomeOK)
+	m.requests.WithLabelValues(outcomeOK)
+	m.messages.WithLabelValues("offer", outcomeOK)
+	m.draining = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "bedside_draining", Help: "1 while the server refuses new sessions because it is stopping."})
+	if err := r.Register(m.draining); err != nil {
+		return nil, fmt.Errorf("signaling: metrics: %w", err)
 	}
 	return m, nil
 }

@@ -147,6 +147,7 @@ func (s *Server) Handler() http.Handler { return s.handler }
 func (s *Server) Drain(ctx context.Context) error {
 	s.mu.Lock()
 	s.draining = true
+	s.metrics.draining.Set(1)
 	sessions := slices.Clone(s.sessions)
 	s.mu.Unlock()
 	for _, open := range sessions {

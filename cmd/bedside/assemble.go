@@ -97,13 +97,22 @@ func assemble(cfg config.Config, d deps) (_ *server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	mistakes, err := newHandshakes(registry)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := store.Measured(store.NewMap(storeEntries), d.clock, registry)
+	if err != nil {
+		return nil, err
+	}
 	if s.signaling, err = signaling.New(cfg.Signaling, signaling.Deps{
-		Media: signaling.SFU(s.sfu), Store: store.NewMap(storeEntries), Audit: audit.NewMemory("demo", auditRecords), Clock: d.clock, Rand: d.rand,
+		Media: signaling.SFU(s.sfu), Store: kept, Audit: audit.NewMemory("demo", auditRecords), Clock: d.clock, Rand: d.rand,
 		Log: d.log, Metrics: registry, Routes: site.Register, PublicURL: cfg.PublicURL,
 	}); err != nil {
 		return nil, err
 	}
 	s.http = httpServer(crashing(d.log, s.signaling.Handler()))
+	s.http.ErrorLog = mistakes
 	s.metrics = httpServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	s.wg.Go(func() { s.runHTTP(s.http, port.SniffTCP(d.sockets.tcp, d.tls)) })
 	s.wg.Go(func() { s.runHTTP(s.metrics, d.metrics) })
