@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"reflect"
@@ -45,12 +46,11 @@ func (w *world) get(path string) string {
 		w.Fatal(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	var b strings.Builder
-	if err := resp.Write(&b); err != nil {
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
 		w.Fatal(err)
 	}
-	_, body, _ := strings.Cut(b.String(), "\r\n\r\n")
-	return body
+	return string(body)
 }
 
 func TestCreate(t *testing.T) {
