@@ -28,6 +28,7 @@ func layers() []layer {
 		{pkg: "signaling", ours: []string{"config", "signaling/wire", "signaling/consult", "signaling/fhir", "signaling/store",
 			"signaling/audit", "signaling/webhook", "sfu", "sfu/codec", "turn", "recording"},
 			why: "signaling knows the media plane by its types; the page is wired in by the command"},
+		{pkg: "signaling/client", ours: []string{"signaling/wire"}, why: "schedulers link the client without the server"},
 		{pkg: "signaling/wire", pure: true, why: "clients and virtual clients share the protocol without the server"},
 		{pkg: "signaling/consult", pure: true, ours: []string{"signaling/wire"}, why: "the clinical rules are decided without I/O"},
 		{pkg: "signaling/fhir", pure: true, ours: []string{"signaling/consult", "signaling/wire"}, why: "FHIR is a translation"},
