@@ -23,7 +23,6 @@ import (
 	"github.com/bedside-video/bedside/sfu"
 	"github.com/bedside-video/bedside/sfu/port"
 	"github.com/bedside-video/bedside/signaling"
-	"github.com/bedside-video/bedside/signaling/audit"
 	"github.com/bedside-video/bedside/signaling/store"
 	"github.com/bedside-video/bedside/signaling/web"
 )
@@ -35,29 +34,34 @@ const (
 	answerTimeout  = 30 * time.Second
 	idleTimeout    = 60 * time.Second
 	maxHeaderBytes = 16 << 10
-	// drainTimeout is how long clients have to hear that the server stops; closeTimeout bounds the
-	// whole of it. Whoever stops the service waits no longer than that.
-	drainTimeout = 3 * time.Second
+	// closeTimeout bounds stopping after clients have had drain_timeout to hear of it. Whoever stops
+	// the service waits no longer than for both.
 	closeTimeout = 10 * time.Second
-	// storeEntries bounds the map that holds consultations and invitations.
+	// storeEntries bounds the map that holds a demo's consultations and invitations.
 	storeEntries = 100_000
 	// auditRecords is how many records a demo remembers; a server keeps all, on disk.
 	auditRecords = 10_000
 )
 
-// deps are what a server is made of that it cannot make itself. It owns the sockets.
+// deps are what a server is made of that it cannot make itself. It owns the sockets; what outlives it
+// is its caller's.
 type deps struct {
 	world
 	sockets   sockets
-	metrics   net.Listener
+	metrics   net.Listener // nil: nobody collects them
 	tls       *tls.Config
 	advertise []netip.Addr
 	log       *slog.Logger
+	registry  *prometheus.Registry
+	store     store.Store
+	audit     signaling.Audit
+	ready     func() error // of what it is given; nil: always
 }
 
 // server is everything that runs, wired.
 type server struct {
 	log       *slog.Logger
+	drain     time.Duration
 	port      *port.Port
 	sfu       *sfu.Server
 	signaling *signaling.Server
@@ -70,15 +74,17 @@ type server struct {
 // assemble wires a server and starts it: from socket to media plane to signaling to HTTP. When it
 // fails, what it has started is stopped again and the sockets are closed.
 func assemble(cfg config.Config, d deps) (_ *server, err error) {
-	s := &server{log: d.log, failed: make(chan error, 2)}
+	s := &server{log: d.log, drain: cfg.DrainTimeout, failed: make(chan error, 2)}
 	defer func() {
 		if err != nil {
 			s.close(context.Background())
 			d.sockets.close()
-			_ = d.metrics.Close()
+			if d.metrics != nil {
+				_ = d.metrics.Close()
+			}
 		}
 	}()
-	registry := prometheus.NewRegistry()
+	registry := d.registry
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), thisBuild().metric())
 
 	if s.port, err = port.New(d.sockets.udp, registry); err != nil {
@@ -93,6 +99,7 @@ func assemble(cfg config.Config, d deps) (_ *server, err error) {
 	}); err != nil {
 		return nil, err
 	}
+	// The portals that may open sessions are those that may show our pages in a frame.
 	site, err := web.New(web.Options{FrameAncestors: cfg.Signaling.Origins})
 	if err != nil {
 		return nil, err
@@ -101,21 +108,23 @@ func assemble(cfg config.Config, d deps) (_ *server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	kept, err := store.Measured(store.NewMap(storeEntries), d.clock, registry)
+	kept, err := store.Measured(d.store, d.clock, registry)
 	if err != nil {
 		return nil, err
 	}
 	if s.signaling, err = signaling.New(cfg.Signaling, signaling.Deps{
-		Media: signaling.SFU(s.sfu), Store: kept, Audit: audit.NewMemory("demo", auditRecords), Clock: d.clock, Rand: d.rand,
-		Log: d.log, Metrics: registry, Routes: site.Register, PublicURL: cfg.PublicURL,
+		Media: signaling.SFU(s.sfu), Store: kept, Audit: d.audit, Unaudited: cfg.Audit.OnFailure == config.AuditAllow,
+		Clock: d.clock, Rand: d.rand, Log: d.log, Metrics: registry, Ready: d.ready, Routes: site.Register, PublicURL: cfg.PublicURL,
 	}); err != nil {
 		return nil, err
 	}
 	s.http = httpServer(crashing(d.log, s.signaling.Handler()))
 	s.http.ErrorLog = mistakes
-	s.metrics = httpServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	s.wg.Go(func() { s.runHTTP(s.http, port.SniffTCP(d.sockets.tcp, d.tls)) })
-	s.wg.Go(func() { s.runHTTP(s.metrics, d.metrics) })
+	if d.metrics != nil {
+		s.metrics = httpServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+		s.wg.Go(func() { s.runHTTP(s.metrics, d.metrics) })
+	}
 	return s, nil
 }
 
@@ -172,9 +181,9 @@ func (s *server) wait(ctx context.Context) error {
 }
 
 // stop ends what runs, in the order in which people notice least: nobody new comes in, those who are
-// there are told, then media ends. It returns after closeTimeout at the latest.
+// there are told, then media ends. It returns closeTimeout after draining at the latest.
 func (s *server) stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), s.drain+closeTimeout)
 	defer cancel()
 	done := make(chan struct{})
 	go s.runStop(ctx, done)
@@ -182,7 +191,7 @@ func (s *server) stop() error {
 	case <-done:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("not everything had stopped after %v", closeTimeout)
+		return fmt.Errorf("not everything had stopped after %v", s.drain+closeTimeout)
 	}
 }
 
@@ -194,12 +203,14 @@ func (s *server) runStop(ctx context.Context, done chan<- struct{}) {
 // close stops what has been started of the server, be it all or only some of it.
 func (s *server) close(ctx context.Context) {
 	if s.signaling != nil {
-		drain, cancel := context.WithTimeout(ctx, drainTimeout)
+		drain, cancel := context.WithTimeout(ctx, s.drain)
 		s.report("drain", s.signaling.Drain(drain))
 		cancel()
 	}
 	if s.http != nil {
 		s.report("stop HTTP", s.http.Shutdown(ctx))
+	}
+	if s.metrics != nil {
 		s.report("stop metrics", s.metrics.Shutdown(ctx))
 	}
 	if s.signaling != nil {

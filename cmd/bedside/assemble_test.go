@@ -14,12 +14,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/bedside-video/bedside/config"
+	"github.com/bedside-video/bedside/signaling/audit"
+	"github.com/bedside-video/bedside/signaling/store"
 )
 
 // What a failed start has opened must be closed again.
 func TestFailedStartClosesWhatItOpened(t *testing.T) {
-	opened, err := openSockets("127.0.0.1:0")
+	opened, err := openSockets("127.0.0.1:0", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,11 +35,12 @@ func TestFailedStartClosesWhatItOpened(t *testing.T) {
 	cfg.Signaling.TokenKey = config.NewSecret("too short") // seen last of all: the media plane runs by then
 	_, err = assemble(cfg, deps{
 		world: testWorld(io.Discard, io.Discard), sockets: opened, metrics: metrics, log: slog.New(slog.DiscardHandler),
+		registry: prometheus.NewRegistry(), store: store.NewMap(storeEntries), audit: audit.NewMemory("test", 1),
 	})
 	if err == nil || !strings.Contains(err.Error(), "32 bytes") {
 		t.Fatalf("got %v, want a complaint about the key", err)
 	}
-	again, err := openSockets(opened.addrPort().String())
+	again, err := openSockets(opened.addrPort().String(), "")
 	if err != nil {
 		t.Fatalf("TCP and UDP are still in use: %v", err)
 	}

@@ -39,15 +39,13 @@ func selfSigned(now time.Time, random io.Reader, addresses []netip.Addr) (*tls.C
 	if err != nil {
 		return nil, fmt.Errorf("certificate: %w", err)
 	}
-	return tlsConfig(tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}), nil
+	c := tlsConfig()
+	c.Certificates = []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}
+	return c, nil
 }
 
 // tlsConfig serves HTTP/1.1 alone: a WebSocket takes over its connection, which HTTP/2 does not let
 // it (RFC 8441 is not spoken here), and a page of four small files gains nothing from it.
-func tlsConfig(c tls.Certificate) *tls.Config {
-	return &tls.Config{
-		Certificates: []tls.Certificate{c},
-		MinVersion:   tls.VersionTLS12,
-		NextProtos:   []string{"http/1.1"},
-	}
+func tlsConfig() *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
 }

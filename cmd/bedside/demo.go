@@ -16,9 +16,12 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"github.com/bedside-video/bedside/config"
+	"github.com/bedside-video/bedside/signaling/audit"
+	"github.com/bedside-video/bedside/signaling/store"
 )
 
 // openTimeout bounds the demo's own request to its own server.
@@ -70,13 +73,14 @@ func demo(ctx context.Context, w world, cfg config.Config) error {
 		return err
 	}
 	cfg.Signaling.APIKeys = []config.APIKey{{ID: "demo", Hash: hash, Tenant: "demo", Scopes: config.Scopes()}}
-	opened, err := openSockets(cfg.Listen)
+	opened, err := openSockets(cfg.Listen, "--listen :8444")
 	if err != nil {
 		return err
 	}
 	at := opened.addrPort()
 	cfg.PublicURL = publicURL(at)
-	d := deps{world: w, sockets: opened, log: logger(cfg.Log, w.errs)}
+	d := deps{world: w, sockets: opened, log: logger(cfg.Log, w.errs), registry: prometheus.NewRegistry(),
+		store: store.NewMap(storeEntries), audit: audit.NewMemory("demo", auditRecords)}
 	if err := d.complete(cfg); err != nil {
 		opened.close()
 		return err
@@ -101,17 +105,10 @@ func demo(ctx context.Context, w world, cfg config.Config) error {
 // complete finds out what a demo does not configure: this machine's addresses, and a certificate for
 // them. It opens the listener of the metrics last, so that there is nothing to undo.
 func (d *deps) complete(cfg config.Config) error {
-	for _, a := range cfg.Media.Advertise {
-		d.advertise = append(d.advertise, netip.MustParseAddr(a)) // Validate has seen them
-	}
-	if len(d.advertise) == 0 {
-		found, err := interfaceAddresses()
-		if err != nil {
-			return fmt.Errorf("find this machine's addresses: %w", err)
-		}
-		d.advertise = advertised(d.sockets.addrPort().Addr(), outboundAddress(), found)
-	}
 	var err error
+	if d.advertise, err = advertise(cfg.Media, d.sockets); err != nil {
+		return err
+	}
 	if d.tls, err = selfSigned(d.clock(), d.rand, d.advertise); err != nil {
 		return err
 	}
@@ -119,6 +116,22 @@ func (d *deps) complete(cfg config.Config) error {
 		return explainListen("the metrics' address "+cfg.MetricsListen, "--metrics-listen 127.0.0.1:0", err)
 	}
 	return nil
+}
+
+// advertise returns the addresses that clients are told to send media to.
+func advertise(c config.Media, s sockets) ([]netip.Addr, error) {
+	if len(c.Advertise) == 0 {
+		found, err := interfaceAddresses()
+		if err != nil {
+			return nil, fmt.Errorf("find this machine's addresses: %w", err)
+		}
+		return advertised(s.addrPort().Addr(), outboundAddress(), found), nil
+	}
+	list := make([]netip.Addr, len(c.Advertise))
+	for i, a := range c.Advertise {
+		list[i] = netip.MustParseAddr(a) // Validate has seen them
+	}
+	return list, nil
 }
 
 func logger(c config.Log, to io.Writer) *slog.Logger {

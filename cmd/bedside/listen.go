@@ -22,12 +22,13 @@ const socketBuffer = 2 << 20
 // port will do.
 const freePortTries = 10
 
-// openSockets listens on address for both TCP and UDP; port 0 means any that is free for both.
-func openSockets(address string) (sockets, error) {
+// openSockets listens on address for both TCP and UDP; port 0 means any that is free for both. another
+// is how to choose another address.
+func openSockets(address, another string) (sockets, error) {
 	for try := 1; ; try++ {
 		tcp, err := net.Listen("tcp", address)
 		if err != nil {
-			return sockets{}, explainListen(address, "--listen :8444", err)
+			return sockets{}, explainListen(address, another, err)
 		}
 		at := tcp.Addr().(*net.TCPAddr)
 		udp, err := net.ListenUDP("udp", &net.UDPAddr{IP: at.IP, Port: at.Port, Zone: at.Zone})
@@ -39,7 +40,7 @@ func openSockets(address string) (sockets, error) {
 		}
 		_ = tcp.Close()
 		if _, port, _ := net.SplitHostPort(address); port != "0" || try == freePortTries {
-			return sockets{}, explainListen(address, "--listen :8444", err)
+			return sockets{}, explainListen(address, another, err)
 		}
 	}
 }
@@ -52,7 +53,7 @@ func (s sockets) close() {
 // addrPort is where both listen.
 func (s sockets) addrPort() netip.AddrPort { return s.tcp.Addr().(*net.TCPAddr).AddrPort() }
 
-// explainListen says what to do about an address that cannot be had: another is a flag that would do.
+// explainListen says what to do about an address that cannot be had: another is how to choose one.
 func explainListen(address, another string, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
