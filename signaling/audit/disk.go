@@ -7,6 +7,8 @@ import (
 	"os"
 	"path"
 	"syscall"
+
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 // disk is a log's directory. Files are never changed in place: they are written beside, synced and
@@ -185,14 +187,36 @@ func (d *disk) read(name string) ([]byte, error) {
 	return d.root.ReadFile(name)
 }
 
-// readTile returns a tile or bundle in a tree in which it is width wide. A narrower version may have
-// been removed after the full one was written; then the caller gets that and cuts it.
-func (d *disk) readTile(path func(width int) string, width int) ([]byte, error) {
+// readTile returns a tile or bundle in a tree in which it is width wide, and how wide it is: a narrower
+// version may have been removed after the full one was written, which is returned then.
+func (d *disk) readTile(path func(width int) string, width int) ([]byte, int, error) {
 	b, err := d.read(path(width))
 	if errors.Is(err, fs.ErrNotExist) && width < tileWidth {
 		if full, fullErr := d.read(path(tileWidth)); fullErr == nil {
-			return full, nil
+			return full, tileWidth, nil
 		}
 	}
-	return b, err
+	return b, width, err
+}
+
+// bundle returns the entries of a bundle in a tree in which it has width of them.
+func (d *disk) bundle(n uint64, width int) ([][]byte, error) {
+	b, found, err := d.readTile(func(width int) string { return entriesPath(n, width) }, width)
+	if err != nil {
+		return nil, err
+	}
+	lines, err := decodeBundle(b, found)
+	return lines[:min(width, len(lines))], err
+}
+
+// hashes returns a tile of hashes in a tree in which it has width of them.
+func (d *disk) hashes(level int, n uint64, width int) ([]tlog.Hash, error) {
+	b, found, err := d.readTile(func(width int) string { return hashesPath(level, n, width) }, width)
+	if err != nil {
+		return nil, err
+	}
+	if len(b) != found*tlog.HashSize {
+		return nil, fmt.Errorf("it has %d bytes instead of %d", len(b), found*tlog.HashSize)
+	}
+	return decodeHashes(b)[:width], nil
 }

@@ -73,9 +73,10 @@ type journal struct {
 
 func (j *journal) size() uint64 { return j.start + uint64(len(j.lines)) }
 
-// parseJournal tells an unfinished write at the end from a change.
-func parseJournal(text []byte) (journal, error) {
-	var j journal
+// parseJournal tells an unfinished write at the end from a change. The journal is expected to begin
+// with a certain record; it begins before that if the log ended between a checkpoint and what follows.
+func parseJournal(text []byte, expected uint64) (journal, error) {
+	j := journal{start: expected}
 	var open [][]byte // records after the last commit
 	committed := 0    // bytes up to and with the last commit
 	for at := 0; at < len(text); {
@@ -105,7 +106,7 @@ func parseJournal(text []byte) (journal, error) {
 		open = append(open, line)
 	}
 	if len(j.commits) == 0 {
-		return j, problem(0, "the journal is cut: it commits to nothing")
+		return j, problem(expected, "the journal is cut: it commits to nothing")
 	}
 	rest := text[committed:]
 	if n := len(rest); n > 0 {
@@ -137,10 +138,10 @@ const commitSigBytes = 92
 
 func (j *journal) check(r Record, pending int) error {
 	if len(j.lines)+pending == 0 && len(j.commits) == 0 {
-		j.start = r.Index
 		if r.Index%tileWidth != 0 {
 			return fmt.Errorf("it begins with record %d, which does not begin a tile", r.Index)
 		}
+		j.start = r.Index
 		return nil
 	}
 	if want := j.size() + uint64(pending); r.Index != want {

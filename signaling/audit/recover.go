@@ -137,7 +137,7 @@ func readEnd(d *disk, v verifier) (end, error) {
 		} else if err != nil {
 			return e, err
 		}
-		if e.journal, err = parseJournal(text); err != nil {
+		if e.journal, err = parseJournal(text, e.signed.size/tileWidth*tileWidth); err != nil {
 			return e, err
 		}
 		switch {
@@ -189,6 +189,19 @@ func (r *replay) meet() error {
 	return nil
 }
 
+// newest returns the hash of a level that the last push made.
+func (r *replay) newest(level int) tlog.Hash {
+	if edge := r.tree.edge[level]; len(edge) > 0 {
+		return edge[len(edge)-1]
+	}
+	for i := len(r.full) - 1; i >= 0; i-- {
+		if t := r.full[i]; t.level == level {
+			return t.hashes[tileWidth-1]
+		}
+	}
+	panic("audit: internal error: no hash was made")
+}
+
 // treeAt returns the tree of the first size records, which end with a full tile, from the tiles of
 // the tree of signed records. They are only checked by what grows from them.
 func (d *disk) treeAt(size, signed uint64) (tree, error) {
@@ -200,9 +213,6 @@ func (d *disk) treeAt(size, signed uint64) (tree, error) {
 			continue
 		}
 		hashes, err := d.hashes(level, n, tileSpan(level, n, signed))
-		if err == nil && len(hashes) < width {
-			err = errors.New("it is cut")
-		}
 		if err != nil {
 			return t, among(t.size, size, "tile %s: %v", hashesPath(level, n, width), err)
 		}
@@ -211,13 +221,4 @@ func (d *disk) treeAt(size, signed uint64) (tree, error) {
 		}
 	}
 	return t, nil
-}
-
-// hashes returns a tile of a tree in which it is width wide, or wider if only that is there.
-func (d *disk) hashes(level int, n uint64, width int) ([]tlog.Hash, error) {
-	b, err := d.readTile(func(width int) string { return hashesPath(level, n, width) }, width)
-	if err != nil {
-		return nil, err
-	}
-	return decodeHashes(b)
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -57,18 +59,22 @@ func encodeBundle(lines [][]byte) []byte {
 	return b
 }
 
-var errBundleEnd = errors.New("the bundle ends early")
-
-// nextEntry splits the first entry off a bundle.
-func nextEntry(bundle []byte) (entry, rest []byte, err error) {
-	if len(bundle) < 2 {
-		return nil, nil, errBundleEnd
+// decodeBundle returns the entries of a bundle that must have n of them. With an error it returns
+// those before the place where the bundle is wrong.
+func decodeBundle(b []byte, n int) ([][]byte, error) {
+	lines := make([][]byte, 0, n)
+	for range n {
+		if len(b) < 2 || len(b)-2 < int(binary.BigEndian.Uint16(b)) {
+			return lines, errors.New("its bundle ends before it")
+		}
+		end := 2 + int(binary.BigEndian.Uint16(b))
+		lines = append(lines, b[2:end:end])
+		b = b[end:]
 	}
-	n := int(binary.BigEndian.Uint16(bundle))
-	if len(bundle) < 2+n {
-		return nil, nil, errBundleEnd
+	if len(b) > 0 {
+		return lines, fmt.Errorf("its bundle goes on for %d bytes after record %d", len(b), n-1)
 	}
-	return bundle[2 : 2+n], bundle[2+n:], nil
+	return lines, nil
 }
 
 func encodeHashes(hashes []tlog.Hash) []byte {
@@ -79,13 +85,44 @@ func encodeHashes(hashes []tlog.Hash) []byte {
 	return b
 }
 
-func decodeHashes(b []byte) ([]tlog.Hash, error) {
-	if len(b)%tlog.HashSize != 0 || len(b) > tileWidth*tlog.HashSize {
-		return nil, fmt.Errorf("a tile of %d bytes", len(b))
-	}
+func decodeHashes(b []byte) []tlog.Hash {
 	hashes := make([]tlog.Hash, len(b)/tlog.HashSize)
 	for i := range hashes {
 		copy(hashes[i][:], b[i*tlog.HashSize:])
 	}
-	return hashes, nil
+	return hashes
 }
+
+// tileName is the path of a tile or bundle, taken apart.
+type tileName struct {
+	entries bool
+	level   int // 0 for entries
+	n       uint64
+	width   int
+}
+
+// parseTilePath is the inverse of entriesPath and hashesPath.
+func parseTilePath(path string) (tileName, bool) {
+	parts := strings.Split(path, "/")
+	if len(parts) < 3 {
+		return tileName{}, false
+	}
+	t := tileName{entries: parts[1] == entriesLevel, width: tileWidth}
+	if last := len(parts) - 1; strings.HasSuffix(parts[last-1], ".p") {
+		t.width, _ = strconv.Atoi(parts[last])
+		parts = parts[:last]
+		parts[last-1] = strings.TrimSuffix(parts[last-1], ".p")
+	}
+	var err error
+	if t.n, err = strconv.ParseUint(strings.ReplaceAll(strings.Join(parts[2:], ""), "x", ""), 10, 56); err != nil {
+		return t, false
+	}
+	if t.entries {
+		return t, t.width > 0 && entriesPath(t.n, t.width) == path
+	}
+	t.level, err = strconv.Atoi(parts[1])
+	return t, err == nil && t.level >= 0 && t.level <= maxLevel && t.width > 0 && hashesPath(t.level, t.n, t.width) == path
+}
+
+// end returns the size of the smallest tree that has the tile.
+func (t tileName) end() uint64 { return (t.n*tileWidth + uint64(t.width)) << (t.level * tileHeight) }

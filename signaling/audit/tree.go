@@ -29,6 +29,9 @@ type hashTile struct {
 	hashes []tlog.Hash
 }
 
+// end returns the size of the smallest tree that has the tile.
+func (t hashTile) end() uint64 { return (t.n + 1) << ((t.level + 1) * tileHeight) }
+
 // push adds a hash of the given tile level, which stands for 256^level records and may only be
 // added where that many begin. It returns the tiles that became full, lowest first.
 func (t *tree) push(level int, h tlog.Hash) []hashTile {
