@@ -22,6 +22,7 @@ type disk struct {
 	// fault, in tests, is asked before every system call that changes something: an error is returned
 	// in its place, after half of the bytes if the call is a write.
 	fault func(op, name string) error
+	space func() (float64, error) // in tests, the answer of free
 }
 
 func openDisk(dir string) (*disk, error) {
@@ -59,6 +60,9 @@ func (d *disk) acquire() error {
 
 // free returns which part of the file system is left for us, from 0 to 1.
 func (d *disk) free() (float64, error) {
+	if d.space != nil {
+		return d.space()
+	}
 	var s syscall.Statfs_t
 	if err := syscall.Fstatfs(int(d.dir.Fd()), &s); err != nil {
 		return 0, fmt.Errorf("free space: %w", err)

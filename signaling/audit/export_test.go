@@ -2,8 +2,17 @@ package audit
 
 import "golang.org/x/mod/sumdb/tlog"
 
-// SetFault makes every system call that changes the log's directory ask f first.
-func (l *Log) SetFault(f func(op, name string) error) { l.disk.fault = f }
+// WithFault returns options of a log that asks f before every system call that changes its directory.
+func (o Options) WithFault(f func(op, name string) error) Options {
+	o.fault = f
+	return o
+}
+
+// WithSpace returns options of a log that takes the free space from f.
+func (o Options) WithSpace(f func() (float64, error)) Options {
+	o.space = f
+	return o
+}
 
 // TreeRoot returns the root and the tiles' hashes of a tree of the lines.
 func TreeRoot(lines [][]byte) tlog.Hash {

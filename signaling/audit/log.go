@@ -23,6 +23,9 @@ type Options struct {
 	Clock    func() time.Time      // for the durations in metrics
 	Log      *slog.Logger          // changes of the log's own state: nothing per record
 	Metrics  prometheus.Registerer // nil for none
+
+	fault func(op, name string) error // see disk
+	space func() (float64, error)     // in tests, instead of the disk's free space
 }
 
 // The bounds of what waits.
@@ -101,6 +104,7 @@ func (l *Log) start(dir string) (*writer, error) {
 	if l.disk, err = openDisk(dir); err != nil {
 		return nil, err
 	}
+	l.disk.fault, l.disk.space = l.opts.fault, l.opts.space
 	if err := l.disk.acquire(); err != nil {
 		return nil, err
 	}

@@ -17,6 +17,22 @@ import (
 
 const origin = "audit.example.org/north"
 
+// tempDir returns a directory in memory where there is one: syncs cost the tests that are not about
+// them most of their time.
+func tempDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "audit")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
 func newKey(t testing.TB) audit.Key {
 	t.Helper()
 	k, err := audit.NewKey(origin, rand.Reader)
@@ -89,7 +105,7 @@ func readAll(t testing.TB, l *audit.Log, limit int) []audit.Record {
 func TestWhatIsAppendedIsRead(t *testing.T) {
 	for _, size := range []int{0, 1, 255, 256, 257, 511, 512, 700} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
-			dir, k := filepath.Join(t.TempDir(), "audit"), newKey(t)
+			dir, k := filepath.Join(tempDir(t), "audit"), newKey(t)
 			l := open(t, dir, options(k))
 			appendEvents(t, l, 0, size/2)
 			closeLog(t, l)
@@ -116,7 +132,7 @@ func TestWhatIsAppendedIsRead(t *testing.T) {
 }
 
 func TestReadFilters(t *testing.T) {
-	l := open(t, t.TempDir(), options(newKey(t)))
+	l := open(t, tempDir(t), options(newKey(t)))
 	appendEvents(t, l, 0, 300)
 	p, err := l.Read(t.Context(), audit.Query{After: 250, Consultation: "c3", Tenant: "north", Limit: 3})
 	if err != nil {
@@ -137,7 +153,7 @@ func TestReadFilters(t *testing.T) {
 
 // The events of one call stay together however many calls there are.
 func TestCallsAreAdjacent(t *testing.T) {
-	l := open(t, t.TempDir(), options(newKey(t)))
+	l := open(t, tempDir(t), options(newKey(t)))
 	const callers, calls, each = 16, 20, 7
 	var group sync.WaitGroup
 	for c := range callers {
@@ -171,7 +187,7 @@ func runCaller(t *testing.T, l *audit.Log, caller, calls, each int) {
 }
 
 func TestOneProcessWrites(t *testing.T) {
-	dir, k := t.TempDir(), newKey(t)
+	dir, k := tempDir(t), newKey(t)
 	l := open(t, dir, options(k))
 	if _, err := audit.Open(dir, options(k)); !errors.Is(err, audit.ErrLocked) {
 		t.Errorf("error %v, want ErrLocked", err)
@@ -181,7 +197,7 @@ func TestOneProcessWrites(t *testing.T) {
 }
 
 func TestClosed(t *testing.T) {
-	l := open(t, t.TempDir(), options(newKey(t)))
+	l := open(t, tempDir(t), options(newKey(t)))
 	closeLog(t, l)
 	if err := l.Append(t.Context(), event(0)); !errors.Is(err, audit.ErrUnavailable) {
 		t.Errorf("error %v, want ErrUnavailable", err)
@@ -190,7 +206,7 @@ func TestClosed(t *testing.T) {
 }
 
 func TestFilesArePrivate(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "audit")
+	dir := filepath.Join(tempDir(t), "audit")
 	l := open(t, dir, options(newKey(t)))
 	appendEvents(t, l, 0, 300)
 	closeLog(t, l)
@@ -219,7 +235,7 @@ func TestFilesArePrivate(t *testing.T) {
 }
 
 func TestKeyFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "keys", "audit.key")
+	path := filepath.Join(tempDir(t), "keys", "audit.key")
 	first, err := audit.LoadOrCreateKey(path, origin)
 	if err != nil {
 		t.Fatal(err)
@@ -234,7 +250,7 @@ func TestKeyFile(t *testing.T) {
 	}
 
 	// What the first key signed stays valid under the second.
-	dir := t.TempDir()
+	dir := tempDir(t)
 	l := open(t, dir, options(first))
 	appendEvents(t, l, 0, 10)
 	closeLog(t, l)
