@@ -57,6 +57,8 @@ func layers() []layer {
 		{pkg: "recording/seal", pure: true, libs: []string{"filippo.io/age"}, why: "sealing is bytes to bytes"},
 		{pkg: "recording/mkv", pure: true, libs: []string{"github.com/at-wat/ebml-go"}, why: "writing a file is frames to bytes"},
 
+		{pkg: "docs/examples/schedule", ours: []string{"signaling/client", "signaling/wire"}, why: "an example is what anybody could write"},
+
 		{pkg: "bench", ours: []string{"signaling/wire", "sfu/codec", "bench/scenario", "bench/linkem"},
 			why: "virtual clients see the server as browsers do"},
 		{pkg: "bench/scenario", pure: true, why: "a scenario is data"},
