@@ -2,7 +2,7 @@
 // check, and the SDK (bedside.js and the <bedside-consultation> element) that both are made of.
 //
 // Everything is embedded, nothing is built, and no page asks any other server for anything. The
-// files under assets/sdk are served as they are at /sdk/v1/, readable comments included.
+// files under assets/sdk are served at /sdk/v1/ as they are but for their comment lines.
 package web
 
 import (
@@ -54,7 +54,7 @@ func New(o Options) (*Site, error) {
 		return nil, err
 	}
 	for name, text := range sources {
-		if s.sdk[name], err = newAsset(name, text); err != nil {
+		if s.sdk[name], err = newAsset(name, lean(name, text)); err != nil {
 			return nil, err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -207,6 +208,37 @@ func TestSizes(t *testing.T) {
 		if total > test.most {
 			t.Errorf("%s: %d bytes gzip, at most %d", test.path, total, test.most)
 		}
+	}
+}
+
+// TestLean: what is served is the source without its comment lines, and nothing else is lost. A
+// comment cannot be told from text inside a literal of several lines: there must be none.
+func TestLean(t *testing.T) {
+	mux := newMux(t, web.Options{})
+	comment := regexp.MustCompile(`(?m)^[ \t]*(//.*|/\*(?s:.*?)\*/)?[ \t]*\n`)
+	files := 0
+	err := filepath.WalkDir("assets/sdk", func(name string, d fs.DirEntry, err error) error {
+		if ext := filepath.Ext(name); err != nil || (ext != ".js" && ext != ".css") {
+			return err
+		}
+		source, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		files++
+		want := comment.ReplaceAllString(string(source), "")
+		if got := string(body(t, get(t, mux, web.SDKPath+strings.TrimPrefix(filepath.ToSlash(name), "assets/sdk/")))); got != want {
+			t.Errorf("%s: served is not the source without comments", name)
+		}
+		for i, line := range strings.Split(want, "\n") {
+			if strings.Count(line, "`")%2 != 0 {
+				t.Errorf("%s: line %d: a literal of several lines", name, i+1)
+			}
+		}
+		return nil
+	})
+	if err != nil || files < 20 {
+		t.Errorf("%d files, %v", files, err)
 	}
 }
 
