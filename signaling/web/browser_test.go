@@ -171,6 +171,16 @@ func (p *tab) press(action string) {
 	}
 }
 
+// pressFor presses a button in somebody's row of the list of people.
+func (p *tab) pressFor(participant, action string) {
+	p.t.Helper()
+	selector := fmt.Sprintf("[data-roster=%q] [data-action=%q]", participant, action)
+	p.until(fmt.Sprintf(`document.querySelector(%q)?.checkVisibility()`, selector))
+	if err := chromedp.Do(p.ctx, chromedp.Click(chromedp.CSS(selector))); err != nil {
+		p.t.Fatalf("press %s: %v", action, err)
+	}
+}
+
 func (p *tab) key(keys string) {
 	p.t.Helper()
 	if err := chromedp.Do(p.ctx, chromedp.KeyEvent(keys)); err != nil {
@@ -185,6 +195,13 @@ func (p *tab) resize(width, height int64) {
 		p.t.Fatal(err)
 	}
 	p.until(fmt.Sprintf("innerWidth === %d", width))
+	p.settle()
+}
+
+// settle waits until the page has arranged itself: observers of sizes speak between two frames.
+func (p *tab) settle() {
+	p.t.Helper()
+	eval[bool](p, `new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => done(true)))))`)
 }
 
 // shots takes a picture at desktop and phone width, checks that nothing sticks out sideways on the

@@ -20,14 +20,18 @@ const deadline = 20 * time.Second
 
 // invited is what the fake server knows of one invitation.
 type invited struct {
-	problem       map[string]any // the problem document that /v1/join answers with, if any
-	facts         wire.Facts
-	joined        wire.Joined
-	refuse        wire.ServerMessage // instead of joined
-	resumeRefused bool               // answer resume tokens with token_expired
-	noMedia       bool               // answer without candidates, as if UDP were blocked
-	echo          bool               // send the camera back in the first video slot
-	exchange      int                // how often it was exchanged
+	problem         map[string]any // the problem document that /v1/join answers with, if any
+	pin             string         // what /v1/join wants beside the invitation
+	wrong           int            // how many wrong PINs it has seen; the fifth locks it
+	facts           wire.Facts
+	joined          wire.Joined
+	refuse          wire.ServerMessage // instead of joined
+	resumeRefused   bool               // answer resume tokens with token_expired
+	handOverRefused bool
+	refuseAll       string // answer admissions and the like with this code
+	noMedia         bool   // answer without candidates, as if UDP were blocked
+	echo            bool   // send the camera back in the first video slot
+	exchange        int    // how often it was exchanged
 }
 
 // fake is a server that says what a test tells it to, and fails the test when the SDK sends
@@ -79,7 +83,7 @@ func allowAll(w http.ResponseWriter, _ *http.Request) {
 
 func (f *fake) join(w http.ResponseWriter, r *http.Request) {
 	allowAll(w, r)
-	var body struct{ Invitation string }
+	var body struct{ Invitation, Pin string }
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
 		f.t.Errorf("join: %v", err)
 	}
@@ -90,17 +94,39 @@ func (f *fake) join(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	i.exchange++
 	problem := i.problem
+	if problem == nil {
+		problem = i.checkPIN(body.Pin)
+	}
 	f.mu.Unlock()
 	if problem != nil {
 		w.Header().Set("Content-Type", "application/problem+json")
+		if problem["code"] == wire.CodePINLocked {
+			w.Header().Set("Retry-After", "900")
+		}
 		w.WriteHeader(problem["status"].(int))
 		_ = json.NewEncoder(w).Encode(problem)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]any{
-		"token": "token-" + body.Invitation, "connect": "/v1/connect", "role": i.joined.Role, "facts": i.facts,
+		"token": "token-" + body.Invitation, "connect": "/v1/connect", "role": i.joined.Role, "display": i.joined.Display, "facts": i.facts,
 	})
+}
+
+// checkPIN does as the protocol says of PINs.
+func (i *invited) checkPIN(pin string) map[string]any {
+	code := wire.CodePINWrong
+	switch {
+	case i.pin == "" || (pin == i.pin && i.wrong < 5):
+		return nil
+	case i.wrong >= 5:
+		return map[string]any{"code": wire.CodePINLocked, "status": http.StatusTooManyRequests}
+	case pin == "":
+		code = wire.CodePINRequired
+	default:
+		i.wrong++
+	}
+	return map[string]any{"code": code, "status": http.StatusForbidden}
 }
 
 func (f *fake) connect(w http.ResponseWriter, r *http.Request) {
@@ -210,13 +236,11 @@ func (s *session) run() {
 		case *wire.Offer:
 			s.answer(m, id)
 		case *wire.Leave:
-			s.reply(&wire.Done{}, id)
-			s.send(&wire.Ended{Reason: wire.EndedLeft})
+			s.leave(m, id)
 		case *wire.End:
-			s.reply(&wire.Done{}, id)
 			s.send(&wire.Ended{Reason: wire.EndedByClinician})
 		default:
-			s.reply(&wire.Done{}, id)
+			s.done(id)
 		}
 		select {
 		case s.in <- m:
@@ -225,6 +249,28 @@ func (s *session) run() {
 			return
 		}
 	}
+}
+
+func (s *session) done(id uint64) {
+	s.f.mu.Lock()
+	code := s.who.refuseAll
+	s.f.mu.Unlock()
+	if code != "" {
+		s.reply(&wire.Error{Code: code}, id)
+		return
+	}
+	s.reply(&wire.Done{}, id)
+}
+
+func (s *session) leave(m *wire.Leave, id uint64) {
+	s.f.mu.Lock()
+	refused := s.who.handOverRefused
+	s.f.mu.Unlock()
+	if m.To != "" && refused {
+		s.reply(&wire.Error{Code: wire.CodeNoSuchParticipant}, id)
+		return
+	}
+	s.send(&wire.Ended{Reason: wire.EndedLeft})
 }
 
 func (s *session) answer(offer *wire.Offer, id uint64) {

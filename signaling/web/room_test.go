@@ -265,7 +265,7 @@ func testReconnect(t *testing.T, browser context.Context) {
 	p.until(`document.querySelector('.tile')`)
 	_ = s.conn.Close()
 	p.until(`document.querySelector('.notice[data-bedside-problem="reconnecting"]')`)
-	p.until(`document.querySelector('[role="status"][aria-live="polite"]').textContent.startsWith('The connection was lost.')`)
+	p.until(`document.querySelector('[role="status"][aria-live="polite"]').textContent.includes('The connection was lost.')`)
 	again := f.session(t)
 	if !again.resumed {
 		t.Error("came back without the resume token")

@@ -2,8 +2,11 @@
 
 export type Role = 'clinician' | 'patient' | 'carer' | 'interpreter' | 'observer' | 'device';
 export type Source = 'camera' | 'mic' | 'screen' | 'exam' | 'auscultation';
-/** `new` until joined, `waiting` in the lobby (nothing is sent or received), `admitted` in the room. */
-export type State = 'new' | 'waiting' | 'admitted' | 'ended';
+/**
+ * `new` until joined, `waiting` in the lobby and `held` on hold (nothing is sent or received, the
+ * SDK takes the tracks off by itself), `admitted` in the room.
+ */
+export type State = 'new' | 'waiting' | 'admitted' | 'held' | 'ended';
 /** `muted` is a slot whose occupant has switched this source off. */
 export type SlotState = 'empty' | 'live' | 'muted';
 
@@ -12,7 +15,9 @@ export interface Participant {
   role: Role;
   /** At most 64 characters; personal: do not log it. */
   display?: string;
-  state: 'waiting' | 'admitted';
+  /** A guardian: a carer who decides for the patient. */
+  proxy?: boolean;
+  state: 'waiting' | 'admitted' | 'held';
   /** False while their connection is being restored. */
   connected: boolean;
   /** While waiting: since when, Unix milliseconds. */
@@ -41,7 +46,7 @@ export interface Policy {
   /** What this participant may send. */
   publish: Source[];
   /** What this participant may ask for. */
-  can: ('admit' | 'refuse' | 'remove' | 'message' | 'end' | (string & {}))[];
+  can: ('subscribe' | 'message' | 'vitals' | 'admit' | 'refuse' | 'remove' | 'hold' | 'hand_over' | 'end' | 'leave' | (string & {}))[];
 }
 
 /** What the exchange of an invitation tells before joining. */
@@ -89,12 +94,14 @@ export interface Tile {
 }
 
 /**
- * `reconnecting`: nothing needs to be done. `failed` with `udp_blocked`: no media within 10 s, the SDK
- * goes on trying. `failed` with `signaling`: given up after 60 s, `ended` follows.
+ * `reconnecting`: nothing needs to be done; with `restarting`, the server has said that it will be back.
+ * `failed` with `udp_blocked`: no media within 10 s, the SDK goes on trying. `failed` with `signaling`:
+ * given up, `ended` follows: after 60 s, or after 5 minutes where the SDK has exchanged the invitation
+ * and can come in anew with it.
  */
 export interface ConnectionDetail {
   state: 'connecting' | 'connected' | 'reconnecting' | 'failed';
-  detail?: 'signaling' | 'media' | 'udp_blocked';
+  detail?: 'signaling' | 'restarting' | 'media' | 'udp_blocked';
   /** Reconnecting the signaling: since when, Unix milliseconds. */
   since?: number;
   /** Reconnecting the signaling: 0 for the first attempt. */
@@ -109,6 +116,26 @@ export interface QualityDetail {
   upLoss: number;
   /** Milliseconds. */
   roundTrip: number;
+  /** What arrived here from each of the others whose picture or sound is live. */
+  received: ReceivedDetail[];
+}
+
+/** How one participant is received here: their connection, the server and one's own taken together. */
+export interface ReceivedDetail {
+  participant: string;
+  level: 'good' | 'fair' | 'poor';
+  /** Fraction 0 to 1 of the packets from the server, before repair. */
+  loss: number;
+  /** Fraction 0 to 1 of the sound that had to be made up. */
+  concealed: number;
+  /** Whether sound came at all: it does not while they are muted. */
+  sound: boolean;
+  /** Milliseconds, the worst of their slots. */
+  jitter: number;
+  /** Of the camera, where it is received. */
+  width?: number;
+  height?: number;
+  framesPerSecond?: number;
 }
 
 /** Why it ended: the reasons of the protocol's `ended`, or the code of the error that ended it. */
@@ -128,8 +155,8 @@ export interface ConsultationEvents {
   /** `resumed` after a lost connection: every slot is new. */
   joined: { resumed: boolean };
   state: { state: State };
-  /** `arrived` and `gone` are the admitted others who came and went. */
-  roster: { roster: Participant[]; arrived: Participant[]; gone: Participant[] };
+  /** The others in the room: who came, who went, who was put on hold and who came back from it. */
+  roster: { roster: Participant[]; arrived: Participant[]; gone: Participant[]; held: Participant[]; back: Participant[] };
   /** A slot was assigned, emptied, shown, or its picture stands still. */
   tile: Tile;
   /** Loudest first; level 0 (silence) to 127. */
@@ -224,6 +251,8 @@ export class BedsideError extends Error {
   readonly opensAt: Date | null;
   /** With code `window_closed`. */
   readonly closedAt: Date | null;
+  /** Seconds until it makes sense to try again, with `pin_locked`, `rate_limited` and `unavailable`. */
+  readonly retryAfter: number | null;
 }
 
 /** One participant's part in one consultation: signaling, one RTCPeerConnection, slots. */
@@ -231,6 +260,8 @@ export class Consultation extends EventTarget {
   /**
    * Exchanges an invitation for a session token. Nothing is joined yet and no device is touched.
    * @param server its origin, such as https://video.example; '' is the one this module came from
+   * @param options `pin`: what the person got beside the link, asked for with the codes `pin_required`,
+   *   `pin_wrong` (ask again) and `pin_locked` (after `retryAfter` seconds)
    * @throws BedsideError
    */
   static exchange(server: string, invitation: string, options?: { pin?: string; signal?: AbortSignal }): Promise<Consultation>;
@@ -252,15 +283,25 @@ export class Consultation extends EventTarget {
 
   /** Resolves in the lobby or in the room. @throws BedsideError */
   join(): Promise<void>;
-  /** Resolves within a second, whatever the network does. */
-  leave(): Promise<void>;
+  /**
+   * Resolves within a second, whatever the network does. With `to` a clinician hands over to another
+   * clinician in the room: that waits for the server, and throws `no_such_participant` when they are
+   * not there; one is still in the room then.
+   */
+  leave(options?: { to?: string }): Promise<void>;
   /** Ends it for everybody. @throws BedsideError as do all below, where the role may not */
   end(): Promise<void>;
   admit(participant: string): Promise<void>;
   refuse(participant: string): Promise<void>;
+  /** Takes a participant out of the conversation until unhold(); they stay connected and hear nothing. */
+  hold(participant: string): Promise<void>;
+  unhold(participant: string): Promise<void>;
   /** Takes a participant out and revokes the invitation. */
   remove(participant: string): Promise<void>;
-  /** Relays at most 4096 bytes to one participant, or to everybody in the room. */
+  /**
+   * Relays at most 4096 bytes to one participant, or to everybody in the room. Whoever may admit may
+   * also write to one who waits or is on hold.
+   */
   send(kind: string, body: string, to?: string): Promise<void>;
   /** What the page shows, for the server to choose what to send. */
   layout(tiles: LayoutTile[]): Promise<void>;
@@ -289,15 +330,30 @@ export class Consultation extends EventTarget {
   removeEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | EventListenerOptions): void;
 }
 
+/** What `<bedside-consultation>` shows. */
+export type Page = 'loading' | 'welcome' | 'pin' | 'devices' | 'waiting' | 'held' | 'room' | 'ended' | 'problem';
+
+export interface BedsideConsultationEvents {
+  /** The invitation has been exchanged. Fires again when the person starts again. */
+  consultation: Consultation;
+  /** The element shows another page. `problem` is the code of what went wrong, else ''. */
+  page: { page: Page; problem: string };
+}
+
 /**
- * `<bedside-consultation server invitation>`: everything from the invitation to the end of the call.
- * Style it with the custom properties --bedside-accent, --bedside-radius, … and with [part="…"];
- * its style sheet is /sdk/v1/ui/style.css. Dispatches `consultation` (detail: Consultation).
+ * `<bedside-consultation server invitation lang>`: everything from the invitation to the end of the
+ * call. Style it with the custom properties at the top of its style sheet, /sdk/v1/ui/style.css, and
+ * with [part="…"]. `lang` (en, de) is the language, the browser's without it. What it shows is also in
+ * its attributes data-bedside-state and data-bedside-problem. Taken out of the document, it leaves the
+ * consultation and stops the camera.
  */
 export class BedsideConsultation extends HTMLElement {
   /** Set it before the element is connected. */
   invitation: string;
   readonly consultation: Consultation | null;
+  addEventListener<K extends keyof BedsideConsultationEvents>(type: K,
+    listener: (event: CustomEvent<BedsideConsultationEvents[K]>) => void, options?: boolean | AddEventListenerOptions): void;
+  addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
 }
 
 declare global {

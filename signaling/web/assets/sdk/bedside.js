@@ -17,7 +17,8 @@ export { BedsideError, Consultation };
 
 /**
  * The whole way from an invitation to the end of the call. Its content is ordinary (light) DOM, so
- * that a vendor restyles it with plain CSS: custom properties --bedside-…, and [part="…"].
+ * that a vendor restyles it with plain CSS: custom properties --bedside-…, and [part="…"]. Its
+ * language is that of its `lang` attribute, else the browser's.
  */
 export class BedsideConsultation extends (globalThis.HTMLElement ?? Object) {
   #unmount = null;
@@ -31,9 +32,10 @@ export class BedsideConsultation extends (globalThis.HTMLElement ?? Object) {
   connectedCallback() {
     const invitation = this.invitation || this.getAttribute('invitation') || '';
     const server = this.getAttribute('server') || new URL(import.meta.url).origin;
+    const options = { server, invitation, language: this.closest('[lang]')?.lang, fixed: this.hasAttribute('lang'), ...this.ownPage };
     this.removeAttribute('invitation');
     // The interface is loaded only where the element is used: the SDK alone stays small.
-    this.#unmount = import('./ui/app.js').then(({ mount }) => mount(this, { server, invitation }));
+    this.#unmount = import('./ui/app.js').then(({ mount }) => mount(this, options));
   }
 
   disconnectedCallback() {

@@ -6,21 +6,24 @@ import { quality, summarize } from './stats.js';
 const CLIENT = 'bedside.js/1';
 const TOKEN_MARGIN_MS = 15_000; // a session token lives 60 s, but the exchange may have been slow
 const BACKOFF_MS = [300, 1000, 2000, 4000];
-const GIVE_UP_MS = 60_000; // as long as the server keeps the session for its resume token
+const GIVE_UP_MS = 60_000; // as long as the server keeps the place of who has gone
+const GIVE_UP_INVITED_MS = 300_000; // with the invitation one can still come in anew: an upgrade takes minutes
 const SAMPLE_MS = 1000;
 
 // After these the resume token is worthless, but the invitation may still be good.
 const TOKEN_CODES = ['token_invalid', 'token_expired', 'token_used'];
 // After these trying again is no use. Any other failure may pass.
 const FINAL_CODES = ['invitation_unknown', 'invitation_revoked', 'not_yet_open', 'window_closed',
-  'consultation_ended', 'consultation_full', 'forbidden'];
+  'consultation_ended', 'consultation_full', 'forbidden', 'pin_required', 'pin_wrong', 'pin_locked'];
+// Ends of a connection, not of the consultation: the protocol says "resume".
+const PASSING_REASONS = ['server_draining', 'too_slow', 'media_failed'];
 
 /** One participant's part in one consultation. The types and events are in bedside.d.ts. */
 export class Consultation extends EventTarget {
   self = '';
   role = '';
   display = '';
-  state = 'new'; // new, waiting, admitted, ended
+  state = 'new'; // new, waiting, admitted, held, ended
   roster = [];
   policy = { recording: 'never', profile: 'general', max_participants: 2, publish: [], can: [] };
   facts = { clinician_present: false };
@@ -42,6 +45,7 @@ export class Consultation extends EventTarget {
   #sampler = 0;
   #before = null;
   #blocked = false;
+  #passedAt = -Infinity; // when a connection last ended for a passing reason
   #wake = () => {};
 
   /** Exchanges an invitation for a session token. Rejects with a BedsideError. */
@@ -76,13 +80,19 @@ export class Consultation extends EventTarget {
   admit(participant) { return this.#ask('admit', { participant }); }
   refuse(participant) { return this.#ask('refuse', { participant }); }
   remove(participant) { return this.#ask('remove', { participant }); }
-  end() { return this.#ask('end'); }
+  hold(participant) { return this.#ask('hold', { participant }); }
+  unhold(participant) { return this.#ask('unhold', { participant }); }
+  end() { return this.#askToGo('end'); }
 
-  async leave() {
+  async leave({ to } = {}) {
+    if (to) { // whoever hands over wants to know that it was taken
+      await this.#askToGo('leave', { to });
+      return this.#finish('left');
+    }
     const asked = this.#ask('leave').catch(() => {});
     // Nobody waits to leave: where the server cannot be asked, its timeout does the rest.
     await Promise.race([asked, new Promise((r) => setTimeout(r, 1000))]);
-    this.#finish('left');
+    return this.#finish('left');
   }
 
   send(kind, body, to) { return this.#ask('message', to ? { to, kind, body } : { kind, body }); }
@@ -140,7 +150,10 @@ export class Consultation extends EventTarget {
       throw signal?.aborted ? e : await this.#unreachable();
     }
     const answer = await response.json().catch(() => ({}));
-    if (!response.ok) throw new BedsideError(answer.code ?? 'internal', answer.detail, answer); // RFC 9457
+    if (!response.ok) { // RFC 9457
+      const wait = Number(response.headers.get('Retry-After')) || undefined;
+      throw new BedsideError(answer.code ?? 'internal', answer.detail, { retry_after: wait, ...answer });
+    }
     this.#token = answer.token;
     this.#tokenAt = performance.now();
     this.#connect = answer.connect;
@@ -226,7 +239,7 @@ export class Consultation extends EventTarget {
         this.#media?.addSlots(m);
         return this.#negotiate(false);
       case 'ice_servers': return this.#media?.setICEServers(m.ice_servers ?? []);
-      case 'ended': return this.#finish(m.reason);
+      case 'ended': return this.#ended(m.reason);
       case 'error': return this.#fail(new BedsideError(m.code, m.detail, m));
       default: return undefined; // from a newer server
     }
@@ -240,14 +253,27 @@ export class Consultation extends EventTarget {
   }
 
   #setRoster(roster, before = this.roster) {
-    const inRoom = (list) => list.filter((p) => p.state === 'admitted');
-    const was = inRoom(before);
-    const is = inRoom(roster);
-    // Whoever was in the room before oneself has not arrived.
-    const together = [was, is].every((list) => list.some((p) => p.id === this.self));
-    const without = (a, b) => (together ? a.filter((p) => !b.some((o) => o.id === p.id)) : []);
+    const known = (...states) => [before, roster].map((l) => l.filter((p) => states.includes(p.state)));
+    const [was, is] = known('admitted', 'held');
+    const [wasHeld, isHeld] = known('held');
+    // Whoever was in the room before oneself has not arrived, and who is on hold sees nobody go.
+    const together = [before, roster].every((l) => l.some((p) => p.id === this.self && p.state === 'admitted'));
+    const both = (a, b, same) => (together ? a.filter((p) => b.some((o) => o.id === p.id) === same) : []);
     this.roster = roster;
-    this.#emit('roster', { roster, arrived: without(is, was), gone: without(was, is) });
+    this.#emit('roster', {
+      roster, arrived: both(is, was, false), gone: both(was, is, false),
+      held: both(both(isHeld, wasHeld, false), was, true), back: both(both(wasHeld, isHeld, false), is, true),
+    });
+  }
+
+  // Twice within a minute is no accident: then the reason is told.
+  #ended(reason) {
+    const again = performance.now() - this.#passedAt < GIVE_UP_MS;
+    if (!PASSING_REASONS.includes(reason) || (again && reason !== 'server_draining')) return this.#finish(reason);
+    this.#passedAt = performance.now();
+    const link = this.#link;
+    this.#reconnect(reason === 'server_draining' ? 'restarting' : 'signaling');
+    return link.close();
   }
 
   // One offer at a time; each is a round trip.
@@ -270,11 +296,11 @@ export class Consultation extends EventTarget {
     this.#negotiate(true);
   }
 
-  async #reconnect() {
+  async #reconnect(detail = 'signaling') {
     const since = Date.now();
     this.#link = null;
     for (let attempt = 0; this.state !== 'ended'; attempt++) {
-      this.#setConnection({ state: 'reconnecting', detail: 'signaling', since, attempt });
+      this.#setConnection({ state: 'reconnecting', detail, since, attempt });
       await this.#pause(BACKOFF_MS[Math.min(attempt, BACKOFF_MS.length - 1)]);
       if (this.state === 'ended') return;
       try {
@@ -284,7 +310,7 @@ export class Consultation extends EventTarget {
         if (TOKEN_CODES.includes(e.code) && this.#invitation) this.#resume = '';
         else if (TOKEN_CODES.includes(e.code) || FINAL_CODES.includes(e.code)) return this.#fail(e, true);
       }
-      if (Date.now() - since > GIVE_UP_MS) break;
+      if (Date.now() - since > (this.#invitation ? GIVE_UP_INVITED_MS : GIVE_UP_MS)) break;
     }
     if (this.state === 'ended') return;
     this.#setConnection({ state: 'failed', detail: 'signaling' });
@@ -340,6 +366,11 @@ export class Consultation extends EventTarget {
   }
 
   // ---- telling the page ----
+
+  // `ended` may come instead of a reply.
+  #askToGo(type, fields) {
+    return this.#ask(type, fields).then(() => {}, (e) => { if (this.state !== 'ended') throw e; });
+  }
 
   #ask(type, fields) {
     return this.#link ? this.#link.request(type, fields) : Promise.reject(new BedsideError('connection_lost'));

@@ -12,7 +12,8 @@ function inbound(r, slot, byId) {
     framesDropped: r.framesDropped, framesPerSecond: r.framesPerSecond, width: r.frameWidth,
     height: r.frameHeight, freezes: r.freezeCount, retransmitted: r.retransmittedPacketsReceived,
     nacks: r.nackCount, plis: r.pliCount, audioLevel: r.audioLevel, audioEnergy: r.totalAudioEnergy,
-    samplesReceived: r.totalSamplesReceived, samplesConcealed: r.concealedSamples,
+    samplesReceived: r.totalSamplesReceived, // silence that nobody sent is no gap
+    samplesConcealed: r.concealedSamples === undefined ? undefined : r.concealedSamples - (r.silentConcealedSamples ?? 0),
   };
 }
 
@@ -58,26 +59,55 @@ export async function summarize(media) {
   return { path: path(byId), slots, senders };
 }
 
-/** How this end's connection was during one interval, from the summaries at its two ends. */
+/**
+ * How this end's connection was during one interval, and what came from each of the others, from the
+ * summaries at its two ends. How the others' own connections are, this end cannot know.
+ */
 export function quality(before, now) {
+  const live = now.slots.map((s) => [s, before.slots.find((o) => o.ssrc === s.ssrc)])
+    .filter(([s, b]) => b && s.state === 'live'); // emptied slots lose nothing
+  const upLoss = Math.max(0, ...now.senders.map((s) => s.lossFraction ?? 0));
+  const roundTrip = now.path.roundTrip ?? 0;
+  const downLoss = loss(live);
+  const people = [...new Set(live.map(([s]) => s.participant))];
+  return {
+    level: level(Math.max(downLoss, upLoss), roundTrip), downLoss, upLoss, roundTrip,
+    received: people.map((p) => from(p, live.filter(([s, b]) => s.participant === p && b.participant === p))),
+  };
+}
+
+function loss(slots) {
   let received = 0;
   let lost = 0;
-  for (const s of now.slots) {
-    const b = before.slots.find((o) => o.ssrc === s.ssrc);
-    if (!b || s.state !== 'live') continue; // emptied slots lose nothing
+  for (const [s, b] of slots) {
     received += s.packetsReceived - b.packetsReceived;
     lost += Math.max(0, s.packetsLost - b.packetsLost);
   }
-  const downLoss = received + lost ? lost / (received + lost) : 0;
-  const upLoss = Math.max(0, ...now.senders.map((s) => s.lossFraction ?? 0));
-  const roundTrip = now.path.roundTrip ?? 0;
-  return { level: level(Math.max(downLoss, upLoss), roundTrip), downLoss, upLoss, roundTrip };
+  return received + lost ? lost / (received + lost) : 0;
+}
+
+// Speech concealed in more than 3 % of the time is heard; below 12 pictures a second lips no
+// longer fit the words, below 5 it is a row of stills (limits chosen here, not taken from a standard).
+function from(participant, slots) {
+  const voice = slots.find(([s]) => s.source === 'mic');
+  const picture = slots.find(([s]) => s.source === 'camera')?.[0];
+  const heard = voice && voice[0].samplesReceived - voice[1].samplesReceived;
+  const concealed = heard > 0 ? Math.max(0, voice[0].samplesConcealed - voice[1].samplesConcealed) / heard : 0;
+  const lost = loss(slots);
+  const frames = picture?.framesPerSecond ?? (picture ? 0 : 30);
+  const levels = [level(Math.max(lost, concealed), 0), frames < 5 ? 'poor' : frames < 12 ? 'fair' : 'good'];
+  return {
+    participant, level: ['poor', 'fair', 'good'].find((l) => levels.includes(l)), loss: lost, concealed,
+    sound: Boolean(voice && voice[0].packetsReceived > voice[1].packetsReceived),
+    jitter: Math.max(0, ...slots.map(([s]) => s.jitter ?? 0)),
+    width: picture?.width, height: picture?.height, framesPerSecond: picture?.framesPerSecond,
+  };
 }
 
 // ITU-T G.114: talking stays natural below 150 ms one way and becomes hard above 400 ms. Above 3 %
 // loss retransmission begins to be seen, above 10 % speech suffers.
-function level(loss, roundTrip) {
-  if (loss > 0.1 || roundTrip > 800) return 'poor';
-  if (loss > 0.03 || roundTrip > 300) return 'fair';
+function level(lost, roundTrip) {
+  if (lost > 0.1 || roundTrip > 800) return 'poor';
+  if (lost > 0.03 || roundTrip > 300) return 'fair';
   return 'good';
 }

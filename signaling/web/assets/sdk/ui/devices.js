@@ -1,4 +1,4 @@
-import { button, el, page } from './dom.js';
+import { button, buttons, el, page } from './dom.js';
 import { Meter } from './meter.js';
 
 const SPEECH = 0.35; // of the meter: clearly louder than a quiet room (about -42 dBFS)
@@ -8,8 +8,8 @@ export function askingScreen({ t }) {
   return { node: page(t.devices.title, el('p', {}, t.devices.asking)), close() {} };
 }
 
-/** Own picture, moving meter, and a choice of device where there is one. `buttons` end the page. */
-export function devicesScreen(ctx, { buttons, note }) {
+/** Own picture, moving meter, and a choice of device where there is one. `list` is of the buttons that end the page. */
+export function devicesScreen(ctx, { list, note }) {
   const { t, capture } = ctx;
   const video = el('video', { class: 'mirror', part: 'selfview', autoplay: true, playsinline: true, 'aria-label': t.devices.selfview });
   video.muted = true; // as an attribute it would come too late
@@ -20,8 +20,8 @@ export function devicesScreen(ctx, { buttons, note }) {
   const preview = el('div', { class: 'preview' }, video);
   const sound = el('div', { class: 'sound' }, heard, meterBox);
   const missing = el('p', { class: 'missing' });
-  const node = page(t.devices.title, preview, sound, missing, choices, note && el('p', { class: 'note' }, note),
-    el('div', { class: 'buttons' }, ...buttons));
+  const offline = el('p', { class: 'missing', role: 'status' });
+  const node = page(t.devices.title, offline, preview, sound, missing, choices, note && el('p', { class: 'note' }, note), buttons(...list));
 
   const meter = new Meter(ctx.audio());
   let frame = 0;
@@ -41,8 +41,12 @@ export function devicesScreen(ctx, { buttons, note }) {
     sound.hidden = !capture.mic;
     meter.listen(capture.mic);
     missing.textContent = [!capture.camera && t.devices.noCamera, !capture.mic && t.devices.noMicrophone].filter(Boolean).join(' ');
-    deviceChoices(ctx, refresh).then((list) => choices.replaceChildren(...list));
+    deviceChoices(ctx, refresh).then((selects) => choices.replaceChildren(...selects));
   };
+  const network = () => { offline.textContent = navigator.onLine === false ? t.devices.offline : ''; };
+  const off = new AbortController();
+  for (const type of ['online', 'offline']) addEventListener(type, network, { signal: off.signal });
+  network();
   navigator.mediaDevices.addEventListener('devicechange', refresh);
   refresh();
   draw();
@@ -52,6 +56,7 @@ export function devicesScreen(ctx, { buttons, note }) {
       cancelAnimationFrame(frame);
       meter.listen(null);
       video.srcObject = null;
+      off.abort();
       navigator.mediaDevices.removeEventListener('devicechange', refresh);
     },
   };
@@ -64,14 +69,14 @@ export async function deviceChoices({ t, capture }, onchange) {
     if (!capture[source]) continue;
     const devices = await capture.devices(source);
     if (devices.length < 2) continue;
+    const name = source === 'camera' ? t.devices.camera : t.devices.microphone;
     const current = capture[source]?.getSettings().deviceId;
     const select = el('select', { id: `bedside-${source}`, part: 'select' }, ...devices.map((d, i) => el('option',
-      { value: d.deviceId, selected: d.deviceId === current }, d.label || `${source} ${i + 1}`)));
+      { value: d.deviceId, selected: d.deviceId === current }, d.label || t.devices.nth(name, i + 1))));
     select.addEventListener('change', async () => {
       await capture.use(source, select.value).catch(() => capture.open({ [source]: true }));
       onchange(source);
     });
-    const name = source === 'camera' ? t.devices.camera : t.devices.microphone;
     out.push(el('label', { class: 'field', for: select.id }, el('span', {}, name), select));
   }
   return out;

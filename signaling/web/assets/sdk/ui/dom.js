@@ -11,15 +11,17 @@ export function el(tag, attributes = {}, ...children) {
 }
 
 /** A button with an icon, a word, and a shorter word for narrow screens. */
-export function button({ action, kind = '', icon, text, short, onclick, ...rest }) {
-  return el('button', { type: 'button', class: `button ${kind}`.trim(), part: 'button', 'data-action': action, onclick, ...rest },
+export function button({ action, kind = '', icon, text, short, onclick, type = 'button', ...rest }) {
+  return el('button', { type, class: `button ${kind}`.trim(), part: 'button', 'data-action': action, onclick, ...rest },
     icon, ...label(text, short));
 }
 
 export function label(text, short) {
-  if (!short) return [el('span', {}, text)];
+  if (!short || short === text) return text ? [el('span', {}, text)] : [];
   return [el('span', { class: 'long' }, text), el('span', { class: 'short' }, short)];
 }
+
+export const buttons = (...list) => el('div', { class: 'buttons' }, ...list);
 
 /** A page of one thing: heading, paragraphs, then whatever it needs. */
 export function page(title, ...content) {
@@ -29,19 +31,31 @@ export function page(title, ...content) {
 
 export const paragraphs = (texts) => texts.map((t) => el('p', {}, t));
 
-/** Asks once. Resolves with whether the answer was yes; Escape is no. */
-export function confirm({ title, text, yes, no, action }, where) {
+/**
+ * Opens a dialog inside `where` and resolves with the value of the choice that closed it; Escape is ''.
+ * The keyboard goes back to where it was.
+ * @param {{title: string, content: Node[], choices: object[]}} o choices: what button() takes, and `value`
+ */
+export function ask({ title, content, choices }, where) {
   return new Promise((resolve) => {
-    const dialog = el('dialog', { class: 'dialog', part: 'dialog', 'aria-labelledby': 'bedside-confirm' },
-      el('h2', { id: 'bedside-confirm' }, title), el('p', {}, text),
-      el('div', { class: 'buttons' },
-        button({ action, kind: 'danger', text: yes, onclick: () => dialog.close('yes') }),
-        button({ action: 'cancel', text: no, autofocus: true, onclick: () => dialog.close('') })));
+    const submit = (e) => {
+      e.preventDefault(); // the page's policy allows no form to be sent anywhere
+      dialog.close(e.submitter?.value ?? '');
+    };
+    const dialog = el('dialog', { class: 'dialog', part: 'dialog', 'aria-labelledby': 'bedside-dialog' },
+      el('form', { onsubmit: submit }, el('h2', { id: 'bedside-dialog' }, title), ...content,
+        buttons(...choices.map((c) => button({ type: 'submit', ...c })))));
     dialog.addEventListener('close', () => {
-      resolve(dialog.returnValue === 'yes');
       dialog.remove();
+      resolve(dialog.returnValue);
     });
     where.append(dialog);
     dialog.showModal();
   });
+}
+
+/** Asks once. Resolves with whether the answer was yes. */
+export async function confirm({ title, text, yes, no, action }, where) {
+  const choices = [{ action, kind: 'danger', text: yes, value: 'yes' }, { action: 'cancel', text: no, value: '', autofocus: true }];
+  return await ask({ title, content: text ? paragraphs([text]) : [], choices }, where) === 'yes';
 }

@@ -32,9 +32,15 @@ export class Meter {
   }
 }
 
-/** Two soft rising notes: "you are let in". */
-export function chime(context) {
-  [523.25, 783.99].forEach((frequency, i) => {
+const NOTES = {
+  admitted: [523.25, 783.99], // two soft rising notes: "you are let in"
+  message: [659.26], // one: "somebody has written"
+  waiting: [587.33, 587.33], // two alike: "somebody waits"
+};
+
+/** @param {keyof typeof NOTES} what */
+export function chime(context, what) {
+  NOTES[what].forEach((frequency, i) => {
     const start = context.currentTime + i * 0.18;
     const gain = new GainNode(context, { gain: 0 });
     const tone = new OscillatorNode(context, { frequency });

@@ -25,17 +25,35 @@ export class Notices {
       old.firstChild.textContent = text;
       return;
     }
-    const buttons = actions.map((a) => button({ ...a, kind: 'small', onclick: () => { this.hide(code); a.onclick(); } }));
-    if (closable) buttons.push(button({ action: 'dismiss', kind: 'small', icon: icon('close'), text: '', 'aria-label': this.#t.notices.dismiss, onclick: () => this.hide(code) }));
-    const line = el('div', { class: 'notice', part: 'notice', 'data-bedside-problem': code }, el('p', {}, text), ...buttons);
+    const list = actions.map((a) => button({ kind: 'small', ...a, onclick: () => { this.hide(code); a.onclick(); } }));
+    if (closable) list.push(button({ action: 'dismiss', kind: 'small', icon: icon('close'), 'aria-label': this.#t.notices.dismiss, onclick: () => this.hide(code) }));
+    const line = el('div', { class: 'notice', part: 'notice', 'data-bedside-problem': code }, el('p', {}, text), ...list);
+    const focused = old?.contains(document.activeElement);
     if (old) old.replaceWith(line); else this.node.append(line);
     this.#byCode.set(code, line);
+    if (focused) line.querySelector('button')?.focus();
     if (!old) this.#ctx.say(text);
   }
 
   hide(code) {
-    this.#byCode.get(code)?.remove();
+    const line = this.#byCode.get(code);
+    const focused = line?.contains(document.activeElement);
+    line?.remove();
     this.#byCode.delete(code);
+    if (focused) this.onlost?.(); // the keyboard must be somewhere
+  }
+
+  /** A count that goes up while the connection is being restored. */
+  reconnecting({ since, detail }) {
+    const { reconnecting, restarting } = this.#t.notices;
+    const seconds = Math.round((Date.now() - since) / 1000);
+    this.show({ code: 'reconnecting', text: (detail === 'restarting' ? restarting : reconnecting)(seconds) });
+  }
+
+  /** What could not be done, in the words of its code where there are any. */
+  failed(error) {
+    const words = this.#t.notices;
+    this.show({ code: 'failed', text: error?.code === 'audit_unavailable' ? words.audit_unavailable : words.failed, closable: true });
   }
 
   /** A line that needs nothing: said, shown, and gone after a while or when the next one comes. */

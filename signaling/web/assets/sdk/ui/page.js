@@ -4,7 +4,7 @@ import { BedsideConsultation } from '../bedside.js';
 
 const loading = document.getElementById('loading'); // gone if fallback.js has given up
 const element = new BedsideConsultation();
-element.ownsPage = true;
+element.ownPage = { owns: true, fixed: false, language: new URLSearchParams(location.search).get('lang') };
 element.dataset.bedsideState = 'loading';
 element.invitation = decodeURIComponent(location.hash.slice(1));
 // For support and tests: the consultation of this page, with its stats().

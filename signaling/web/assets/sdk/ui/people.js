@@ -1,92 +1,167 @@
+import { askMessage, percent } from './dialogs.js';
 import { button, confirm, el } from './dom.js';
 import { icon } from './icons.js';
 
 const MINUTE_MS = 60_000;
+const TICK_MS = 10_000; // "waiting for 3 min"
 
-/** Who waits and who is here, with roles; for those who may, Admit, Do not admit and Remove. */
+/** Who waits, who is on hold and who is here, with roles; and for those who may, what can be done. */
 export class People {
+  #ctx;
   #t;
   #c;
-  #rows = new Map(); // participant -> {node, key}
+  #on;
+  #rows = new Map(); // participant -> {node, key, reception}
   #timer;
-  #failed;
 
-  /** @param {(error: Error) => void} failed when the server would not do it */
-  constructor(ctx, consultation, { close, failed }) {
+  /** @param {{close: () => void, failed: (e: Error) => void, said: (p: object, body: string) => void}} on */
+  constructor(ctx, consultation, on) {
+    this.#ctx = ctx;
     this.#t = ctx.t;
     this.#c = consultation;
-    this.#failed = failed;
+    this.#on = on;
     const { people } = this.#t;
+    const section = (name) => {
+      const list = el('ul', { class: 'people' });
+      return { list, node: el('div', { class: `people-${name}` }, el('h3', {}, people[name]), list) };
+    };
     this.heading = el('h2', { tabindex: '-1' }, people.title);
-    this.waiting = el('ul', { class: 'people' });
-    this.here = el('ul', { class: 'people' });
-    this.queue = el('div', { class: 'queue' }, el('h3', {}, people.waiting), this.waiting, el('p', { class: 'note' }, people.nobodyWaiting));
+    this.sections = { waiting: section('waiting'), held: section('held'), admitted: section('here') };
+    this.nobody = el('p', { class: 'note' }, people.nobodyWaiting);
+    this.sections.waiting.node.append(this.nobody);
     this.node = el('section', { class: 'panel', part: 'people', 'aria-label': people.title },
-      el('div', { class: 'panel-head' }, this.heading, button({ action: 'close-people', kind: 'small', icon: icon('close'), text: people.close, onclick: close })),
-      this.queue, el('h3', {}, people.here), this.here);
-    this.#timer = setInterval(() => this.update(), MINUTE_MS / 2); // "waiting for 3 min"
+      el('div', { class: 'panel-head' }, this.heading, button({ action: 'close-people', kind: 'small', icon: icon('close'), text: people.close, onclick: on.close })),
+      ...Object.values(this.sections).map((s) => s.node));
+    this.#timer = setInterval(() => this.update(), TICK_MS);
   }
 
   close() { clearInterval(this.#timer); }
+
+  /** How the others are received, once a second. @param {object[]} received */
+  quality(received) {
+    for (const [id, row] of this.#rows) this.#drawReception(row, received.find((r) => r.participant === id));
+  }
 
   #may(what) { return this.#c.policy.can?.includes(what) ?? false; }
 
   update() {
     const { roster } = this.#c;
-    this.queue.hidden = !this.#may('admit');
-    const lost = this.node.contains(document.activeElement) && document.activeElement;
+    const active = this.node.contains(document.activeElement) ? document.activeElement : null;
+    const was = active && { action: active.dataset.action, row: active.closest('li')?.dataset.roster };
     for (const [id, row] of this.#rows) {
       if (roster.some((p) => p.id === id)) continue;
       row.node.remove();
       this.#rows.delete(id);
     }
     for (const p of roster) this.#draw(p);
-    this.queue.querySelector('.note').hidden = this.waiting.children.length > 0;
-    // The button that was just pressed is gone: the keyboard goes on with the next one, or the heading.
-    if (lost && !lost.isConnected) (this.waiting.querySelector('button') ?? this.heading).focus();
+    this.#sort(roster);
+    this.sections.waiting.node.hidden = !this.#may('admit');
+    this.sections.held.node.hidden = this.sections.held.list.children.length === 0;
+    this.nobody.hidden = this.sections.waiting.list.children.length > 0;
+    if (was && !this.node.contains(document.activeElement)) this.#refocus(was);
+  }
+
+  // In the order of the roster, which is that of arrival. Rows that stand right stay in place.
+  #sort(roster) {
+    for (const { list } of Object.values(this.sections)) {
+      roster.map((p) => this.#rows.get(p.id).node).filter((n) => n.parentNode === list).forEach((node, i) => {
+        if (list.children[i] !== node) list.insertBefore(node, list.children[i]);
+      });
+    }
+  }
+
+  // The button that was just pressed is gone: the keyboard goes on where it was in a row that was
+  // only drawn anew, else with the next who waits, else at the heading.
+  #refocus({ action, row }) {
+    const next = this.#rows.get(row)?.node.querySelector(`[data-action="${action}"]`)
+      ?? this.sections.waiting.list.querySelector('button');
+    (next ?? this.heading).focus();
   }
 
   // A row is made anew only when what it says has changed: focus and screen readers stay where they are.
   #draw(p) {
-    const minutes = p.state === 'waiting' && p.waiting ? Math.floor((Date.now() - p.waiting) / MINUTE_MS) : 0;
+    const { list } = this.sections[p.state] ?? this.sections.admitted;
+    const minutes = p.state === 'waiting' && p.waiting ? Math.max(0, Math.floor((Date.now() - p.waiting) / MINUTE_MS)) : 0;
     const key = JSON.stringify([p, minutes]);
     const old = this.#rows.get(p.id);
-    const list = p.state === 'waiting' ? this.waiting : this.here;
     if (old?.key === key && old.node.parentNode === list) return;
-    const node = this.#row(p, minutes);
-    if (old?.node.parentNode === list) old.node.replaceWith(node);
+    const row = this.#row(p, minutes, key);
+    if (old?.node.parentNode === list) old.node.replaceWith(row.node);
     else {
       old?.node.remove();
-      list.append(node);
+      list.append(row.node);
     }
-    this.#rows.set(p.id, { node, key });
+    this.#rows.set(p.id, row);
+    if (old?.received) this.#drawReception(row, old.received);
   }
 
-  #row(p, minutes) {
-    const { people, nameAndRole } = this.#t;
-    const who = nameAndRole(p.display, p.role);
+  #row(p, minutes, key) {
+    const { people } = this.#t;
     const about = [
       p.id === this.#c.self && people.self,
       p.state === 'waiting' && people.since(minutes),
       p.connected === false && people.away,
     ].filter(Boolean).join(', ');
-    const ask = (what) => () => this.#c[what](p.id).catch(this.#failed);
-    const named = (text) => ({ text, 'aria-label': `${text}: ${who}` });
-    const buttons = [];
+    const buttons = this.#actions(p);
+    const summary = el('summary', {});
+    const figures = el('p', {});
+    const reception = el('details', { class: 'reception', part: 'reception', hidden: true }, summary, figures);
+    const node = el('li', { 'data-roster': p.id, 'data-state': p.state, part: 'person' },
+      el('div', { class: 'person' }, el('strong', {}, this.#ctx.who(p)), about && el('span', { class: 'about' }, about)),
+      reception, buttons.length > 0 && el('div', { class: 'buttons' }, ...buttons));
+    return { node, key, reception, summary, figures, received: null };
+  }
+
+  #actions(p) {
+    const { people } = this.#t;
+    const who = this.#ctx.who(p);
+    const out = [];
+    const add = (action, kind, onclick) => out.push(button(
+      { action, kind: `small ${kind}`, text: people[action], 'aria-label': people.actionFor(people[action], who), onclick }));
+    const ask = (what) => () => this.#c[what](p.id).catch(this.#on.failed);
+    if (p.id === this.#c.self) return out;
     if (p.state === 'waiting' && this.#may('admit')) {
-      buttons.push(button({ action: 'admit', kind: 'primary', ...named(people.admit), onclick: ask('admit') }));
-      if (this.#may('refuse')) buttons.push(button({ action: 'refuse', ...named(people.refuse), onclick: ask('refuse') }));
-    } else if (p.id !== this.#c.self && this.#may('remove')) {
-      buttons.push(button({ action: 'remove', kind: 'small', ...named(people.remove), onclick: () => this.#remove(p, who) }));
+      add('admit', 'primary', ask('admit'));
+      if (this.#may('refuse')) add('refuse', '', ask('refuse'));
     }
-    return el('li', { 'data-roster': p.id, 'data-state': p.state, part: 'person' },
-      el('div', { class: 'person' }, el('strong', {}, who), about && el('span', { class: 'about' }, about)),
-      buttons.length > 0 && el('div', { class: 'buttons' }, ...buttons));
+    if (p.state === 'held' && this.#may('hold')) add('unhold', 'primary', ask('unhold'));
+    if (p.state !== 'admitted' && this.#may('admit') && p.role !== 'device') add('message', '', () => this.#message(p));
+    if (p.state === 'admitted' && this.#may('hold') && p.role !== 'clinician') add('hold', '', ask('hold'));
+    if (p.state !== 'waiting' && this.#may('remove')) add('remove', '', () => this.#remove(p, who));
+    return out;
+  }
+
+  // Of what arrives here: how somebody's own connection is, this page cannot know.
+  #drawReception(row, received) {
+    const { people } = this.#t;
+    row.received = received ?? null;
+    row.reception.hidden = !received;
+    if (!received) return;
+    row.reception.dataset.level = received.level;
+    const text = people.reception[received.level];
+    if (row.summary.textContent !== text) row.summary.textContent = text;
+    if (!row.reception.open) return;
+    const { width, height, framesPerSecond: frames = 0, loss, concealed, jitter } = received;
+    row.figures.textContent = [
+      width && people.picture({ width, height, frames: Math.round(frames) }),
+      people.figures({ loss: percent(loss), concealed: percent(concealed), jitter }),
+    ].filter(Boolean).join(' ');
+  }
+
+  async #message(p) {
+    const body = await askMessage(this.#ctx, p.display || this.#ctx.who(p));
+    if (!body) return;
+    try {
+      await this.#c.send('chat', body, p.id);
+      this.#on.said(p, body);
+    } catch (e) {
+      this.#on.failed(e);
+    }
   }
 
   async #remove(p, who) {
     const { confirm: words } = this.#t;
-    const sure = await confirm({ title: words.remove(p.display || who), text: words.removeText, yes: words.removeYes, no: words.no, action: 'confirm-remove' }, this.node);
-    if (sure) this.#c.remove(p.id).catch(this.#failed);
+    const sure = await confirm({ title: words.remove(p.display || who), text: words.removeText, yes: words.removeYes, no: words.no, action: 'confirm-remove' }, this.#ctx.root);
+    if (sure) this.#c.remove(p.id).catch(this.#on.failed);
   }
 }

@@ -1,14 +1,16 @@
 // The page /precall: camera and microphone checked without an invitation. Nothing is sent.
-import { Context, loadStrings, unsupported } from './context.js';
+import { Context, unsupported } from './context.js';
 import { askingScreen, devicesScreen } from './devices.js';
-import { button, el, page, paragraphs } from './dom.js';
+import { button, buttons, el, page } from './dom.js';
+import { choose, switcher } from './languages.js';
 import { problemScreen } from './screens.js';
 
 const root = el('div', { 'data-bedside-state': 'loading' });
 document.getElementById('loading').replaceWith(root);
 document.getElementById('too-old')?.remove();
-const ctx = new Context(root, await loadStrings());
-const { t, capture } = ctx;
+const ctx = new Context(root);
+const { capture } = ctx;
+await ctx.use(choose(new URLSearchParams(location.search).get('lang')));
 let screen = null;
 
 function show(state, next, problem = '') {
@@ -17,13 +19,22 @@ function show(state, next, problem = '') {
   root.dataset.bedsideState = state;
   if (problem) root.dataset.bedsideProblem = problem; else delete root.dataset.bedsideProblem;
   root.replaceChildren(next.node);
+  document.documentElement.lang = ctx.language;
   document.title = next.node.querySelector('h1').textContent;
   next.node.querySelector('h1').focus();
 }
 
-function start(title, texts, go) {
-  const buttons = el('div', { class: 'buttons' }, button({ action: 'continue', kind: 'primary', text: go, onclick: () => check({ camera: true, mic: true }) }));
-  show('welcome', { node: page(title, ...paragraphs(texts), buttons), close() {} });
+// The first page and, after the check, the last one.
+function start(finished) {
+  const words = ctx.t.precall;
+  const go = finished ? words.again : words.go;
+  const node = page(finished ? words.finished : words.title, el('p', {}, finished ? words.good : words.text),
+    buttons(button({ action: 'continue', kind: 'primary', text: go, onclick: () => check({ camera: true, mic: true }) })));
+  node.querySelector('.card').append(switcher(ctx, async (language) => {
+    await ctx.use(language);
+    start(finished);
+  }));
+  show('welcome', { node, close() {} });
 }
 
 async function check(wanted) {
@@ -39,13 +50,13 @@ async function check(wanted) {
   }
   const finish = () => {
     capture.closeAll();
-    start(t.precall.finished, [t.precall.good], t.precall.again);
+    start(true);
   };
   return show('devices', devicesScreen(ctx, {
-    note: t.precall.text[0], buttons: [button({ action: 'done', kind: 'primary', text: t.precall.done, onclick: finish })],
+    note: ctx.t.precall.text, list: [button({ action: 'done', kind: 'primary', text: ctx.t.precall.done, onclick: finish })],
   }));
 }
 
 const lacking = unsupported();
 if (lacking) show('problem', problemScreen(ctx, { code: lacking }), lacking);
-else start(t.precall.title, t.precall.text, t.precall.go);
+else start(false);

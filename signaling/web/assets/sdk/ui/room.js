@@ -1,5 +1,5 @@
 import { Chat } from './chat.js';
-import { deviceChoices } from './devices.js';
+import { askToLeave, showMore } from './dialogs.js';
 import { button, confirm, el, label } from './dom.js';
 import { icon } from './icons.js';
 import { Meter } from './meter.js';
@@ -11,6 +11,7 @@ import { Stage } from './stage.js';
 const TICK_MS = 200;
 const TALKING = 0.45; // of the meter
 const TALKING_TICKS = 4; // a cough is shorter than 0.8 s
+const POOR_SAMPLES = 5; // seconds in a row
 const WIDE = '(min-width: 60rem)'; // where the list of people fits beside the picture
 
 /** The call: stage, bar of controls, people, chat. */
@@ -23,8 +24,10 @@ export class Room {
   #timers = [];
   #listeners = [];
   #talking = 0;
-  #reconnectingSince = 0;
+  #lost = null; // {since, detail} while reconnecting
   #quality = null;
+  #poor = 0;
+  #waiting; // ids of who waited at the last roster
 
   constructor(ctx, consultation) {
     this.#ctx = ctx;
@@ -33,10 +36,13 @@ export class Room {
     this.#capture = ctx.capture;
     this.selfview = new SelfView(ctx);
     this.selfview.node.hidden = !this.#publishes('camera');
-    this.stage = new Stage(ctx, consultation, this.selfview.node);
+    this.stage = new Stage(ctx, consultation, this.selfview);
     this.notices = new Notices(ctx);
-    const failed = () => this.notices.show({ code: 'failed', text: this.#t.notices.failed, closable: true });
-    this.people = new People(ctx, consultation, { close: () => this.#toggle('people', false), failed });
+    this.notices.onlost = () => (this.controls.mic || this.controls.more).focus();
+    this.#waiting = new Set(this.#queue().map((p) => p.id));
+    this.people = new People(ctx, consultation, {
+      close: () => this.#toggle('people', false), failed: this.#failed, said: (p, body) => this.#said(p, body),
+    });
     this.chat = new Chat(ctx, consultation, { close: () => this.#toggle('chat', false), onunread: (n) => this.#drawUnread(n) });
     this.chat.node.hidden = true;
     this.people.node.hidden = !(this.#may('admit') && matchMedia(WIDE).matches);
@@ -52,9 +58,8 @@ export class Room {
     on(this.#c, 'tile', ({ detail }) => this.stage.slot(detail));
     on(this.#c, 'roster', ({ detail }) => this.#roster(detail));
     on(this.#c, 'speakers', ({ detail }) => this.#speakers(detail.levels));
-    on(this.#c, 'message', ({ detail }) => this.chat.receive(detail));
     on(this.#c, 'connection', ({ detail }) => this.#connection(detail));
-    on(this.#c, 'quality', ({ detail }) => this.#drawQuality(detail));
+    on(this.#c, 'quality', ({ detail }) => this.#measured(detail));
     on(this.#c, 'device', ({ detail }) => this.#device(detail));
     on(document, 'keydown', (e) => this.#key(e));
     on(document, 'click', () => this.#hear());
@@ -65,7 +70,11 @@ export class Room {
     this.#drawWaiting();
     this.#drawControls();
     this.#connection(this.#c.connection);
+    this.#drawUnread(0);
   }
+
+  /** A message that the app keeps. */
+  receive(message) { this.chat.receive(message); }
 
   close() {
     for (const off of this.#listeners) off();
@@ -90,41 +99,56 @@ export class Room {
   #may(what) { return this.#c.policy.can?.includes(what) ?? false; }
   #publishes(source) { return this.#c.policy.publish?.includes(source) ?? false; }
 
+  #failed = (e) => this.notices.failed(e);
+
+  #queue() { return this.#may('admit') ? this.#c.roster.filter((p) => p.state === 'waiting') : []; }
+
   #build() {
     const { room } = this.#t;
-    const control = (action, name, words, onclick, extra = {}) => button(
-      { action, kind: 'control', icon: icon(name), text: words[0], short: words[1], onclick, ...extra });
+    const control = (action, words, onclick, extra = {}) => button(
+      { action, kind: 'control', icon: icon(action), text: words[0], short: words[1], onclick, ...extra });
     const canShare = this.#publishes('screen') && navigator.mediaDevices.getDisplayMedia;
     this.controls = {
-      mic: this.#publishes('mic') && control('mic', 'mic', [room.mic, room.micShort], () => this.#toggleMic()),
-      camera: this.#publishes('camera') && control('camera', 'camera', [room.camera], () => this.#toggleCamera()),
-      share: canShare && control('share', 'share', [room.share], () => this.#toggleShare()),
-      chat: this.#may('message') && control('chat', 'chat', [room.chat], () => this.#toggle('chat'), { 'aria-expanded': 'false' }),
-      more: control('more', 'more', [room.more], () => this.#more()),
-      leave: control('leave', 'leave', [room.leave], () => this.#c.leave()),
+      mic: this.#publishes('mic') && control('mic', [room.mic, room.micShort], () => this.#toggleMic(), { 'aria-keyshortcuts': 'm' }),
+      camera: this.#publishes('camera') && control('camera', [room.camera], () => this.#toggleCamera(), { 'aria-keyshortcuts': 'v' }),
+      share: canShare && control('share', [room.share], () => this.#toggleShare()),
+      chat: this.#may('message') && control('chat', [room.chat], () => this.#toggle('chat'), { 'aria-expanded': 'false' }),
+      more: control('more', [room.more], () => this.#more(), { 'aria-haspopup': 'dialog' }),
+      leave: control('leave', [room.leave, room.leaveShort], () => this.#leave()),
     };
     this.controls.leave.classList.add('leave');
     this.badge = el('span', { class: 'badge', hidden: true });
     if (this.controls.chat) this.controls.chat.append(this.badge);
-    this.status = el('span', { class: 'connection', part: 'connection' });
+    this.status = button({ action: 'connection', kind: 'small plain connection', onclick: () => this.#more(), 'aria-haspopup': 'dialog' });
     this.peopleButton = button({ action: 'people', kind: 'small', icon: icon('people'), text: room.people, onclick: () => this.#toggle('people'), 'aria-expanded': String(!this.people.node.hidden) });
     const top = el('header', { class: 'top', part: 'top' }, el('h1', { tabindex: '-1' }, room.title), this.status, this.peopleButton,
       this.#may('end') && button({ action: 'end', kind: 'small danger-outline', text: room.end, onclick: () => this.#end() }));
+    // Whoever captions the call puts the words here; empty, it takes no room.
+    const captions = el('div', { class: 'captions', part: 'captions', role: 'log', 'aria-label': room.captions });
     this.node = el('div', { class: 'room', part: 'room' }, top, this.notices.node,
-      el('div', { class: 'middle' }, this.stage.node, this.people.node, this.chat.node),
+      el('div', { class: 'middle' }, this.stage.node, this.people.node, this.chat.node), captions,
       el('nav', { class: 'bar', part: 'bar', 'aria-label': room.controls }, ...Object.values(this.controls)));
   }
 
   // ---- what happens ----
 
-  #roster({ arrived, gone }) {
+  #roster({ arrived, gone, held, back }) {
     const { spoken } = this.#t.room;
-    const name = (p) => this.#t.nameAndRole(p.display, p.role);
-    for (const p of arrived) this.notices.say(spoken.arrived(name(p)));
-    for (const p of gone) this.notices.say(spoken.gone(name(p)));
+    const news = Object.entries({ arrived, gone, held, back }).flatMap(([what, list]) => list.map((p) => spoken[what](this.#ctx.who(p))));
+    if (news.length) this.notices.say(news.join(' '));
     this.stage.update();
     this.people.update();
+    this.#knock();
     this.#drawWaiting();
+  }
+
+  // Somebody has come to wait: said and heard once, wherever the list is.
+  #knock() {
+    const queue = this.#queue();
+    const fresh = queue.filter((p) => !this.#waiting.has(p.id));
+    this.#waiting = new Set(queue.map((p) => p.id));
+    for (const p of fresh) this.#ctx.say(this.#t.room.spoken.waiting(this.#ctx.who(p)));
+    if (fresh.length) this.#ctx.chime('waiting');
   }
 
   #speakers(levels) {
@@ -132,22 +156,33 @@ export class Room {
     this.selfview.speaking(levels.some((l) => l.participant === this.#c.self));
   }
 
-  #connection({ state, since }) {
+  #connection({ state, detail, since }) {
     const lost = state === 'reconnecting' || state === 'failed';
     this.node.classList.toggle('reconnecting', lost);
-    this.#reconnectingSince = lost ? this.#reconnectingSince || since || Date.now() : 0;
-    if (lost) this.#drawReconnecting();
-    else if (this.notices.has('reconnecting')) {
+    this.#lost = lost ? { since: this.#lost?.since ?? since ?? Date.now(), detail } : null;
+    if (lost) {
+      this.#draw('');
+      this.notices.reconnecting(this.#lost);
+    } else if (this.notices.has('reconnecting')) {
       this.notices.hide('reconnecting');
-      if (state === 'connected') this.#ctx.say(this.#t.room.spoken.back);
+      if (state === 'connected') this.#ctx.say(this.#t.room.spoken.connected);
     }
-    if (state === 'connecting') this.status.textContent = this.#t.room.connecting;
-    else if (state === 'connected' && !this.#quality) this.#drawQuality({ level: 'good', roundTrip: 0, downLoss: 0, upLoss: 0 });
+    if (state === 'connecting') this.#draw(this.#t.room.connecting);
+    else if (state === 'connected') this.#drawQuality(this.#quality ?? { level: 'good', roundTrip: 0, downLoss: 0, upLoss: 0 });
   }
 
-  #drawReconnecting() {
-    const seconds = Math.round((Date.now() - this.#reconnectingSince) / 1000);
-    this.notices.show({ code: 'reconnecting', text: this.#t.notices.reconnecting(seconds) });
+  #measured(quality) {
+    const poor = quality.level === 'poor';
+    this.#drawQuality(quality);
+    this.people.quality(quality.received);
+    this.stage.quality(poor ? [] : quality.received); // where all is poor, it is one's own connection
+    this.#poor = poor ? this.#poor + 1 : 0;
+    if (this.#poor === POOR_SAMPLES) {
+      const { poor: text, cameraOff } = this.#t.notices;
+      const actions = this.#capture.camera ? [{ action: 'camera-off', text: cameraOff, onclick: () => this.#toggleCamera() }] : [];
+      this.notices.show({ code: 'poor_connection', text, actions, closable: true });
+    }
+    if (quality.level === 'good') this.notices.hide('poor_connection');
   }
 
   #device({ source, problem, label: name }) {
@@ -228,10 +263,14 @@ export class Room {
   }
 
   async #toggleShare() {
-    if (!this.#c.isMuted('screen')) await this.#c.stopShare();
-    else {
+    const { spoken } = this.#t.room;
+    if (!this.#c.isMuted('screen')) {
+      await this.#c.stopShare();
+      this.notices.say(spoken.notSharing);
+    } else {
       try {
         await this.#c.share(await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { max: 15 } } }));
+        this.notices.say(spoken.sharing);
       } catch { /* the person changed their mind */ }
     }
     this.#drawControls();
@@ -268,7 +307,7 @@ export class Room {
   }
 
   #tick() {
-    if (this.#reconnectingSince) this.#drawReconnecting();
+    if (this.#lost) this.notices.reconnecting(this.#lost);
     if (!this.#meter) return;
     this.#talking = this.#meter.level() > TALKING ? this.#talking + 1 : 0;
     if (this.#talking === TALKING_TICKS && this.#c.isMuted('mic')) {
@@ -294,33 +333,33 @@ export class Room {
 
   async #end() {
     const words = this.#t.confirm;
-    if (await confirm({ title: words.end, text: words.endText, yes: words.endYes, no: words.no, action: 'confirm-end' }, this.node)) {
-      this.#c.end().catch(() => this.notices.show({ code: 'failed', text: this.#t.notices.failed, closable: true }));
+    if (await confirm({ title: words.end, text: words.endText, yes: words.endYes, no: words.no, action: 'confirm-end' }, this.#ctx.root)) {
+      this.#c.end().catch(this.#failed);
     }
   }
 
-  async #more() {
-    const { more } = this.#t;
-    const keys = el('input', { type: 'checkbox', id: 'bedside-keys' });
-    keys.checked = this.#shortcuts;
-    keys.addEventListener('change', () => { this.#shortcuts = keys.checked; });
-    const close = () => dialog.close();
-    const choices = await deviceChoices(this.#ctx, (source) => this.#changed(source));
-    const figures = this.#quality && { roundTrip: this.#quality.roundTrip, down: percent(this.#quality.downLoss), up: percent(this.#quality.upLoss) };
-    const dialog = el('dialog', { class: 'dialog', part: 'dialog', 'aria-labelledby': 'bedside-more' },
-      el('h2', { id: 'bedside-more' }, more.title), ...choices,
-      el('label', { class: 'check', for: 'bedside-keys' }, keys, el('span', {}, more.shortcuts)),
-      el('h3', {}, more.connection), el('p', {}, figures ? more.details(figures) : more.noDetails),
-      el('div', { class: 'buttons' }, button({ action: 'close-more', kind: 'primary', text: more.close, onclick: close })));
-    dialog.addEventListener('close', () => dialog.remove());
-    this.node.append(dialog);
-    dialog.showModal();
+  async #leave() {
+    const how = await askToLeave(this.#ctx, this.#c);
+    if (!how) return;
+    try {
+      await this.#c.leave(how);
+    } catch (e) {
+      if (e.code !== 'no_such_participant') return this.#failed(e);
+      this.notices.show({ code: 'hand_over', text: this.#t.confirm.handOverFailed, closable: true });
+    }
   }
 
-  #shortcuts = true; // can be switched off (WCAG 2.1.4): speech input types letters
+  #more() {
+    return showMore(this.#ctx, { quality: this.#quality, changed: (source) => this.#changed(source) });
+  }
+
+  #said(p, body) {
+    this.chat.said(this.#t.chat.onlyTo(p.display || this.#ctx.who(p)), body);
+    this.notices.say(this.#t.room.spoken.sent(p.display || this.#ctx.who(p)));
+  }
 
   #key(e) {
-    if (!this.#shortcuts || e.ctrlKey || e.metaKey || e.altKey || e.repeat) return;
+    if (!this.#ctx.shortcuts || e.ctrlKey || e.metaKey || e.altKey || e.repeat) return;
     if (e.target.closest?.('input, textarea, select, dialog')) return;
     if (e.key === 'm' && this.controls.mic) this.#toggleMic();
     if (e.key === 'v' && this.controls.camera) this.#toggleCamera();
@@ -328,27 +367,40 @@ export class Room {
 
   #drawQuality(quality) {
     this.#quality = quality;
-    if (this.status.dataset.level === quality.level && this.status.textContent) return;
-    this.status.dataset.level = quality.level;
-    this.status.textContent = this.#t.room.quality[quality.level];
+    this.#draw(this.#t.room.quality[quality.level], quality.level);
+  }
+
+  #draw(text, level = '') {
+    this.status.hidden = !text;
+    if (this.status.textContent === text) return;
+    this.status.dataset.level = level;
+    this.status.textContent = text;
   }
 
   #drawUnread(n) {
     this.badge.hidden = n === 0;
     this.badge.textContent = n;
-    this.badge.setAttribute('aria-label', this.#t.chat.unread(n));
+    if (n > 0) this.controls.chat?.setAttribute('aria-description', this.#t.chat.unread(n));
+    else this.controls.chat?.removeAttribute('aria-description');
   }
 
+  // Where the list is not in sight, the next who waits is in a line of their own.
   #drawWaiting() {
-    const n = this.#may('admit') ? this.#c.roster.filter((p) => p.state === 'waiting').length : 0;
-    const { notices } = this.#t;
-    const known = this.notices.node.querySelector('[data-bedside-problem="waiting"]');
-    if (n === 0 || !this.people.node.hidden) return this.notices.hide('waiting');
-    if (known?.dataset.count === String(n)) return undefined;
-    this.notices.show({ code: 'waiting', text: notices.waiting(n), actions: [{ action: 'show-waiting', text: notices.show, onclick: () => this.#toggle('people', true) }] });
-    this.notices.node.querySelector('[data-bedside-problem="waiting"]').dataset.count = n;
+    const [next, ...more] = this.#queue();
+    const { notices, people } = this.#t;
+    if (!next || !this.people.node.hidden) return this.notices.hide('waiting');
+    const key = `${next.id} ${more.length}`;
+    const line = () => this.notices.node.querySelector('[data-bedside-problem="waiting"]');
+    if (line()?.dataset.key === key) return undefined;
+    const who = this.#ctx.who(next);
+    this.notices.show({
+      code: 'waiting', text: more.length ? notices.andMore(who, more.length) : notices.waiting(who),
+      actions: [
+        { action: 'admit-next', kind: 'small primary', text: people.admit, 'aria-label': people.actionFor(people.admit, who), onclick: () => this.#c.admit(next.id).catch(this.#failed) },
+        { action: 'show-waiting', text: notices.show, onclick: () => this.#toggle('people', true) },
+      ],
+    });
+    line().dataset.key = key;
     return undefined;
   }
 }
-
-const percent = (fraction) => Math.round(fraction * 1000) / 10;

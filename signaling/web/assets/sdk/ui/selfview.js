@@ -24,18 +24,28 @@ export class SelfView {
     this.#text.hidden = Boolean(camera);
   }
 
+  /** Puts it into a free cell of the grid, where it covers nobody; null lets it rest in its corner. */
+  place(cell) {
+    this.node.classList.toggle('cell', Boolean(cell));
+    this.node.tabIndex = cell ? -1 : 0;
+    for (const side of ['inset-inline-start', 'inset-block-start', 'width', 'height']) {
+      if (cell) this.node.style.setProperty(side, `${cell[side]}px`); else this.node.style.removeProperty(side);
+    }
+  }
+
   speaking(yes) { this.node.classList.toggle('speaking', yes); }
 
   #key(e) {
     const [y, x] = this.node.dataset.corner.split('-');
     const moved = { ArrowUp: ['top', x], ArrowDown: ['bottom', x], ArrowLeft: [y, 'left'], ArrowRight: [y, 'right'] }[e.key];
-    if (!moved) return;
+    if (!moved || this.node.classList.contains('cell')) return;
     e.preventDefault();
     this.node.dataset.corner = moved.join('-');
   }
 
   #drag(down) {
     const { node } = this;
+    if (node.classList.contains('cell')) return;
     node.setPointerCapture(down.pointerId);
     const move = (e) => {
       node.style.setProperty('translate', `${e.clientX - down.clientX}px ${e.clientY - down.clientY}px`);

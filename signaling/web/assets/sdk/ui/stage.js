@@ -16,10 +16,11 @@ class Tile {
     this.cover = el('p', {});
     this.name = el('span', { class: 'name' });
     this.mutedMark = el('span', { class: 'muted-mark', hidden: true }, icon('micOff'), el('span', { class: 'visually-hidden' }, t.room.muted));
+    this.poorMark = el('span', { class: 'poor-mark', hidden: true }, t.room.poor);
     this.pin = button({ action: 'pin', kind: 'small', icon: icon('pin'), text: t.room.pin, onclick: onpin });
     this.node = el('div', { class: 'tile', part: 'tile', 'data-participant': participant, 'data-source': source, 'data-shown': 'false', role: 'group' },
       this.video, el('div', { class: 'cover', part: 'cover' }, icon('person'), this.cover),
-      el('div', { class: 'label', part: 'label' }, this.name, this.mutedMark), this.pin);
+      el('div', { class: 'label', part: 'label' }, this.name, this.poorMark, this.mutedMark), this.pin);
   }
 
   /** The element of a slot plays on while it is moved within one task; a cover hides what is not theirs. */
@@ -35,13 +36,18 @@ class Tile {
   }
 }
 
+const POOR_SAMPLES = 5; // seconds in a row
+
 /**
  * The tiles of everybody else. They keep the order in which people came, so that nobody jumps; a
  * tile goes when its person goes, and its slot's picture is hidden the moment the server says so.
  */
 export class Stage {
+  #ctx;
   #t;
   #c;
+  #selfview;
+  #received = []; // what came from each of the others in the last second
   #tiles = new Map(); // participant/source -> Tile
   #slots = new Map(); // mid -> detail of its latest `tile` event
   #pinned = ''; // key of the large tile
@@ -50,13 +56,15 @@ export class Stage {
   #sent = '';
 
   constructor(ctx, consultation, selfview) {
+    this.#ctx = ctx;
     this.#t = ctx.t;
     this.#c = consultation;
+    this.#selfview = selfview;
     this.empty = el('div', { class: 'alone' }, el('h2', {}), el('p', {}));
     this.also = el('p', { class: 'also', hidden: true });
     this.grid = el('div', { class: 'grid' });
     this.node = el('main', { class: 'stage', part: 'stage', 'aria-label': this.#t.room.stage },
-      this.also, this.grid, this.empty, selfview);
+      this.also, this.grid, this.empty, selfview.node);
     this.#resize = new ResizeObserver(() => this.#arrange());
     this.#resize.observe(this.grid);
   }
@@ -86,21 +94,44 @@ export class Stage {
     }
   }
 
+  /** Whose picture or sound comes badly. @param {object[]} received */
+  quality(received) {
+    this.#received = received;
+    for (const tile of this.#tiles.values()) {
+      const poor = received.find((r) => r.participant === tile.participant)?.level === 'poor';
+      tile.poor = poor ? (tile.poor ?? 0) + 1 : 0;
+      tile.poorMark.hidden = tile.source !== 'camera' || tile.poor < POOR_SAMPLES;
+    }
+  }
+
   update() {
     const others = this.#c.roster.filter((p) => p.state === 'admitted' && p.id !== this.#c.self);
     const wanted = new Map();
-    for (const p of others) if (p.role !== 'observer') wanted.set(`${p.id}/camera`, p);
+    for (const p of others) if (!['observer', 'device'].includes(p.role)) wanted.set(`${p.id}/camera`, p);
     for (const s of this.#slots.values()) {
       const p = others.find((o) => o.id === s.participant);
-      if (p && s.source !== 'camera' && s.state === 'live') wanted.set(`${p.id}/${s.source}`, p);
+      if (p && (s.source !== 'camera' || p.role === 'device') && s.state === 'live') wanted.set(`${p.id}/${s.source}`, p);
     }
     for (const [key, tile] of this.#tiles) if (!wanted.has(key)) this.#drop(key, tile);
     for (const [key, p] of wanted) this.#draw(this.#tiles.get(key) ?? this.#make(key, p), p);
-    const observers = others.filter((p) => p.role === 'observer').map((p) => this.#t.nameAndRole(p.display, p.role));
-    this.also.hidden = observers.length === 0;
-    this.also.textContent = this.#t.room.alsoHere(observers.join(', '));
-    this.#drawEmpty(others.length === 0);
+    this.#drawAlso(others);
+    this.#drawEmpty();
     this.#arrange();
+  }
+
+  // Everybody who is here and has no tile is named all the same: who is here is a matter of safety.
+  #drawAlso(others) {
+    const { room } = this.#t;
+    const names = (list) => list.map((p) => this.#ctx.who(p)).join(', ');
+    const line = (list, words) => (list.length ? words(names(list)) : '');
+    const held = this.#c.roster.filter((p) => p.state === 'held' && p.id !== this.#c.self);
+    const text = [
+      line(others.filter((p) => p.role === 'observer'), room.watching),
+      line(others.filter((p) => p.role === 'device'), room.devices),
+      line(held, room.onHold),
+    ].filter(Boolean).join(' \u00b7 ');
+    this.also.hidden = !text;
+    this.also.textContent = text;
   }
 
   #make(key, p) {
@@ -118,12 +149,12 @@ export class Stage {
     tile.place(null);
     tile.node.remove();
     if (this.#pinned === key) this.#pinned = '';
-    if (focused) (this.grid.querySelector('button') ?? document.querySelector('[data-action="mic"]'))?.focus();
+    if (focused) (this.grid.querySelector('.tile > button:not([hidden])') ?? this.#ctx.root.querySelector('[data-action="more"]'))?.focus();
   }
 
   #draw(tile, p) {
     const { room } = this.#t;
-    const who = this.#t.nameAndRole(p.display, p.role);
+    const who = this.#ctx.who(p);
     const names = { screen: room.screenOf(p.display || who), exam: room.examOf(p.display || who) };
     const name = names[tile.source] ?? who;
     if (tile.name.textContent !== name) {
@@ -134,17 +165,22 @@ export class Stage {
     tile.place(slot ?? null);
     const off = slot?.state === 'muted' || (!slot && p.muted?.includes('camera'));
     tile.node.classList.toggle('stalled', Boolean(slot?.stalled) && p.connected !== false);
-    tile.cover.textContent = p.connected === false ? room.coverAway : off ? room.coverCameraOff : slot?.stalled ? room.coverStalled : room.coverComing;
+    const heard = this.#received.find((r) => r.participant === p.id)?.sound;
+    const words = { away: p.connected === false && room.coverAway, off: off && room.coverCameraOff, stalled: slot?.stalled && (heard ? room.coverStalledSound : room.coverStalled) };
+    tile.cover.textContent = words.away || words.off || words.stalled || room.coverComing;
     tile.node.classList.toggle('away', p.connected === false);
     tile.mutedMark.hidden = tile.source !== 'camera' || !p.muted?.includes('mic');
   }
 
-  #drawEmpty(alone) {
-    const waiting = this.#c.policy.can?.includes('admit') && this.#c.roster.some((p) => p.state === 'waiting');
+  #drawEmpty() {
+    const { room } = this.#t;
     const [heading, text] = this.empty.children;
-    this.empty.hidden = !alone;
-    heading.textContent = waiting ? this.#t.room.aloneWaiting : this.#t.room.alone;
-    text.textContent = waiting ? this.#t.room.aloneWaitingText : this.#t.room.aloneText;
+    const may = this.#c.policy.can?.includes('admit');
+    const some = (state) => may && this.#c.roster.some((p) => p.state === state && p.id !== this.#c.self);
+    const words = some('waiting') ? [room.aloneWaiting, room.aloneWaitingText]
+      : some('held') ? [room.aloneHeld, room.aloneHeldText] : [room.alone, room.aloneText];
+    this.empty.hidden = this.#tiles.size > 0;
+    [heading.textContent, text.textContent] = words;
   }
 
   #pin(key) {
@@ -152,29 +188,43 @@ export class Stage {
     this.#arrange();
   }
 
-  // The grid with the largest tiles for this number of people and this shape of window.
+  // The grid with the largest tiles for this number of people and this shape of window. From two
+  // others on, one's own picture has a cell of its own: in a corner it would cover somebody.
   #arrange() {
     const n = this.#tiles.size;
     const { clientWidth: w, clientHeight: h } = this.grid;
-    let best = { columns: 1, width: 0 };
-    for (let columns = 1; columns <= n; columns++) {
-      const rows = Math.ceil(n / columns);
-      const width = Math.min((w - GAP_PX * (columns - 1)) / columns, ((h - GAP_PX * (rows - 1)) / rows) * RATIO);
-      if (width > best.width) best = { columns, width };
+    const pinned = n > 1 && this.#tiles.has(this.#pinned);
+    const cells = n > 1 && !pinned && !this.#selfview.node.hidden ? n + 1 : n;
+    let best = { columns: 1, rows: 1, width: 0 };
+    for (let columns = 1; columns <= cells; columns++) {
+      const rows = Math.ceil(cells / columns);
+      const width = Math.min(share(w, columns), share(h, rows) * RATIO);
+      if (width > best.width) best = { columns, rows, width };
     }
     this.grid.style.setProperty('--columns', best.columns);
+    this.grid.style.setProperty('--rows', best.rows);
     this.grid.style.setProperty('--others', n - 1);
     this.grid.classList.toggle('even', n % 2 === 1); // of the others beside a large tile
-    const pinned = n > 1 && this.#tiles.has(this.#pinned);
     this.grid.classList.toggle('pinned', pinned);
+    this.#selfview.place(cells > n ? this.#cell(cells - 1, best, w, h) : null);
     for (const [key, tile] of this.#tiles) {
       const large = pinned && key === this.#pinned;
       tile.node.classList.toggle('large', large);
       tile.pin.hidden = n < 2;
-      tile.pin.querySelector('span').textContent = large ? this.#t.room.unpin : this.#t.room.pin;
+      const text = large ? this.#t.room.unpin : this.#t.room.pin;
+      tile.pin.querySelector('span').textContent = text;
+      tile.pin.setAttribute('aria-label', this.#t.people.actionFor(text, tile.name.textContent));
     }
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#tell(), LAYOUT_DELAY_MS);
+  }
+
+  #cell(i, { columns, rows }, w, h) {
+    const [width, height] = [share(w, columns), share(h, rows)];
+    return {
+      width, height, 'inset-inline-start': (i % columns) * (width + GAP_PX),
+      'inset-block-start': this.grid.offsetTop + Math.floor(i / columns) * (height + GAP_PX),
+    };
   }
 
   // The server chooses what to send by what is seen, and how large.
@@ -191,3 +241,6 @@ export class Stage {
     this.#c.layout(tiles);
   }
 }
+
+// One of `n` equal parts of a length with gaps between them.
+const share = (length, n) => (length - GAP_PX * (n - 1)) / n;
