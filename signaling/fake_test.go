@@ -133,11 +133,22 @@ func (m *fakeMedia) flowing(id string) []string {
 	return nil
 }
 
+// history returns between whom media has flowed in a room, one line for each change.
+func (m *fakeMedia) history(id string) []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r := m.rooms[id]; r != nil {
+		return slices.Clone(r.history)
+	}
+	return nil
+}
+
 type fakeRoom struct {
 	media    *fakeMedia
 	id       string
 	peers    []*fakePeer
 	admitted []string
+	history  []string // every SetRoster
 }
 
 func (r *fakeRoom) Join(_ context.Context, o sfu.PeerOptions) (signaling.MediaPeer, error) {
@@ -164,6 +175,7 @@ func (r *fakeRoom) SetRoster(_ context.Context, admitted []string) error {
 		return r.media.rosterErr
 	}
 	r.admitted = slices.Clone(admitted)
+	r.history = append(r.history, strings.Join(admitted, " "))
 	for _, p := range r.peers {
 		if !slices.Contains(admitted, p.o.ID) {
 			continue

@@ -46,6 +46,8 @@ type world struct {
 	registry *prometheus.Registry
 	running  sync.WaitGroup
 	clients  []*client
+	cfg      config.Signaling
+	deps     signaling.Deps
 }
 
 // inWorld runs a test in a bubble with a server, and closes everything afterwards: the bubble
@@ -74,16 +76,24 @@ func newWorld(t *testing.T, change func(*config.Signaling, *signaling.Deps)) *wo
 	if change != nil {
 		change(&cfg, &deps)
 	}
+	w.cfg, w.deps = cfg, deps
+	w.start()
+	return w
+}
+
+// start starts the server.
+func (w *world) start() {
+	w.Helper()
 	var err error
-	if w.server, err = signaling.New(cfg, deps); err != nil {
-		t.Fatal(err)
+	if w.server, err = signaling.New(w.cfg, w.deps); err != nil {
+		w.Fatal(err)
 	}
 	w.http = &http.Server{Handler: w.server.Handler(), ReadHeaderTimeout: 5 * time.Second,
 		ErrorLog: slog.NewLogLogger(slog.NewTextHandler(w.log, nil), slog.LevelWarn)}
 	w.client = &http.Client{Transport: &http.Transport{DialContext: w.listener.dial}}
-	runHTTP := func() { _ = w.http.Serve(w.listener) }
+	server, listener := w.http, w.listener
+	runHTTP := func() { _ = server.Serve(listener) }
 	w.running.Go(runHTTP)
-	return w
 }
 
 func (w *world) close() {
@@ -100,6 +110,37 @@ func (w *world) close() {
 	if left := w.media.open(); left != 0 {
 		w.Errorf("%d media rooms or peers are still open", left)
 	}
+}
+
+// restart is a server that stops in order, tells everybody and starts again with what it kept.
+func (w *world) restart() {
+	w.Helper()
+	w.close()
+	w.again(w.store)
+}
+
+// crash is a server that is gone from one instant to the next: it starts again with what was kept at
+// that instant.
+func (w *world) crash() {
+	w.Helper()
+	w.settle()
+	kept := store.NewMap(10_000)
+	for _, b := range []store.Bucket{"consultations", "invitations", "seats"} {
+		if err := w.store.Each(w.Context(), b, func(e store.Entry) error {
+			_, err := kept.Create(w.Context(), b, e.Key, e.Value)
+			return err
+		}); err != nil {
+			w.Fatal(err)
+		}
+	}
+	w.close()
+	w.again(kept)
+}
+
+func (w *world) again(kept store.Store) {
+	w.store, w.listener, w.media, w.registry = kept, newPipeListener(), newFakeMedia(), prometheus.NewRegistry()
+	w.deps.Store, w.deps.Media, w.deps.Metrics = w.store, w.media, w.registry
+	w.start()
 }
 
 // settle waits until nothing more happens at this instant.

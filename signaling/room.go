@@ -9,6 +9,7 @@ import (
 
 	"github.com/bedside-video/bedside/sfu"
 	"github.com/bedside-video/bedside/sfu/codec"
+	"github.com/bedside-video/bedside/signaling/audit"
 	"github.com/bedside-video/bedside/signaling/consult"
 	"github.com/bedside-video/bedside/signaling/wire"
 )
@@ -182,6 +183,10 @@ func (r *room) connect(ctx context.Context, s *session, cmd consult.Connect, re 
 	}
 	for _, source := range rights.Publish {
 		o.Publish = append(o.Publish, codec.Source(source))
+	}
+	s.self = audit.Event{Tenant: r.record.Tenant, Consultation: r.id, Session: s.id, Net: s.network}
+	if p := r.record.find(person.ID); p != nil {
+		s.self.Actor = p.actor()
 	}
 	if s.peer, err = r.media.Join(ctx, o); err != nil {
 		r.log.Error("participant cannot join the media room", "participant", person.ID, "error", err)

@@ -54,6 +54,7 @@ type session struct {
 
 	// Set by the room before the session takes part in it.
 	participant string
+	self        audit.Event // what the audit log is told of every event of the session
 	peer        MediaPeer
 	told        wire.Roster // the room alone: the last roster queued
 }
@@ -204,10 +205,7 @@ func (s *session) accuse(err error) {
 	if err == nil || outcomeOf(err) != wire.CodeForbidden {
 		return
 	}
-	s.server.refused(audit.AccessDenied, audit.Event{
-		Consultation: s.credential.consultation, Session: s.id, Net: s.network,
-		Actor: audit.Actor{Kind: audit.KindParticipant, ID: s.participant},
-	}, err)
+	s.server.refused(audit.AccessDenied, s.self, err)
 }
 
 // tooMany counts a refused message and reports whether it is one too many.
