@@ -86,7 +86,7 @@ lint: .tools/staticcheck .tools/govulncheck
 
 soak:
 	SOAK=1 go test -v -count=1 -timeout 2h ./bench/sim/...
-	go test -v -count=1 -timeout 2h -run NoHidden ./signaling -schedules 1000
+	go test -v -count=1 -timeout 2h -run TestInvariants ./signaling -schedules 10000
 
 fuzz:
 	@for pkg in $$(go list ./...); do
