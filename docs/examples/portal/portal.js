@@ -4,7 +4,7 @@ import { BedsideConsultation } from 'https://video.example/sdk/v1/bedside.js';
 
 const status = document.getElementById('status');
 const leave = document.getElementById('leave');
-const words = { waiting: 'You are in the waiting room', admitted: 'You are in the consultation', ended: 'The consultation is over' };
+const words = { waiting: 'You are in the waiting room', admitted: 'You are in the consultation', held: 'You are on hold', ended: 'The consultation is over' };
 
 const { invitation } = await (await fetch('invitation')).json();
 const visit = new BedsideConsultation();
