@@ -146,7 +146,7 @@ func (chromiumPage) frame(outer, inner *tab, script string) {
 		page.AddScriptToEvaluateOnNewDocumentParams{Source: script}); err != nil {
 		outer.t.Fatalf("inject page.js: %v", err)
 	}
-	ask[bool](inner, "location.reload(), true")
+	ask[bool](inner, "setTimeout(() => location.reload()), true")
 	inner.watchConsole()
 }
 

@@ -82,7 +82,10 @@ func (p *tab) frame(script string) *tab {
 	inner := &tab{t: p.t, owner: p.owner, name: p.name}
 	p.page.frame(p, inner, script)
 	inner.eventually("frame's page", func() bool {
-		return ask[bool](inner, "Boolean(window.bedsideTest) && document.readyState === 'complete'")
+		ctx, cancel := context.WithTimeout(inner.ctx, deadline)
+		defer cancel()
+		loaded, err := inner.page.Evaluate(ctx, "Boolean(window.bedsideTest) && document.readyState === 'complete'")
+		return err == nil && string(loaded) == "true" // no page answers while it gives way to another
 	})
 	return inner
 }
