@@ -164,7 +164,7 @@ signaling:
 		"BEDSIDE_SFU_SRC_LIMIT: unknown variable; did you mean BEDSIDE_SFU_SSRC_LIMIT?",
 		"audit.min_free_percent: must be between 0 and 90",
 		"audit.on_failure: must be refuse or allow",
-		"data_dir: must be a directory of the server's own, such as /var/lib/bedside",
+		"data_dir: must be the whole path of a directory of the server's own, such as /var/lib/bedside",
 		"drain_timeout: must be between 0s and 1m",
 		`listen: must be [host]:port, such as ":8443"`,
 		"log.format: must be text or json",
@@ -208,7 +208,8 @@ func TestServer(t *testing.T) {
 		{"plain HTTP for everybody", certificate + "public_url: http://video.example", "public_url"},
 		{"plain HTTP for this machine", certificate + "public_url: http://127.0.0.1:8443", ""},
 		{"plain HTTP for this machine in IPv6", certificate + "public_url: 'http://[::1]'", ""},
-		{"nowhere to keep anything", certificate + "data_dir: ''", "data_dir"},
+		{"nowhere to keep anything", certificate + "public_url: https://video.example\ndata_dir: ''", "data_dir"},
+		{"somewhere", certificate + "public_url: https://video.example\ndata_dir: data", "data_dir"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -72,7 +73,7 @@ func (c Config) problems() []error {
 
 func (c Config) serverProblems() []error {
 	p := problems(c.problems())
-	p.check(c.DataDir != "", "data_dir", "a directory of the server's own, such as /var/lib/bedside")
+	p.check(filepath.IsAbs(c.DataDir), "data_dir", "the whole path of a directory of the server's own, such as /var/lib/bedside")
 	p.check(c.TLS.CertFile != "" || !isListenAddress(c.Listen) || isLoopback(c.Listen), "tls.cert_file",
 		"set, unless listen is a loopback address: browsers give camera and microphone to HTTPS pages only")
 	p.check(!isBaseURL(c.PublicURL) || strings.HasPrefix(c.PublicURL, "https://") || isLoopback(strings.TrimPrefix(c.PublicURL, "http://")),
