@@ -28,7 +28,7 @@ VERSION  ?=
 help:
 	@echo 'make build  the static binary, $(DIST)/bedside; the same bytes wherever it is built'
 	@echo 'make test   format, vet, staticcheck, govulncheck, every test with -race, the browser tests'
-	@echo 'make soak   the long runs: 1,000 seeded schedules'
+	@echo 'make soak   the long runs: seeded schedules, 100 kills under load'
 	@echo 'make fuzz   every fuzz target for FUZZTIME=$(FUZZTIME)'
 	@echo 'make bench  every benchmark'
 	@echo 'make clean  what the others leave behind: .tools, dist, the cache of test results'
@@ -86,6 +86,7 @@ lint: .tools/staticcheck .tools/govulncheck
 
 soak:
 	SOAK=1 go test -v -count=1 -timeout 2h ./bench/sim/...
+	SOAK=1 go test -v -count=1 -timeout 1h -run TestKilledUnderLoad ./cmd/bedside/servetest
 	go test -v -count=1 -timeout 2h -run TestInvariants ./signaling -schedules 10000
 
 fuzz:
