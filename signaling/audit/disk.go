@@ -110,6 +110,8 @@ func (d *disk) create(name string, data []byte) (*os.File, error) {
 		err = d.rename(name)
 	}
 	if err != nil {
+		// What is left of it would take space that may be short. Should it stay, the next one removes it.
+		_ = d.root.Remove(tempFile)
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
