@@ -23,7 +23,10 @@ const (
 	// defaultLength is the length of a consultation that has no end.
 	defaultLength = time.Hour
 	maxLength     = 24 * time.Hour
-	maxPeople     = 50
+	// maxAhead bounds how long names are kept for a consultation that is to come, and keeps times within
+	// what RFC 3339 can say.
+	maxAhead  = 10 * 366 * 24 * time.Hour
+	maxPeople = 50
 )
 
 // NewConsultation is the body of POST /v1/consultations.
@@ -255,6 +258,8 @@ func checkRecord(now time.Time, rec record) error {
 		return problem(http.StatusUnprocessableEntity, wire.CodeBadRequest, "a consultation may last 24 hours")
 	case !now.Before(rec.To):
 		return problem(http.StatusUnprocessableEntity, wire.CodeBadRequest, "the consultation is over already")
+	case rec.Start.Sub(now) > maxAhead:
+		return problem(http.StatusUnprocessableEntity, wire.CodeBadRequest, "a consultation may be planned 10 years ahead")
 	}
 	return nil
 }

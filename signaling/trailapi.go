@@ -14,7 +14,7 @@ type (
 	trailInput struct {
 		After        uint64 `query:"after" doc:"The next of the page before; 0 at first"`
 		Limit        int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
-		Consultation string `query:"consultation" maxLength:"64" doc:"Only what concerns this consultation"`
+		Consultation string `query:"consultation" maxLength:"64" pattern:"^[A-Za-z0-9_-]*$" doc:"Only what concerns this consultation"`
 	}
 	trailOutput struct{ Body AuditPage }
 )
