@@ -100,7 +100,7 @@ func operation(api huma.API, o huma.Operation) huma.Operation {
 func (s *Server) scoped(api huma.API, scope string, o huma.Operation) huma.Operation {
 	o.Security = []map[string][]string{{securityName: {}}}
 	o.Middlewares = append(o.Middlewares, func(ctx huma.Context, next func(huma.Context)) {
-		key, err := s.authenticate(ctx.Header("Authorization"), ctx.Header("Origin"), scope)
+		key, err := s.authenticate(ctx.Header("Authorization"), originOf(ctx), scope)
 		if err != nil {
 			refuse(api, ctx, err)
 			event := ofKey(key)
@@ -150,6 +150,17 @@ func (s *Server) authenticate(authorization, origin, scope string) (*config.APIK
 		return found, refusal(wire.CodeForbidden, "the API key does not have the scope "+scope)
 	}
 	return found, nil
+}
+
+// originOf returns the request's origin. Browsers send one; several together are no origin at all.
+func originOf(ctx huma.Context) string {
+	var origins []string
+	ctx.EachHeader(func(name, value string) {
+		if name == "Origin" {
+			origins = append(origins, value)
+		}
+	})
+	return strings.Join(origins, ", ")
 }
 
 // refuse answers in a middleware.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -154,7 +155,7 @@ func (s *Server) facts(rec record) wire.Facts {
 // allowOrigin lets the pages of configured portals read the answer (Fetch standard, CORS). Nothing
 // here depends on cookies, so that other pages gain nothing by sending requests.
 func (s *Server) allowOrigin(ctx huma.Context, next func(huma.Context)) {
-	if origin := ctx.Header("Origin"); slices.Contains(s.cfg.Origins, origin) {
+	if origin := originOf(ctx); slices.Contains(s.cfg.Origins, origin) {
 		ctx.SetHeader("Access-Control-Allow-Origin", origin)
 	}
 	ctx.SetHeader("Vary", "Origin")
@@ -165,7 +166,7 @@ func (s *Server) allowOrigin(ctx huma.Context, next func(huma.Context)) {
 func (s *Server) preflight(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Vary", "Origin")
-	if origin := r.Header.Get("Origin"); slices.Contains(s.cfg.Origins, origin) {
+	if origin := strings.Join(r.Header["Origin"], ", "); slices.Contains(s.cfg.Origins, origin) {
 		h.Set("Access-Control-Allow-Origin", origin)
 		h.Set("Access-Control-Allow-Methods", http.MethodPost)
 		h.Set("Access-Control-Allow-Headers", "Content-Type")
