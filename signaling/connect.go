@@ -2,7 +2,6 @@ package signaling
 
 import (
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -64,16 +63,18 @@ func (s *Server) checkUpgrade(r *http.Request) error {
 }
 
 // originAllowed reports whether a session may be opened by this origin: the server's own, one that
-// is configured, or none, which is how programs that are not browsers come. Browsers always send it
-// with a WebSocket (RFC 6455 section 4.1); "null" is nobody in particular.
+// is configured, or none, which is how programs that are not browsers come. Browsers always send one
+// with a WebSocket (RFC 6455 section 4.1); "null" is nobody in particular. A page that came without
+// TLS, which anybody on the way may have written, opens no session of a server that was reached with
+// it.
 func (s *Server) originAllowed(r *http.Request) bool {
 	origins := r.Header["Origin"]
-	if len(origins) == 0 {
+	switch len(origins) {
+	case 0:
 		return true
+	case 1:
+		return slices.Contains(s.cfg.Origins, origins[0]) || strings.EqualFold(origins[0], "https://"+r.Host) ||
+			r.TLS == nil && strings.EqualFold(origins[0], "http://"+r.Host)
 	}
-	if slices.Contains(s.cfg.Origins, origins[0]) {
-		return true
-	}
-	u, err := url.Parse(origins[0])
-	return err == nil && len(origins) == 1 && u.Host != "" && strings.EqualFold(u.Host, r.Host)
+	return false
 }
