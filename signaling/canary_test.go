@@ -27,3 +27,10 @@ func (w *world) auditText() string {
 		}
 	}
 }
+
+// reset forgets what has been logged.
+func (b *safeBuffer) reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.b.Reset()
+}

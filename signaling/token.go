@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,8 +27,11 @@ const (
 	usedTokenMemory  = 2 * time.Minute // longer than sessionTokenLife
 	maxUsedTokens    = 1 << 16         // of 2 minutes: 546 joins a second
 	maxTokenBytes    = 4 << 10         // before any parsing (CVE-2025-30204: splitting at dots)
-	audienceSession  = "bedside-session"
-	audienceResume   = "bedside-resume"
+	// tokenHeader is {"alg":"EdDSA","typ":"JWT"}, with which all our tokens begin. What begins otherwise
+	// is not read: no header can choose how it is checked, or name a key (RFC 8725 section 3.1, 3.10).
+	tokenHeader     = "eyJhbGciOiJFZERTQSIsInR5cCI6IkpXVCJ9."
+	audienceSession = "bedside-session"
+	audienceResume  = "bedside-resume"
 )
 
 // claims are what both kinds of token say. They name nobody: ids only.
@@ -93,19 +97,19 @@ func (t *tokens) sign(audience string, life time.Duration, c claims) (string, er
 // *consult.Error.
 func (t *tokens) check(raw, audience string) (claims, error) {
 	invalid := &consult.Error{Code: wire.CodeTokenInvalid, Detail: "the token is not one of this server's"}
-	if len(raw) > maxTokenBytes {
+	// encoding/base64 skips line ends, so that they have to be looked for.
+	if len(raw) > maxTokenBytes || !strings.HasPrefix(raw, tokenHeader) || strings.ContainsAny(raw, "\r\n") {
 		return claims{}, invalid
 	}
 	var c claims
 	_, err := jwt.ParseWithClaims(raw, &c, func(*jwt.Token) (any, error) { return t.key.Public(), nil },
-		// One algorithm, ours: a token never chooses how it is checked (RFC 8725 section 3.1).
-		jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}),
+		jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}), jwt.WithStrictDecoding(),
 		jwt.WithAudience(audience), jwt.WithIssuer(t.issuer),
 		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithTimeFunc(t.clock))
 	switch {
 	case errors.Is(err, jwt.ErrTokenExpired):
 		return claims{}, &consult.Error{Code: wire.CodeTokenExpired, Detail: "the token has expired"}
-	case err != nil:
+	case err != nil || !c.complete(audience):
 		return claims{}, invalid
 	case audience == audienceSession && c.Boot != t.boot:
 		// Which tokens had been used is forgotten with the process; one of before might be used twice.
@@ -116,6 +120,16 @@ func (t *tokens) check(raw, audience string) (claims, error) {
 		}
 	}
 	return c, nil
+}
+
+// complete reports whether a token says what those of its audience do, and lives no longer. Only
+// whoever has our key can make one that does not; it is good for as little as ours then.
+func (c claims) complete(audience string) bool {
+	life, id := resumeTokenLife, c.Session
+	if audience == audienceSession {
+		life, id = sessionTokenLife, c.ID
+	}
+	return id != "" && c.IssuedAt != nil && c.ExpiresAt.Sub(c.IssuedAt.Time) <= life
 }
 
 // use remembers a token's id, and refuses one that it remembers.
