@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -13,6 +14,16 @@ import (
 // Admit lets a waiting participant in.
 func (c *Client) Admit(ctx context.Context, participant string) error {
 	_, err := c.Call(ctx, &wire.Admit{Participant: participant})
+	return err
+}
+
+// HandOver leaves the consultation to another clinician and waits until the session has ended. When
+// the server refuses, the session goes on and the error is a *RemoteError.
+func (c *Client) HandOver(ctx context.Context, to string) error {
+	_, err := c.Call(ctx, &wire.Leave{To: to})
+	if errors.Is(err, ErrEnded) {
+		return nil
+	}
 	return err
 }
 

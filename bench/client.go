@@ -121,11 +121,17 @@ func (c *Client) negotiate(ctx context.Context, s *session, joined *wire.Joined)
 	return nil
 }
 
-// maySend starts the media once it is allowed; the caller holds mu.
+// maySend starts the media once it is allowed, and stops it while the participant is on hold, as a
+// page that takes its tracks off the senders; the caller holds mu.
 func (c *Client) maySend() {
-	if c.conn != nil && (c.state == wire.StateAdmitted || c.cfg.Defects.MediaInLobby) {
+	if c.conn == nil {
+		return
+	}
+	may := c.state == wire.StateAdmitted || c.cfg.Defects.MediaInLobby
+	if may {
 		c.conn.startMedia(c.self)
 	}
+	c.conn.hold(!may)
 }
 
 // handle takes one message that the server sent in session s.

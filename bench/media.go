@@ -21,6 +21,13 @@ func (c *connection) startMedia(participant string) {
 	c.goRun(func() { c.runMedia(participant) })
 }
 
+// hold stops or restarts the tracks.
+func (c *connection) hold(held bool) {
+	for _, p := range c.pubs {
+		p.setHeld(held)
+	}
+}
+
 // runMedia sends the tracks' frames when they are due, from when the connection is up.
 func (c *connection) runMedia(participant string) {
 	select {

@@ -26,6 +26,7 @@ type publication struct {
 	stopped  []bool     // per encoding
 	muted    bool
 	hidden   bool // a screen that is not being shared
+	held     bool // the participant is not in the room
 	due      time.Time
 }
 
@@ -77,7 +78,7 @@ func (p *publication) tick(now time.Time) (time.Time, error) {
 	for !now.Before(p.due) {
 		p.due = p.due.Add(p.interval)
 	}
-	if p.muted || p.hidden {
+	if p.muted || p.hidden || p.held {
 		return p.due, nil
 	}
 	if p.voice != nil {
@@ -106,6 +107,16 @@ func (p *publication) setHidden(hidden bool) {
 	defer p.mu.Unlock()
 	p.hidden = hidden
 	p.restart()
+}
+
+// setHeld stops or restarts the track because of where the participant stands.
+func (p *publication) setHeld(held bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.held != held {
+		p.held = held
+		p.restart()
+	}
 }
 
 // setStopped stops or restarts one encoding, as a browser does that runs short of bandwidth or CPU.

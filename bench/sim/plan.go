@@ -45,8 +45,20 @@ type (
 	Remove struct{ By, Who string }
 )
 
+// Hold takes a person out of the conversation, Unhold back into it.
+type (
+	Hold   struct{ By, Who string }
+	Unhold struct{ By, Who string }
+)
+
 // Leave says goodbye.
 type Leave struct{ Ref string }
+
+// HandOver is a clinician leaving to another.
+type HandOver struct{ By, To string }
+
+// Restart stops the server in order and starts it again with what it kept.
+type Restart struct{}
 
 // End ends the consultation for everybody.
 type End struct{ By string }
@@ -98,6 +110,10 @@ func (Together) step()  {}
 func (Join) step()      {}
 func (Connected) step() {}
 func (Admit) step()     {}
+func (Hold) step()      {}
+func (Unhold) step()    {}
+func (HandOver) step()  {}
+func (Restart) step()   {}
 func (Leave) step()     {}
 func (End) step()       {}
 func (Kill) step()      {}

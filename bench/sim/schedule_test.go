@@ -21,8 +21,8 @@ func sparse() bench.Media {
 }
 
 // schedule draws what five people do in ten or twenty seconds: they come, go, are admitted, refused,
-// lose their connection and come back, often at one instant, and one of them sends media while
-// waiting.
+// put on hold, thrown out, lose their connection and come back, hand over, often at one instant; one
+// of them sends media while waiting and on hold, and in one schedule of three the server is replaced.
 func schedule(seed uint64) sim.Plan {
 	rng := rand.New(rand.NewPCG(seed, 3))
 	p := sim.Plan{Seed: seed, MaxParticipants: 5, People: []sim.Person{
@@ -36,7 +36,16 @@ func schedule(seed uint64) sim.Plan {
 	p.People[pushy].Defects.MediaInLobby = true
 	p.Steps = append(p.Steps, sim.Join{Ref: "doctor"}, sim.Connected{Ref: "doctor"})
 	in := map[string]bool{"doctor": true}
-	for range 14 {
+	upgrade := rng.IntN(3 * 14)
+	for i := range 14 {
+		if i == upgrade {
+			p.Steps = append(p.Steps, sim.Restart{}, sim.Try{Step: sim.Reconnect{Ref: "doctor"}})
+			for _, one := range p.People[1:] {
+				if in[one.Ref] {
+					p.Steps = append(p.Steps, sim.Try{Step: sim.Reconnect{Ref: one.Ref}})
+				}
+			}
+		}
 		p.Steps = append(p.Steps, sim.Together{Steps: draw(rng, p.People, in)}, sim.Pass{For: time.Duration(rng.IntN(900)) * time.Millisecond})
 	}
 	return p
@@ -54,7 +63,13 @@ func draw(rng *rand.Rand, people []sim.Person, in map[string]bool) []sim.Step {
 			continue
 		}
 		var s sim.Step
-		switch n := rng.IntN(10); {
+		switch n := rng.IntN(14) - 4; {
+		case n < -2 && ref != "doctor":
+			s = sim.Hold{By: "doctor", Who: ref}
+		case n < 0 && ref != "doctor":
+			s = sim.Unhold{By: "doctor", Who: ref}
+		case n < 0:
+			s = sim.HandOver{By: "doctor", To: "second"}
 		case n < 4 && ref != "doctor":
 			s = sim.Admit{By: "doctor", Who: ref}
 		case n < 5 && ref != "doctor":

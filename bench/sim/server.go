@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -24,13 +25,13 @@ import (
 	"github.com/bedside-video/bedside/sfu/port"
 	"github.com/bedside-video/bedside/signaling"
 	"github.com/bedside-video/bedside/signaling/audit"
-	"github.com/bedside-video/bedside/signaling/store"
 	"github.com/bedside-video/bedside/signaling/wire"
 )
 
 const (
 	apiKey       = "bedside_simulated"
 	storeEntries = 1000
+	auditRecords = 10_000
 	maxLog       = 16 << 20 // bytes; a run that logs more has lost its mind
 	maxReply     = 1 << 20
 )
@@ -62,12 +63,20 @@ func (j *journal) Write(b []byte) (int, error) {
 	return j.text.Write(b)
 }
 
+// signalingConfig has one scheduling system, and keys that outlive the server.
+func signalingConfig() config.Signaling {
+	cfg := config.Default().Signaling
+	sum := sha256.Sum256([]byte(apiKey))
+	cfg.APIKeys = []config.APIKey{{
+		ID: "scheduler", Hash: hex.EncodeToString(sum[:]), Tenant: "clinic", Scopes: []string{config.ScopeConsultations},
+	}}
+	key := config.NewSecret(base64.StdEncoding.EncodeToString(sum[:]))
+	cfg.TokenKey, cfg.InvitationSecret = key, key
+	return cfg
+}
+
 func (w *World) startServer() error {
-	host, err := w.network.AddHost(serverAddr, Path{}, Path{})
-	if err != nil {
-		return err
-	}
-	socket, err := host.Listen(mediaPort)
+	socket, err := w.host.Listen(mediaPort)
 	if err != nil {
 		return err
 	}
@@ -77,20 +86,14 @@ func (w *World) startServer() error {
 	if s.port, err = port.New(socket, s.metrics); err != nil {
 		return err
 	}
-	cfg := config.Default()
-	sum := sha256.Sum256([]byte(apiKey))
-	cfg.Signaling.APIKeys = []config.APIKey{{
-		ID: "scheduler", Hash: hex.EncodeToString(sum[:]), Tenant: "clinic", Scopes: []string{config.ScopeConsultations},
-	}}
-	if s.sfu, err = sfu.New(cfg.SFU, sfu.Deps{
-		Port: s.port, Advertise: []netip.AddrPort{netip.AddrPortFrom(host.Addr(), mediaPort)},
+	if s.sfu, err = sfu.New(config.Default().SFU, sfu.Deps{
+		Port: s.port, Advertise: []netip.AddrPort{netip.AddrPortFrom(w.host.Addr(), mediaPort)},
 		Clock: time.Now, Rand: rand.Reader, Log: log, Metrics: s.metrics,
 	}); err != nil {
 		return err
 	}
-	if s.signaling, err = signaling.New(cfg.Signaling, signaling.Deps{
-		Audit: audit.NewMemory("sim", 10_000),
-		Media: signaling.SFU(s.sfu), Store: store.NewMap(storeEntries), PublicURL: baseURL,
+	if s.signaling, err = signaling.New(w.cfg, signaling.Deps{
+		Media: signaling.SFU(s.sfu), Store: w.store, Audit: audit.NewMemory("sim", auditRecords), PublicURL: baseURL,
 		Clock: time.Now, Rand: rand.Reader, Log: log, Metrics: s.metrics,
 	}); err != nil {
 		return err

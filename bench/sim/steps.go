@@ -28,6 +28,16 @@ func (w *World) do(s Step) error {
 	case Remove:
 		_, err := w.Client(s.By).Call(ctx, &wire.Remove{Participant: w.ID(s.Who)})
 		return err
+	case Hold:
+		_, err := w.Client(s.By).Call(ctx, &wire.Hold{Participant: w.ID(s.Who)})
+		return err
+	case Unhold:
+		_, err := w.Client(s.By).Call(ctx, &wire.Unhold{Participant: w.ID(s.Who)})
+		return err
+	case HandOver:
+		return w.Client(s.By).HandOver(ctx, w.ID(s.To))
+	case Restart:
+		return w.restart()
 	case Leave:
 		return w.Client(s.Ref).Leave(ctx)
 	case End:
@@ -90,6 +100,20 @@ func (w *World) together(steps []Step) error {
 	}
 	wg.Wait()
 	return errors.Join(errs...)
+}
+
+// restart is what an upgrade is: everybody is told, the process ends, another one takes over.
+func (w *World) restart() error {
+	for _, ref := range w.refs {
+		w.witness.gone(w.people[ref])
+	}
+	w.past += w.server.papers()
+	w.broken += w.Metric("bedside_invariant_violations_total")
+	w.server.close()
+	w.listener.Wait()
+	w.listener = NewListener(w.listener.Addr())
+	w.record("", "server started again")
+	return w.startServer()
 }
 
 // kill takes a machine off the network first, so that nothing that its client does on the way out is

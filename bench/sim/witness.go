@@ -117,8 +117,11 @@ func (x *witness) describe(list []wire.Participant) string {
 	var out []string
 	for _, one := range list {
 		mark := ""
-		if one.State == wire.StateWaiting {
+		switch one.State {
+		case wire.StateWaiting:
 			mark = "?"
+		case wire.StateHeld:
+			mark = "-"
 		}
 		if !one.Connected {
 			mark += "!"
@@ -250,8 +253,8 @@ func (x *witness) violate(format string, args ...any) {
 
 // verdict returns what was broken, with what the server's own papers give away.
 func (x *witness) verdict() []string {
-	papers := x.world.server.papers()
-	counted := x.world.Metric("bedside_invariant_violations_total")
+	papers := x.world.past + x.world.server.papers()
+	counted := x.world.broken + x.world.Metric("bedside_invariant_violations_total")
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if counted != 0 {

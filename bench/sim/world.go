@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/bedside-video/bedside/bench"
+	"github.com/bedside-video/bedside/config"
+	"github.com/bedside-video/bedside/signaling/store"
 )
 
 const (
@@ -37,6 +39,11 @@ type World struct {
 	network  *Network
 	listener *Listener
 	server   *server
+	host     *Host            // the server's machine
+	store    store.Store      // what the server keeps
+	cfg      config.Signaling // with its keys, which it keeps, too
+	past     string           // the papers of servers before this one
+	broken   float64          // the invariants that they counted as broken
 	// scheduler is the machine of the scheduling system.
 	scheduler *Host
 	people    map[string]*person // by ref
@@ -89,12 +96,16 @@ func newWorld(t *testing.T, p Plan) (*World, error) {
 	w := &World{
 		t: t, plan: p, start: time.Now(), ctx: t.Context(), network: NewNetwork(p.Seed), people: make(map[string]*person),
 		listener: NewListener(&net.TCPAddr{IP: net.ParseIP(serverAddr), Port: mediaPort}),
+		store:    store.NewMap(storeEntries), cfg: signalingConfig(),
 	}
 	w.witness.init(w)
+	var err error
+	if w.host, err = w.network.AddHost(serverAddr, Path{}, Path{}); err != nil {
+		return nil, err
+	}
 	if err := w.startServer(); err != nil {
 		return nil, err
 	}
-	var err error
 	if w.scheduler, err = w.network.AddHost(schedulerAddr, Path{}, Path{}); err != nil {
 		return nil, err
 	}
