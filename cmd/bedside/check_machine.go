@@ -38,7 +38,7 @@ func (h host) checkClock(context.Context) []finding {
 	}
 	if newest, name := h.newest(); newest.After(now.Add(clockSlack)) {
 		return []finding{fail(check, fmt.Sprintf("is %s behind %s: it has gone back", newest.Sub(now).Round(time.Second), name),
-			"set the clock: timedatectl set-ntp true; the audit log refuses to go back in time")}
+			"set the clock: timedatectl set-ntp true; records would be out of order")}
 	}
 	switch synchronised, off, known := kernelClock(); {
 	case !known:
@@ -89,7 +89,7 @@ func (h host) checkData(context.Context) []finding {
 }
 
 func writable(dir string) error {
-	f, err := os.CreateTemp(dir, ".check-*")
+	f, err := os.CreateTemp(dir, ".new-check-*")
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func checkFsync(dir string) finding {
 }
 
 func timeFsync(dir string) ([]time.Duration, error) {
-	f, err := os.CreateTemp(dir, ".check-*")
+	f, err := os.CreateTemp(dir, ".new-check-*")
 	if err != nil {
 		return nil, err
 	}

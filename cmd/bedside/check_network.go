@@ -34,9 +34,13 @@ func (h host) checkPorts(context.Context) []finding {
 }
 
 func (h host) checkPort(network, address, key string) finding {
+	return h.judgePort(network, address, key, bind(network, address))
+}
+
+// judgePort says what the error of binding a port, or nil, means.
+func (h host) judgePort(network, address, key string, err error) finding {
 	const check = "port"
 	name := strings.ToUpper(network) + " " + address
-	err := bind(network, address)
 	switch {
 	case err == nil:
 		return ok(check, "%s can be bound", name)
@@ -52,8 +56,8 @@ func (h host) checkPort(network, address, key string) finding {
 		return fail(check, name+" is taken by a process that this user may not see",
 			"find it with: ss -lpn | grep :"+port+" (as root); end it, or choose another port with "+key)
 	case errors.Is(err, syscall.EACCES):
-		return fail(check, name+" needs the right to bind ports below 1024",
-			"start by the systemd unit, which has CAP_NET_BIND_SERVICE, or choose a port above 1023 with "+key)
+		return warn(check, name+" could not be tried: this user may not bind ports below 1024",
+			"nothing, if the systemd unit starts the server: it has CAP_NET_BIND_SERVICE; else choose a port above 1023 with "+key)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return fail(check, name+" is not an address of this machine", key+`: ":443" listens on all of them`)
 	}

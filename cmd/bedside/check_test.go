@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -89,6 +90,15 @@ func TestCheckPort(t *testing.T) {
 			wantFindings(t, []finding{h.checkPort(tt.network, tt.address, "listen")}, tt.want)
 		})
 	}
+}
+
+func TestJudgePort(t *testing.T) {
+	h := checked(t)
+	wantFindings(t, []finding{
+		h.judgePort("tcp", ":443", "listen", fmt.Errorf("bind: %w", syscall.EACCES)),
+		h.judgePort("udp", ":443", "listen", syscall.EADDRNOTAVAIL),
+		h.judgePort("udp", ":443", "listen", syscall.ENOBUFS),
+	}, "warn port: TCP :443 could not be tried", "FAIL port: UDP :443 is not an address of this machine", "FAIL port: UDP :443 cannot be bound: no buffer")
 }
 
 // fakeProcess writes a /proc in which process 77 of the given name listens on a TCP port.
@@ -283,6 +293,9 @@ func TestCheckData(t *testing.T) {
 		h := checked(t)
 		h.cfg.Audit.MinFreePercent = 0 // the disk of the test is nobody's affair
 		wantFindings(t, h.checkData(t.Context())[:2], "ok data_dir: "+h.cfg.DataDir+": 0700", "ok data_dir: ")
+		if left, err := os.ReadDir(h.cfg.DataDir); err != nil || len(left) > 0 {
+			t.Errorf("left behind: %v %v", left, err)
+		}
 	})
 	t.Run("open to others", func(t *testing.T) {
 		h := checked(t)
@@ -307,9 +320,6 @@ func TestCheckData(t *testing.T) {
 		write(t, h.cfg.DataDir, 0o600)
 		wantFindings(t, h.checkData(t.Context()), "ok data_dir: ", "FAIL data_dir: "+h.cfg.DataDir+" cannot be written to")
 	})
-	if entries, err := filepath.Glob(filepath.Join(checked(t).cfg.DataDir, ".check-*")); err != nil || len(entries) > 0 {
-		t.Errorf("left behind: %v %v", entries, err)
-	}
 }
 
 func TestJudge(t *testing.T) {

@@ -90,6 +90,7 @@ func (s *service) run(ctx context.Context, hangup <-chan os.Signal) (err error) 
 		return err
 	}
 	if s.certificate != nil {
+		registry.MustRegister(s.certificate.metric())
 		reloading, cancel := context.WithCancel(ctx)
 		var wg sync.WaitGroup
 		wg.Go(func() { s.certificate.runReload(reloading, hangup) })

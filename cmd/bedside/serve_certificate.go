@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/bedside-video/bedside/config"
 )
 
@@ -72,6 +74,13 @@ func (c *certificate) valid(pair tls.Certificate) error {
 		return fmt.Errorf("tls.cert_file: expired %s", pair.Leaf.NotAfter.Format(time.RFC3339))
 	}
 	return nil
+}
+
+// metric is when the certificate in use ends: an alert needs no other look at the files.
+func (c *certificate) metric() prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "bedside_certificate_not_after_seconds", Help: "When the certificate in use ends, in Unix time.",
+	}, func() float64 { return float64(c.current.Load().Leaf.NotAfter.Unix()) })
 }
 
 func (c *certificate) config() *tls.Config {
