@@ -95,23 +95,27 @@ func (d *disk) replace(name string, data []byte) error {
 
 // create is replace, and returns the file for appending.
 func (d *disk) create(name string, data []byte) (*os.File, error) {
-	if err := d.root.Remove(tempFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	temp := tempFile
+	if name == journalFile {
+		temp = tempJournal // it is written while a checkpoint is made
+	}
+	if err := d.root.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	if err := d.step("create", name); err != nil {
 		return nil, err
 	}
-	f, err := d.root.OpenFile(tempFile, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
+	f, err := d.root.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	err = d.append(f, name, data)
 	if err == nil {
-		err = d.rename(name)
+		err = d.rename(temp, name)
 	}
 	if err != nil {
 		// What is left of it would take space that may be short. Should it stay, the next one removes it.
-		_ = d.root.Remove(tempFile)
+		_ = d.root.Remove(temp)
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
@@ -133,16 +137,16 @@ func (d *disk) append(f *os.File, name string, data []byte) error {
 }
 
 // rename moves the temporary file to its name, making directories on the way.
-func (d *disk) rename(name string) error {
+func (d *disk) rename(temp, name string) error {
 	if err := d.step("rename", name); err != nil {
 		return err
 	}
-	err := d.root.Rename(tempFile, name)
+	err := d.root.Rename(temp, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := d.mkdir(path.Dir(name)); err != nil {
 			return err
 		}
-		err = d.root.Rename(tempFile, name)
+		err = d.root.Rename(temp, name)
 	}
 	if err != nil {
 		return err

@@ -36,13 +36,15 @@ const (
 	checkpointEvery = time.Second     // when there are new records
 )
 
-// Log is the audit log on disk. One goroutine writes; see format.md for what.
+// Log is the audit log on disk. One goroutine writes the journal, and starts another, one at a time,
+// for each checkpoint; see format.md for what they write.
 type Log struct {
-	opts  Options
-	disk  *disk
-	dog   *watchdog
-	meter *metrics
-	queue chan *request
+	opts    Options
+	disk    *disk
+	dog     *watchdog // over the journal: Append depends on it
+	tileDog *watchdog // over checkpoints: only Close waits for them
+	meter   *metrics
+	queue   chan *request
 
 	closing chan struct{}
 	close   sync.Once
@@ -80,6 +82,7 @@ func Open(dir string, opts Options) (*Log, error) {
 	l := &Log{
 		opts:    opts,
 		dog:     newWatchdog(opts.Patience),
+		tileDog: newWatchdog(opts.Patience),
 		queue:   make(chan *request, maxQueue),
 		closing: make(chan struct{}),
 		done:    make(chan struct{}),
@@ -108,7 +111,7 @@ func (l *Log) start(dir string) (*writer, error) {
 	if err := l.disk.acquire(); err != nil {
 		return nil, err
 	}
-	w := &writer{log: l, disk: l.disk}
+	w := &writer{log: l, disk: l.disk, signs: make(chan *job, 1)}
 	if err := w.recover(); err != nil {
 		return nil, err
 	}
@@ -202,8 +205,9 @@ func (l *Log) Close() error {
 	case <-l.done:
 		return nil
 	case <-l.dog.barked():
-		return fmt.Errorf("audit: close: %w", errStuck)
+	case <-l.tileDog.barked():
 	}
+	return fmt.Errorf("audit: close: %w", errStuck)
 }
 
 func (l *Log) snapshot() snapshot {

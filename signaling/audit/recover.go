@@ -52,6 +52,7 @@ func (w *writer) recover() error {
 	w.broken = true
 	w.publish()
 	w.sign()
+	w.await()
 	return nil
 }
 
@@ -87,9 +88,11 @@ func (w *writer) begun() (bool, error) {
 
 func (w *writer) create() error {
 	w.tiled = w.tree.root(0)
-	if err := w.checkpoint(); err != nil {
+	j := w.newJob()
+	if err := j.checkpoint(); err != nil {
 		return err
 	}
+	w.signed = j.signed
 	if err := w.rewrite(); err != nil {
 		return err
 	}

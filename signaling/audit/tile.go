@@ -10,7 +10,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// The files of a log, all as C2SP tlog-tiles lays them out but the last four.
+// The files of a log, all as C2SP tlog-tiles lays them out but the last five.
 const (
 	tileDir        = "tile"
 	checkpointFile = "checkpoint"
@@ -18,6 +18,7 @@ const (
 	keyFile        = "key.pub"
 	lockFile       = "lock"
 	tempFile       = "tmp"
+	tempJournal    = "journal.tmp"
 )
 
 const entriesLevel = "entries"

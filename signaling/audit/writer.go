@@ -26,11 +26,14 @@ type writer struct {
 	lines  [][]byte   // the journal's records
 	full   []hashTile // full tiles that no checkpoint covers
 	signed head       // the checkpoint
+	job    *job       // the one being made
+	signs  chan *job  // tells that it is done
 
-	next    *request // taken from the queue and not in a batch yet
-	low     bool     // the free space was below the minimum when last seen
-	failing bool     // the last write failed: said once
-	buf     []byte
+	next     *request // taken from the queue and not in a batch yet
+	low      bool     // the free space was below the minimum when last seen
+	failing  bool     // the last write failed: said once
+	unsigned bool     // the last checkpoint failed: said once
+	buf      []byte
 }
 
 // run writes until the log is closed.
@@ -42,14 +45,18 @@ func (w *writer) run() {
 	for {
 		if w.next != nil {
 			w.batch()
-			select {
-			case <-tick.C: // also when batch follows batch
+			select { // also when batch follows batch
+			case <-tick.C:
 				w.sign()
+			case j := <-w.signs:
+				w.finish(j)
 			default:
 			}
 			continue
 		}
 		select {
+		case j := <-w.signs:
+			w.finish(j)
 		case w.next = <-w.log.queue:
 		case <-tick.C:
 			w.look()
@@ -66,7 +73,9 @@ func (w *writer) drain() {
 	for w.next = w.poll(); w.next != nil; {
 		w.batch()
 	}
+	w.await()
 	w.sign()
+	w.await()
 }
 
 func (w *writer) shut() {
@@ -99,10 +108,33 @@ func (w *writer) batch() {
 	if len(batch) == 0 {
 		return
 	}
-	err := w.guard(func() error { return w.write(batch) })
+	err := w.room()
+	if err == nil {
+		err = w.guard(func() error { return w.write(batch) })
+	}
 	for _, b := range batch {
 		b.done <- err
 	}
+}
+
+// room sees to it that the journal does not grow without bound: it asks for a checkpoint early, and
+// waits for it when the journal is full.
+func (w *writer) room() error {
+	if len(w.lines) >= maxPending/2 {
+		w.sign()
+	}
+	if len(w.lines) < maxPending {
+		return nil
+	}
+	if w.job != nil {
+		var j *job
+		_ = w.guard(func() error { j = <-w.signs; return nil })
+		w.finish(j)
+	}
+	if len(w.lines) >= maxPending {
+		return errBacklog
+	}
+	return nil
 }
 
 // poll returns a request that already waits, or nil.
@@ -161,11 +193,6 @@ func (w *writer) write(batch []*request) error {
 	if w.broken {
 		if err := w.rewrite(); err != nil {
 			return err
-		}
-	}
-	if len(w.lines) >= maxPending {
-		if err := w.checkpoint(); err != nil || len(w.lines) >= maxPending {
-			return errBacklog
 		}
 	}
 	next := w.tree
