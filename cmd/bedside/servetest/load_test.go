@@ -35,10 +35,12 @@ type visit struct {
 
 // load is a scheduling system and people who use one process until it dies.
 type load struct {
-	p      *process
-	prefix string // of the external ids
-	busy   sync.WaitGroup
-	asked  atomic.Int64
+	p       *process
+	prefix  string // of the external ids
+	busy    sync.WaitGroup
+	enough  int64 // so many requests are asked before reached is closed
+	reached chan struct{}
+	asked   atomic.Int64
 
 	mu      sync.Mutex
 	visits  []*visit
@@ -65,7 +67,9 @@ func (l *load) run(ctx context.Context, seed uint64) {
 		default:
 			continue
 		}
-		l.asked.Add(1)
+		if l.asked.Add(1) == l.enough {
+			close(l.reached)
+		}
 		l.busy.Go(func() { todo(); <-room })
 	}
 }
