@@ -1,11 +1,16 @@
 package servetest_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
-	"net/http"
 	"os"
+	"os/exec"
+	"slices"
 	"testing"
 	"time"
 )
@@ -43,7 +48,7 @@ func TestKilledUnderLoad(t *testing.T) {
 		<-done
 		p := h.start(t)
 		l.check(t, p)
-		l.checkAudit(t, p)
+		l.checkAudit(t, h.audit(t)) // while the server runs
 		total.add(l, life, p)
 		p.stop(t)
 	}
@@ -80,41 +85,43 @@ type auditRecord struct {
 	Name         string `json:"name"`
 	Consultation string `json:"consultation"`
 	Outcome      string `json:"outcome"`
-	Reason       string `json:"reason"`
 	Subject      struct {
 		ID string `json:"id"`
 	} `json:"subject"`
 }
 
-// audit returns all records of the tenant.
-func (p *process) audit(t *testing.T) (all []auditRecord) {
+// audit returns all records, after `bedside audit verify` has found nothing wrong with them.
+func (h home) audit(t *testing.T) (all []auditRecord) {
 	t.Helper()
-	for after, more := uint64(0), true; more; {
-		var page struct {
-			Records []auditRecord `json:"records"`
-			Next    uint64        `json:"next"`
-			More    bool          `json:"more"`
-		}
-		p.fetch(t, http.MethodGet, fmt.Sprintf("/v1/audit?limit=1000&after=%d", after), nil, &page, http.StatusOK)
-		all = append(all, page.Records...)
-		// Every reading is a record of its own: a last page that is not full is the end.
-		after, more = page.Next, page.More && len(page.Records) > 1
+	if out, err := exec.Command(binary, "audit", "verify", "--data-dir", h.data()).CombinedOutput(); err != nil {
+		t.Errorf("verify: %v\n%s", err, out)
 	}
-	return all
+	out, err := exec.Command(binary, "audit", "export", "--data-dir", h.data()).Output()
+	if err != nil {
+		t.Fatalf("export: %v", err)
+	}
+	lines := json.NewDecoder(bytes.NewReader(out))
+	for {
+		var r auditRecord
+		if err := lines.Decode(&r); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, r)
+	}
 }
 
 // checkAudit wants exactly one record of everything that was acknowledged, and one at most of what
 // may or may not have happened.
-func (l *load) checkAudit(t *testing.T, p *process) {
+func (l *load) checkAudit(t *testing.T, records []auditRecord) {
 	t.Helper()
 	type event struct{ name, consultation, subject string }
 	seen := make(map[event]int)
-	var last uint64
-	for i, r := range p.audit(t) {
-		if i > 0 && r.Index <= last {
-			t.Errorf("record %d after %d", r.Index, last)
+	for i, r := range records {
+		if r.Index != uint64(i) {
+			t.Fatalf("record %d in place %d", r.Index, i)
 		}
-		last = r.Index
 		if r.Outcome == "ok" {
 			seen[event{r.Name, r.Consultation, r.Subject.ID}]++
 		}
@@ -137,5 +144,27 @@ func (l *load) checkAudit(t *testing.T, p *process) {
 				t.Errorf("%s: %d records of %s, asked %v", v.ExternalID, n, want.name, want.asked)
 			}
 		}
+	}
+}
+
+// What a start, a stop and a crash leave in the audit log.
+func TestStartsAreInTheAuditLog(t *testing.T) {
+	h := newHome(t)
+	h.configure(t, "")
+	h.start(t).stop(t)
+	h.start(t).kill()
+	h.configure(t, "drain_timeout: 5s\n")
+	h.start(t).stop(t)
+	want := []string{
+		"server.started", "config.changed", "key.changed", "key.changed", "key.changed", "key.changed", "server.stopped",
+		"server.started",
+		"server.started", "config.changed", "server.stopped",
+	}
+	var got []string
+	for _, r := range h.audit(t) {
+		got = append(got, r.Name)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
 	}
 }
