@@ -26,6 +26,8 @@ type keeper struct {
 	log     *slog.Logger
 	wake    chan struct{} // capacity 1: there is something to write
 
+	revision uint64 // of what the store has; run's alone
+
 	mu      sync.Mutex
 	seats   []consult.Seat
 	version uint64        // of seats
@@ -105,7 +107,8 @@ func (k *keeper) write() bool {
 		return true
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
-	err := k.records.keepSeats(ctx, k.id, seats)
+	var err error
+	k.revision, err = k.records.keepSeats(ctx, k.id, seats, k.revision)
 	cancel()
 	k.mu.Lock()
 	defer k.mu.Unlock()

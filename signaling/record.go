@@ -212,25 +212,32 @@ func (r records) seats(ctx context.Context, id string) ([]consult.Seat, error) {
 	return seats, nil
 }
 
-// keepSeats replaces what seats returns. A consultation has one writer at a time: its keeper.
-func (r records) keepSeats(ctx context.Context, id string, seats []consult.Seat) error {
+// keepSeats replaces what seats returns. A consultation has one writer at a time, its keeper, which
+// passes the revision that the last call returned, 0 at first.
+func (r records) keepSeats(ctx context.Context, id string, seats []consult.Seat, revision uint64) (uint64, error) {
 	if len(seats) == 0 {
-		return r.store.Delete(ctx, bucketSeats, id)
+		return 0, r.store.Delete(ctx, bucketSeats, id)
 	}
 	data, err := json.Marshal(seats)
 	if err != nil {
-		return fmt.Errorf("signaling: seats of %s: %w", id, err)
+		return revision, fmt.Errorf("signaling: seats of %s: %w", id, err)
 	}
-	_, err = r.store.Create(ctx, bucketSeats, id, data)
-	if !errors.Is(err, store.ErrExists) {
-		return err
+	if revision == 0 {
+		created, err := r.store.Create(ctx, bucketSeats, id, data)
+		if !errors.Is(err, store.ErrExists) {
+			return created, err
+		}
+		e, err := r.store.Get(ctx, bucketSeats, id) // of before a restart
+		if err != nil {
+			return 0, err
+		}
+		revision = e.Revision
 	}
-	e, err := r.store.Get(ctx, bucketSeats, id)
+	updated, err := r.store.Update(ctx, bucketSeats, id, data, revision)
 	if err != nil {
-		return err
+		return 0, err // whatever is there now is found out by the next attempt
 	}
-	_, err = r.store.Update(ctx, bucketSeats, id, data, e.Revision)
-	return err
+	return updated, nil
 }
 
 // keep writes down what a command brought about. Revoking is raised to the epoch that makes the
