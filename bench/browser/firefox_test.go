@@ -140,8 +140,11 @@ func TestFirefox(t *testing.T) {
 		{"the roster comes before the first frame", func() { rosterFirst(c) }},
 		{"mute", func() { mute(c, sam, doctor); mute(c, doctor, sam) }},
 		{"camera off", func() { cameraOff(c, sam, doctor); cameraOff(c, doctor, sam) }},
+		{"share a screen", func() { share(c, doctor, sam); share(c, sam, doctor) }},
+		{"chat", func() { chat(doctor, sam) }},
 		{"no wrong frame was ever shown", func() { noWrongFrame(c) }},
 		{"leave", func() { leave(c, sam, doctor) }},
+		{"end for all", func() { end(c, doctor) }},
 	}
 	for _, s := range steps {
 		if !t.Run(s.name, func(t *testing.T) {

@@ -141,6 +141,8 @@ func TestPortal(t *testing.T) {
 			doctor.until("empty room", "!bedsideTest.one('.tile[data-participant]')")
 			sam.checkFrames()
 			sam.checkNothingBlocked()
+			c.gone(sam)
+			end(c, doctor)
 		})
 	}
 }
@@ -167,6 +169,7 @@ func TestFrame(t *testing.T) {
 			sam.checkFrames()
 			sam.checkNothingBlocked()
 			top.checkNothingBlocked()
+			end(c, doctor)
 		})
 	}
 }

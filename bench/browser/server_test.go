@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -49,12 +50,34 @@ func (b *safeBuffer) String() string {
 	return b.b.String()
 }
 
-// startServer builds the command and starts its demo on ports of their own, with more flags.
+// binaries is where command builds; TestMain makes and removes it.
+var binaries string
+
+func TestMain(m *testing.M) {
+	var err error
+	if binaries, err = os.MkdirTemp("", "bedside-browser-"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(binaries)
+	os.Exit(code)
+}
+
+// command builds the command, once for all tests, and returns where it is.
+var command = sync.OnceValues(func() (string, error) {
+	binary := filepath.Join(binaries, "bedside")
+	if out, err := exec.Command("go", "build", "-o", binary, "github.com/bedside-video/bedside/cmd/bedside").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return binary, nil
+})
+
+// startServer starts the command's demo on ports of their own, with more flags.
 func startServer(t *testing.T, flags ...string) *server {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "bedside")
-	if out, err := exec.Command("go", "build", "-o", binary, "github.com/bedside-video/bedside/cmd/bedside").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+	binary, err := command()
+	if err != nil {
+		t.Fatal(err)
 	}
 	s := &server{t: t, exited: make(chan error, 1)}
 	args := append([]string{"demo", "--listen", ":0", "--metrics-listen", "127.0.0.1:0", "--log-level", "debug"}, flags...)

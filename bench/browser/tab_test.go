@@ -84,7 +84,7 @@ func (p *tab) frame(script string) *tab {
 	inner.eventually("frame's page", func() bool {
 		ctx, cancel := context.WithTimeout(inner.ctx, deadline)
 		defer cancel()
-		loaded, err := inner.page.Evaluate(ctx, "Boolean(window.bedsideTest) && document.readyState === 'complete'")
+		loaded, err := inner.page.Evaluate(ctx, "Boolean(window.bedsideTest) && location.protocol !== 'about:' && document.readyState === 'complete'")
 		return err == nil && string(loaded) == "true" // no page answers while it gives way to another
 	})
 	return inner
