@@ -8,6 +8,7 @@ import (
 	"net"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gorilla/websocket"
 
@@ -98,18 +99,18 @@ func (s *session) run(ctx context.Context) {
 // read reads messages until the connection fails. After the end of the session what still comes is
 // thrown away until the client has closed, or lingerTimeout has passed.
 func (s *session) read(ctx context.Context) {
-	s.ws.SetPongHandler(func(string) error { s.stillThere(); return nil })
 	s.ws.SetPingHandler(s.ping)
 	_ = s.ws.SetReadDeadline(time.Now().Add(joinTimeout))
 	if !s.readJoin(ctx) {
 		s.discard()
 		return
 	}
+	s.ws.SetPongHandler(s.pong) // not before: pongs that nobody asked for buy no time for join
 	s.stillThere()
 	for !s.isFinished() {
 		data, err := s.next()
 		switch {
-		case errors.Is(err, errTooLarge), errors.Is(err, errNotText):
+		case errors.Is(err, errTooLarge), errors.Is(err, errNotText), errors.Is(err, errNotUTF8):
 			s.fail(err)
 		case err != nil:
 			return
@@ -132,6 +133,7 @@ func (s *session) discard() {
 var (
 	errTooLarge = &consult.Error{Code: wire.CodeMessageTooLarge, Detail: "a message may have 131072 bytes"}
 	errNotText  = &consult.Error{Code: wire.CodeBadMessage, Detail: "messages are text frames"}
+	errNotUTF8  = &consult.Error{Code: wire.CodeBadMessage, Detail: "text is UTF-8"}
 )
 
 // next reads one message. It reads no more than the limit of it, so that a frame that announces
@@ -150,6 +152,9 @@ func (s *session) next() ([]byte, error) {
 	}
 	if len(data) > wire.MaxMessageBytes {
 		return nil, errTooLarge
+	}
+	if !utf8.Valid(data) { // RFC 6455 section 8.1; encoding/json would replace what is wrong
+		return nil, errNotUTF8
 	}
 	return data, nil
 }
@@ -235,18 +240,33 @@ func (s *session) reply(id uint64, reply wire.ServerMessage, err error) {
 	}
 }
 
-// ping answers a client's ping. Pings count like messages: a flood of them is work, too.
+// ping answers a client's ping.
 func (s *session) ping(data string) error {
-	limits := s.server.cfg.Limits
-	now := s.server.deps.Clock()
-	if !s.rate.take(now, float64(limits.MessagesPerSec), float64(limits.MessagesInBurst)) {
-		if s.tooMany(now) {
-			s.fail(&consult.Error{Code: wire.CodeRateLimited, Detail: "too many pings"})
-		}
-		return nil
+	if s.takeControl() {
+		_ = s.ws.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(writeTimeout))
 	}
-	_ = s.ws.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(writeTimeout))
 	return nil
+}
+
+// pong is the answer to a ping of ours, most of the time.
+func (s *session) pong(string) error {
+	if s.takeControl() {
+		s.stillThere()
+	}
+	return nil
+}
+
+// takeControl reports whether a control frame is within the limit. They count like messages: a flood of
+// them is work, too.
+func (s *session) takeControl() bool {
+	limits, now := s.server.cfg.Limits, s.server.deps.Clock()
+	if s.rate.take(now, float64(limits.MessagesPerSec), float64(limits.MessagesInBurst)) {
+		return true
+	}
+	if s.tooMany(now) {
+		s.fail(&consult.Error{Code: wire.CodeRateLimited, Detail: "too many pings or pongs"})
+	}
+	return false
 }
 
 // stillThere gives the client more time.
@@ -282,6 +302,9 @@ func (s *session) enqueue(m wire.ServerMessage, re uint64) bool {
 // fail ends the session with an error.
 func (s *session) fail(err error) {
 	code := websocket.ClosePolicyViolation
+	if errors.Is(err, errNotUTF8) {
+		code = websocket.CloseInvalidFramePayloadData
+	}
 	switch m := errorMessage(err); m.Code {
 	case wire.CodeMessageTooLarge:
 		code = websocket.CloseMessageTooBig
