@@ -52,6 +52,7 @@ needs:
 	command -v chromium >/dev/null || missing="$$missing chromium"
 	command -v firefox-esr firefox >/dev/null || missing="$$missing firefox-esr"
 	command -v gcc clang >/dev/null || missing="$$missing gcc libc6-dev"
+	command -v slowhttptest >/dev/null || missing="$$missing slowhttptest"
 	# promtool alone, 19 MB: the package it comes in would start a Prometheus server.
 	if ! command -v promtool >/dev/null && [ ! -x .tools/promtool ]; then
 	  unpacked=$$(mktemp -d)
@@ -70,7 +71,7 @@ needs:
 	  $$sudo $$apt update && $$sudo $$apt install -y $$missing >/dev/null && exit 0
 	fi
 	echo "SKIPPED for want of$$missing: without chromium the browser tests, without firefox-esr those with it,"
-	echo "  without gcc the race detector"
+	echo "  without gcc the race detector, without slowhttptest a part of make soak"
 
 lint: .tools/staticcheck .tools/govulncheck
 	@echo '== gofmt, vet, staticcheck'
@@ -94,9 +95,10 @@ lint: .tools/staticcheck .tools/govulncheck
 	GOBIN=$(CURDIR)/.tools go install $(GOVULNCHECK)
 	@touch $@
 
-soak:
+soak: needs
 	SOAK=1 go test -v -count=1 -timeout 2h ./bench/sim/...
-	SOAK=1 go test -v -count=1 -timeout 1h -run TestKilledUnderLoad ./cmd/bedside/servetest
+	SOAK=1 go test -v -count=1 -timeout 1h -run 'TestKilledUnderLoad|TestSlowConnections' ./cmd/bedside/servetest
+	SOAK=1 go test -v -count=1 -timeout 30m -run TestBuildIsReproducible ./deploy
 	go test -v -count=1 -timeout 2h -run TestInvariants ./signaling -schedules 10000
 
 fuzz:
