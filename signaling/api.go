@@ -44,6 +44,7 @@ func newHandler(s *Server) (http.Handler, error) {
 	}
 	mux.HandleFunc("GET /v1/connect", s.connect)
 	mux.HandleFunc("OPTIONS /v1/join", s.preflight)
+	mux.HandleFunc("OPTIONS /v1/", s.preflightKey)
 	mux.HandleFunc("GET /openapi.yaml", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/yaml") // RFC 9512
 		_, _ = w.Write(description)
@@ -108,6 +109,7 @@ func (s *Server) scoped(api huma.API, scope string, o huma.Operation) huma.Opera
 			s.refused(audit.AccessDenied, event, err)
 			return
 		}
+		allowKeyOrigin(ctx)
 		next(huma.WithValue(ctx, keyContext{}, *key))
 	})
 	return operation(api, o)
