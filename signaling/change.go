@@ -98,10 +98,7 @@ func (s *Server) invite(ctx context.Context, in *inviteInput) (*inviteOutput, er
 	if err != nil {
 		return nil, err
 	}
-	of := invitationRecord{Consultation: rec.ID, Participant: p.ID, Epoch: p.Epoch}
-	if err := s.records.invite(ctx, s.tokens.invitation(rec.ID, p.ID, p.Epoch), of); err != nil {
-		return nil, s.internal("create invitation", err)
-	}
+	s.invitations.add(rec)
 	s.deps.Log.Info("participant invited", "consultation", in.ID, "participant", p.ID)
 	return &inviteOutput{Body: s.viewPerson(rec, p, true)}, nil
 }

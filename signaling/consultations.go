@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"reflect"
-	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -174,10 +173,7 @@ func (s *Server) create(ctx context.Context, in *createInput) (*createOutput, er
 	if err != nil {
 		return nil, s.internal("create consultation", err)
 	}
-	// Also when it existed: whoever made it may have died between the record and the invitations.
-	if err := s.inviteAll(ctx, rec); err != nil {
-		return nil, s.internal("create invitation", err)
-	}
+	s.invitations.add(rec)
 	out := &createOutput{Status: http.StatusOK}
 	if isNew {
 		out.Status = http.StatusCreated
@@ -189,21 +185,6 @@ func (s *Server) create(ctx context.Context, in *createInput) (*createOutput, er
 		out.Body.Participants[i] = s.viewPerson(rec, p, isNew)
 	}
 	return out, nil
-}
-
-// inviteAll keeps whose the invitations are, all at once: each waits for the disk.
-func (s *Server) inviteAll(ctx context.Context, rec record) error {
-	errs := make([]error, len(rec.People))
-	var inviting sync.WaitGroup
-	for i, p := range rec.People {
-		runInvite := func() {
-			of := invitationRecord{Consultation: rec.ID, Participant: p.ID, Epoch: p.Epoch}
-			errs[i] = s.records.invite(ctx, s.tokens.invitation(rec.ID, p.ID, p.Epoch), of)
-		}
-		inviting.Go(runInvite)
-	}
-	inviting.Wait()
-	return errors.Join(errs...)
 }
 
 // newRecord returns the record that a request asks for.

@@ -115,7 +115,7 @@ func TestStoreIsDown(t *testing.T) {
 		v := w.open(threePeople)
 		doctor, patient, interpreter := v.three()
 		down.Store(true)
-		if status, code := w.call("POST", "/v1/join", "", `{"invitation":"x"}`, nil); status != 500 || code != "internal" {
+		if status, code := w.call("POST", "/v1/join", "", `{"invitation":"`+v.invitations[0]+`"}`, nil); status != 500 || code != "internal" {
 			t.Errorf("join: %d %s, want 500 internal", status, code)
 		}
 		if status, code := w.call("GET", "/v1/consultations/"+v.ID, apiKey, "", nil); status != 500 || code != "internal" {

@@ -277,20 +277,18 @@ func TestCanaries(t *testing.T) {
 			}
 		}
 		// Whoever reads the store learns names, which it is there to keep, but gets in nowhere.
-		for _, bucket := range []store.Bucket{"consultations", "invitations"} {
-			kept := 0
-			err := w.store.Each(w.Context(), bucket, func(e store.Entry) error {
-				kept++
-				for _, invitation := range v.invitations {
-					if strings.Contains(e.Key+string(e.Value), invitation) {
-						t.Errorf("an invitation is in the store, in %s", bucket)
-					}
+		kept := 0
+		err := w.store.Each(w.Context(), "consultations", func(e store.Entry) error {
+			kept++
+			for _, invitation := range v.invitations {
+				if strings.Contains(e.Key+string(e.Value), invitation) {
+					t.Error("an invitation is in the store")
 				}
-				return nil
-			})
-			if err != nil || kept == 0 {
-				t.Errorf("%s: %d entries, %v", bucket, kept, err)
 			}
+			return nil
+		})
+		if err != nil || kept == 0 {
+			t.Errorf("%d entries, %v", kept, err)
 		}
 		for _, id := range append([]string{v.ID}, v.Participants[0].ID) {
 			if strings.Contains(w.metricsText(), id) {

@@ -85,15 +85,13 @@ func (s *Server) join(ctx context.Context, in *joinInput) (*joinOutput, error) {
 }
 
 func (s *Server) exchange(ctx context.Context, in *joinInput) (Joining, error) {
-	of, err := s.records.invited(ctx, in.Body.Invitation)
-	if errors.Is(err, store.ErrNotFound) {
-		err = refusal(wire.CodeInvitationUnknown, "there is no such invitation")
+	of, known := s.invitations.find(in.Body.Invitation)
+	if !known {
+		err := refusal(wire.CodeInvitationUnknown, "there is no such invitation")
 		s.refused(audit.InvitationRefused, audit.Event{Net: prefixOf(in.remote)}, err)
-	}
-	if err != nil {
 		return Joining{}, err
 	}
-	rec, err := s.records.load(ctx, of.Consultation)
+	rec, err := s.records.load(ctx, of.consultation)
 	if errors.Is(err, store.ErrNotFound) {
 		return Joining{}, refusal(wire.CodeInvitationUnknown, "there is no such invitation")
 	}
@@ -101,13 +99,13 @@ func (s *Server) exchange(ctx context.Context, in *joinInput) (Joining, error) {
 		return Joining{}, err
 	}
 	now := s.deps.Clock()
-	p := rec.find(of.Participant)
+	p := rec.find(of.participant)
 	event := audit.Event{Time: now, Name: audit.InvitationExchanged, Tenant: rec.Tenant, Consultation: rec.ID,
 		Outcome: audit.OutcomeOK, Net: prefixOf(in.remote)}
 	if p != nil {
 		event.Actor = p.actor()
 	}
-	if err := checkInvitation(now, rec, p, of.Epoch); err != nil {
+	if err := checkInvitation(now, rec, p, of.epoch); err != nil {
 		s.refused(audit.InvitationRefused, event, err)
 		return Joining{}, err
 	}

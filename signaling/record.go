@@ -14,7 +14,6 @@ import (
 
 const (
 	bucketConsultations store.Bucket = "consultations" // id -> record
-	bucketInvitations   store.Bucket = "invitations"   // hashOf(invitation) -> invitationRecord
 	bucketSeats         store.Bucket = "seats"         // consultation -> []consult.Seat, while it is live
 )
 
@@ -50,13 +49,6 @@ type person struct {
 	PIN      bool      `json:"pin,omitempty"`       // the link alone does not let them in
 	Epoch    uint32    `json:"epoch"`
 	Revoked  bool      `json:"revoked,omitempty"`
-}
-
-// invitationRecord says whose an invitation is.
-type invitationRecord struct {
-	Consultation string `json:"consultation"`
-	Participant  string `json:"participant"`
-	Epoch        uint32 `json:"epoch"`
 }
 
 func (r record) spec() consult.Spec {
@@ -115,11 +107,16 @@ func (r records) get(ctx context.Context, id string) (record, uint64, error) {
 	if err != nil {
 		return record{}, 0, err
 	}
+	rec, err := recordOf(e)
+	return rec, e.Revision, err
+}
+
+func recordOf(e store.Entry) (record, error) {
 	var rec record
 	if err := json.Unmarshal(e.Value, &rec); err != nil {
-		return record{}, 0, fmt.Errorf("signaling: record of %s: %w", id, err)
+		return record{}, fmt.Errorf("signaling: record of %s: %w", e.Key, err)
 	}
-	return rec, e.Revision, nil
+	return rec, nil
 }
 
 // create keeps a new consultation; store.ErrExists if there is one with the id.
@@ -155,44 +152,12 @@ func (r records) update(ctx context.Context, id string, change func(*record) boo
 	return fmt.Errorf("signaling: record of %s: %w", id, store.ErrConflict)
 }
 
-// invite keeps whose an invitation is. It may be repeated.
-func (r records) invite(ctx context.Context, invitation string, of invitationRecord) error {
-	data, err := json.Marshal(of)
-	if err != nil {
-		return fmt.Errorf("signaling: invitation: %w", err)
-	}
-	if _, err := r.store.Create(ctx, bucketInvitations, hashOf(invitation), data); !errors.Is(err, store.ErrExists) {
+// forget deletes what is kept of a consultation. The record goes last: it is what is swept.
+func (r records) forget(ctx context.Context, id string) error {
+	if err := r.store.Delete(ctx, bucketSeats, id); err != nil {
 		return err
 	}
-	return nil
-}
-
-// invited returns whose an invitation is, or store.ErrNotFound.
-func (r records) invited(ctx context.Context, invitation string) (invitationRecord, error) {
-	e, err := r.store.Get(ctx, bucketInvitations, hashOf(invitation))
-	if err != nil {
-		return invitationRecord{}, err
-	}
-	var of invitationRecord
-	if err := json.Unmarshal(e.Value, &of); err != nil {
-		return invitationRecord{}, fmt.Errorf("signaling: invitation: %w", err)
-	}
-	return of, nil
-}
-
-// forget deletes what is kept of a consultation. The record goes last: it names the invitations.
-func (r records) forget(ctx context.Context, t *tokens, rec record) error {
-	for _, p := range rec.People {
-		for epoch := range p.Epoch + 1 {
-			if err := r.store.Delete(ctx, bucketInvitations, hashOf(t.invitation(rec.ID, p.ID, epoch))); err != nil {
-				return err
-			}
-		}
-	}
-	if err := r.store.Delete(ctx, bucketSeats, rec.ID); err != nil {
-		return err
-	}
-	return r.store.Delete(ctx, bucketConsultations, rec.ID)
+	return r.store.Delete(ctx, bucketConsultations, id)
 }
 
 // seats returns where everybody stood when it was last written down; none for a consultation that

@@ -39,6 +39,7 @@ import (
 
 const (
 	storeTimeout  = 2 * time.Second
+	readTimeout   = time.Minute // for all records, at a start: a thousand take some 50 ms
 	sweepInterval = 10 * time.Minute
 	keyBytes      = 32
 )
@@ -60,17 +61,18 @@ type Deps struct {
 
 // Server is the API and the sessions of one node.
 type Server struct {
-	cfg     config.Signaling
-	deps    Deps
-	tokens  *tokens
-	records records
-	kept    atomic.Int64 // consultations in the store
-	started time.Time    // places that were kept before are good for consult.Grace from then
-	metrics *metrics
-	joins   *addressLimit
-	pins    *lockout
-	rooms   *rooms
-	handler http.Handler
+	cfg         config.Signaling
+	deps        Deps
+	tokens      *tokens
+	records     records
+	invitations *invitations
+	kept        atomic.Int64 // consultations in the store
+	started     time.Time    // places that were kept before are good for consult.Grace from then
+	metrics     *metrics
+	joins       *addressLimit
+	pins        *lockout
+	rooms       *rooms
+	handler     http.Handler
 
 	stop     chan struct{} // closed by Close
 	sweeping sync.WaitGroup
@@ -95,23 +97,40 @@ func New(cfg config.Signaling, d Deps) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		cfg: cfg, deps: d, tokens: t, records: records{d.Store}, metrics: m,
+		cfg: cfg, deps: d, tokens: t, records: records{d.Store}, invitations: newInvitations(t), metrics: m,
 		joins: newAddressLimit(cfg.Limits.JoinsPerSecond), pins: newLockout(),
 		stop: make(chan struct{}), started: d.Clock(),
 		addresses: make(map[netip.Prefix]int),
 	}
 	s.rooms = &rooms{server: s, live: make(map[string]*room)}
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
-	defer cancel()
-	err = d.Store.Each(ctx, bucketConsultations, func(store.Entry) error { s.kept.Add(1); return nil })
-	if err != nil {
-		return nil, fmt.Errorf("signaling: count consultations: %w", err)
+	if err := s.readRecords(); err != nil {
+		return nil, err
 	}
 	if s.handler, err = newHandler(s); err != nil {
 		return nil, err
 	}
 	s.sweeping.Go(s.runSweep)
 	return s, nil
+}
+
+// readRecords counts the consultations and learns their invitations.
+func (s *Server) readRecords() error {
+	ctx, cancel := context.WithTimeout(context.Background(), readTimeout)
+	defer cancel()
+	err := s.deps.Store.Each(ctx, bucketConsultations, func(e store.Entry) error {
+		s.kept.Add(1)
+		rec, err := recordOf(e)
+		if err != nil { // the others are not to wait for somebody to mend it
+			s.deps.Log.Error("record not read", "error", err)
+			return nil
+		}
+		s.invitations.add(rec)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("signaling: read consultations: %w", err)
+	}
+	return nil
 }
 
 func newTokens(cfg config.Signaling, d Deps) (*tokens, error) {
@@ -246,12 +265,13 @@ func (s *Server) sweep() {
 			return nil
 		}
 		if err == nil {
-			err = s.records.forget(ctx, s.tokens, rec)
+			err = s.records.forget(ctx, rec.ID)
 		}
 		if err != nil {
 			s.deps.Log.Error("record not deleted", "consultation", e.Key, "error", err)
 			return nil // the others are not to stay because of it
 		}
+		s.invitations.forget(rec)
 		s.kept.Add(-1)
 		return nil
 	})
