@@ -21,9 +21,8 @@ import (
 )
 
 const (
-	// invitationsEach is how many invitations a consultation may have had: one for each of 50 people,
-	// and as many again for links that were renewed.
-	invitationsEach = 100
+	// spareEntries are for requests that pass the limit of consultations at the same moment.
+	spareEntries = 1000
 	// recordBytes is more than the record of the largest consultation.
 	recordBytes = 64 << 10
 	// leastBucketBytes is what even a store for one consultation gets.
@@ -116,7 +115,7 @@ func (s *service) open(ctx context.Context, metrics prometheus.Registerer) (err 
 	n := s.cfg.Signaling.Limits.Consultations
 	if s.store, err = jetstream.Open(jetstream.Options{
 		Dir: s.data.file(stateDir), Log: s.log,
-		EntriesPerBucket: n * invitationsEach, BytesPerBucket: max(leastBucketBytes, int64(n)*recordBytes),
+		EntriesPerBucket: n + spareEntries, BytesPerBucket: max(leastBucketBytes, int64(n)*recordBytes),
 	}); err != nil {
 		return err
 	}
