@@ -1,7 +1,10 @@
 package main
 
 import (
+	"errors"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 )
@@ -40,6 +43,16 @@ func fileLimit() (uint64, bool) {
 		return 0, false
 	}
 	return l.Max, true
+}
+
+// inUse tells whether a server has the data directory: it holds the lock for as long as it lives.
+func inUse(dir string) bool {
+	f, err := os.Open(filepath.Join(dir, lockFile))
+	if err != nil {
+		return false // none has ever run here, or this user may not see it
+	}
+	defer func() { _ = f.Close() }()
+	return errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB), syscall.EWOULDBLOCK)
 }
 
 func ownerOf(info fs.FileInfo) (uid int, known bool) {

@@ -50,6 +50,9 @@ func (h host) judgePort(network, address, key string, err error) finding {
 		switch {
 		case holder == "bedside":
 			return ok(check, "%s is held by bedside (process %d), which is running", name, pid)
+		case holder == "" && inUse(h.cfg.DataDir):
+			// The kernel shows what a process with a capability has open to root only.
+			return ok(check, "%s is taken, and a bedside runs on %s", name, h.cfg.DataDir)
 		case holder != "":
 			return fail(check, fmt.Sprintf("%s is taken by %s (process %d)", name, holder, pid), "end that, or choose another port with "+key)
 		}

@@ -15,4 +15,6 @@ func diskSpace(string) (free, total uint64, known bool) { return 0, 0, false }
 
 func fileLimit() (uint64, bool) { return 0, false }
 
+func inUse(string) bool { return false }
+
 func ownerOf(fs.FileInfo) (uid int, known bool) { return 0, false }

@@ -98,7 +98,18 @@ func TestJudgePort(t *testing.T) {
 		h.judgePort("tcp", ":443", "listen", fmt.Errorf("bind: %w", syscall.EACCES)),
 		h.judgePort("udp", ":443", "listen", syscall.EADDRNOTAVAIL),
 		h.judgePort("udp", ":443", "listen", syscall.ENOBUFS),
-	}, "warn port: TCP :443 could not be tried", "FAIL port: UDP :443 is not an address of this machine", "FAIL port: UDP :443 cannot be bound: no buffer")
+		h.judgePort("udp", ":443", "listen", syscall.EADDRINUSE),
+	}, "warn port: TCP :443 could not be tried", "FAIL port: UDP :443 is not an address of this machine", "FAIL port: UDP :443 cannot be bound: no buffer",
+		"FAIL port: UDP :443 is taken by a process that this user may not see")
+	data, err := openDataDir(h.cfg.DataDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken := []finding{h.judgePort("udp", ":443", "listen", syscall.EADDRINUSE)}
+	wantFindings(t, taken, "ok port: UDP :443 is taken, and a bedside runs on "+h.cfg.DataDir)
+	data.close()
+	taken = []finding{h.judgePort("udp", ":443", "listen", syscall.EADDRINUSE)}
+	wantFindings(t, taken, "FAIL port: UDP :443 is taken by a process that this user may not see")
 }
 
 // fakeProcess writes a /proc in which process 77 of the given name listens on a TCP port.
