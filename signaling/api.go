@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -101,6 +102,7 @@ func operation(api huma.API, o huma.Operation) huma.Operation {
 func (s *Server) scoped(api huma.API, scope string, o huma.Operation) huma.Operation {
 	o.Security = []map[string][]string{{securityName: {}}}
 	o.Middlewares = append(o.Middlewares, func(ctx huma.Context, next func(huma.Context)) {
+		defer func() { s.metrics.api.WithLabelValues(o.OperationID, strconv.Itoa(ctx.Status())).Inc() }()
 		key, err := s.authenticate(ctx.Header("Authorization"), originOf(ctx), scope)
 		if err != nil {
 			refuse(api, ctx, err)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/bedside-video/bedside/signaling/audit"
 	"github.com/bedside-video/bedside/signaling/wire"
 )
 
@@ -15,6 +16,7 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request) {
 	if err := s.checkUpgrade(r); err != nil {
 		s.deps.Log.Info("session refused", "outcome", outcomeOf(err))
 		s.metrics.joins.WithLabelValues(outcomeOf(err)).Inc()
+		s.refused(audit.AccessDenied, audit.Event{Net: prefixOf(r.RemoteAddr)}, err)
 		writeProblem(w, err)
 		return
 	}
@@ -26,6 +28,7 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request) {
 	session := newSession(s, id, nil)
 	session.network = prefixOf(r.RemoteAddr)
 	if err := s.admitSession(session, r.RemoteAddr); err != nil {
+		s.metrics.joins.WithLabelValues(outcomeOf(err)).Inc()
 		writeProblem(w, err)
 		return
 	}

@@ -52,6 +52,9 @@ func (s *Server) registerJoin(api huma.API) {
 		Middlewares: huma.Middlewares{s.allowOrigin, func(ctx huma.Context, next func(huma.Context)) {
 			if err := s.checkJoin(ctx); err != nil {
 				s.metrics.requests.WithLabelValues(outcomeOf(err)).Inc()
+				if outcomeOf(err) == wire.CodeTokenInURL {
+					s.refused(audit.InvitationRefused, audit.Event{Net: prefixOf(ctx.RemoteAddr())}, err)
+				}
 				refuse(api, ctx, err)
 				return
 			}

@@ -14,6 +14,7 @@ type metrics struct {
 	joins         *prometheus.CounterVec // outcome: ok or an error code
 	messages      *prometheus.CounterVec // type, outcome: ok or an error code
 	requests      *prometheus.CounterVec // POST /v1/join, by outcome
+	api           *prometheus.CounterVec // requests with an API key, by operation and status
 	overflows     prometheus.Counter
 	unaudited     prometheus.Counter
 	refusals      prometheus.Counter
@@ -34,6 +35,8 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Name: "bedside_messages_total", Help: "Messages from clients after joining, by type and outcome."}, []string{"type", "outcome"}),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "bedside_invitations_total", Help: "Invitations shown at POST /v1/join, by outcome."}, []string{"outcome"}),
+		api: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "bedside_api_requests_total", Help: "Requests of scheduling systems, by operation and HTTP status."}, []string{"operation", "status"}),
 		overflows: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "bedside_session_queue_overflows_total", Help: "Sessions closed because their client did not read its messages."}),
 		unaudited: prometheus.NewCounter(prometheus.CounterOpts{
@@ -41,7 +44,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		refusals: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "bedside_audit_refusals_skipped_total", Help: "Refusals beyond 10 a second, which are not written into the audit log."}),
 	}
-	for _, c := range []prometheus.Collector{m.sessions, m.consultations, m.joins, m.messages, m.requests, m.overflows, m.unaudited, m.refusals} {
+	for _, c := range []prometheus.Collector{m.sessions, m.consultations, m.joins, m.messages, m.requests, m.api, m.overflows, m.unaudited, m.refusals} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("signaling: metrics: %w", err)
 		}
@@ -49,6 +52,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	// A series that appears with its first event has no increase that an alert could see.
 	m.joins.WithLabelValues(outcomeOK)
 	m.requests.WithLabelValues(outcomeOK)
+	m.api.WithLabelValues("create-consultation", "201")
 	m.messages.WithLabelValues("offer", outcomeOK)
 	m.draining = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "bedside_draining", Help: "1 while the server refuses new sessions because it is stopping."})

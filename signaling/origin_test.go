@@ -11,11 +11,14 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bedside-video/bedside/config"
 	"github.com/bedside-video/bedside/signaling"
+	"github.com/bedside-video/bedside/signaling/audit"
 )
 
 // TestOrigins is who may open a session and read the answer to a join: with TLS and without, the
@@ -154,6 +157,7 @@ func TestNoSecretsInURLs(t *testing.T) {
 			}
 			for _, name := range []string{"token", "access_token", "api_key", "key", "invitation", "authorization", "jwt"} {
 				for _, secret := range []string{token, apiKey, v.invitations[1]} {
+					w.advance(time.Second) // for the audit log to take the refusal
 					joiner := "?"
 					if strings.Contains(path, "?") {
 						joiner = "&"
@@ -167,6 +171,11 @@ func TestNoSecretsInURLs(t *testing.T) {
 					}
 					answers = append(answers, string(a.body))
 				}
+			}
+		}
+		for _, name := range []audit.Name{audit.AccessDenied, audit.InvitationRefused} {
+			if !slices.Contains(w.reasons(name), "token_in_url") {
+				t.Errorf("no %s with token_in_url is in the audit log", name)
 			}
 		}
 		for _, secret := range []string{token, apiKey, v.invitations[1]} {
