@@ -114,7 +114,11 @@ func asProblem(_ huma.Context, _ string, body any) (any, error) {
 		return body, nil
 	}
 	p := problem(m.Status, codeOf(m.Status), m.Detail)
-	if m.Status >= http.StatusInternalServerError {
+	switch {
+	case m.Status >= http.StatusInternalServerError:
+		return p, nil
+	case m.Status == http.StatusUnsupportedMediaType: // huma's message repeats the header
+		p.Detail = "the body must be application/json"
 		return p, nil
 	}
 	for _, e := range m.Errors {
