@@ -7,6 +7,7 @@ SHELL       := /bin/bash
 # their modules, too. govulncheck 1.9.0 needs a Go newer than ours.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
+FSCK        := github.com/transparency-dev/tessera/cmd/fsck@v1.0.4
 
 # A directory with a copy of the Go vulnerability database; the live one when empty.
 VULNDB   ?=
@@ -95,8 +96,14 @@ lint: .tools/staticcheck .tools/govulncheck
 	GOBIN=$(CURDIR)/.tools go install $(GOVULNCHECK)
 	@touch $@
 
-soak: needs
+# Another program that checks logs of the audit log's layout.
+.tools/fsck: Makefile
+	GOBIN=$(CURDIR)/.tools go install $(FSCK)
+	@touch $@
+
+soak: needs .tools/fsck
 	SOAK=1 go test -v -count=1 -timeout 2h ./bench/sim/...
+	SOAK=1 go test -v -count=1 -timeout 1h ./signaling/audit
 	SOAK=1 go test -v -count=1 -timeout 1h -run 'TestKilledUnderLoad|TestSlowConnections' ./cmd/bedside/servetest
 	SOAK=1 go test -v -count=1 -timeout 30m -run TestBuildIsReproducible ./deploy
 	go test -v -count=1 -timeout 2h -run TestInvariants ./signaling -schedules 10000

@@ -145,7 +145,7 @@ func checkImage(t *testing.T, image files, k audit.Key, n, acknowledged int) {
 func TestOpenOnFullDisk(t *testing.T) {
 	k := newKey(t)
 	dir := tempDir(t)
-	crashed(t, k, 10).store(t, dir)
+	crashed(t, k, 250, 10).store(t, dir)
 	f := &fault{n: 1}
 	l, err := audit.Open(dir, options(k).WithFault(f.ask))
 	if err != nil {

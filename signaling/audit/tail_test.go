@@ -14,12 +14,12 @@ import (
 )
 
 // crashed returns the files of a log that ended with its last records not covered by a checkpoint:
-// 250 that are, then as many writes of one record as tail says. The journal begins with record 0.
-func crashed(t testing.TB, k audit.Key, tail int) files {
+// some that are, then as many writes of one record as tail says. The journal begins with record 0.
+func crashed(t testing.TB, k audit.Key, signed, tail int) files {
 	t.Helper()
 	dir := tempDir(t)
 	l := open(t, dir, options(k))
-	appendEvents(t, l, 0, 250)
+	appendEvents(t, l, 0, signed)
 	closeLog(t, l)
 	l, err := audit.Open(dir, options(k).WithFault(func(_, name string) error {
 		if name == "checkpoint" || strings.HasPrefix(name, "tile") {
@@ -31,7 +31,7 @@ func crashed(t testing.TB, k audit.Key, tail int) files {
 		t.Fatal(err)
 	}
 	for i := range tail {
-		appendEvents(t, l, 250+i, 251+i)
+		appendEvents(t, l, signed+i, signed+i+1)
 	}
 	closeLog(t, l)
 	return load(t, dir)
@@ -41,7 +41,7 @@ func crashed(t testing.TB, k audit.Key, tail int) files {
 // acknowledged before is there, what was not is not, and the log goes on.
 func TestUnfinishedWrite(t *testing.T) {
 	k := newKey(t)
-	whole := crashed(t, k, 10)
+	whole := crashed(t, k, 250, 10)
 	journal := whole["journal"]
 	before := bytes.LastIndex(journal[:len(journal)-1], []byte("\n{")) + 1
 	for cut := before; cut < len(journal); cut++ {
@@ -72,7 +72,7 @@ func TestUnfinishedWrite(t *testing.T) {
 // Every byte of the records that no checkpoint covers, flipped: Verify and Open find it.
 func TestTailFlips(t *testing.T) {
 	k := newKey(t)
-	whole := crashed(t, k, 10)
+	whole := crashed(t, k, 250, 10)
 	journal := whole["journal"]
 	dir := tempDir(t)
 	whole.store(t, dir)
@@ -105,7 +105,7 @@ func TestTailFlips(t *testing.T) {
 // them: it is found unless it looks exactly like a log that ended earlier.
 func TestTailTampers(t *testing.T) {
 	k := newKey(t)
-	whole := crashed(t, k, 10)
+	whole := crashed(t, k, 250, 10)
 	var writes [][]byte // a record and its commit
 	at := bytes.Index(whole["journal"], []byte(`{"index":250,`))
 	head, rest := whole["journal"][:at], whole["journal"][at:]
@@ -150,7 +150,7 @@ func TestTailTampers(t *testing.T) {
 // signatures of another key is found.
 func TestTailOfAnotherKey(t *testing.T) {
 	k, other := newKey(t), newKey(t)
-	ours, theirs := crashed(t, k, 10), crashed(t, other, 10)
+	ours, theirs := crashed(t, k, 250, 10), crashed(t, other, 250, 10)
 	cut := func(f files) ([]byte, []byte) {
 		i := bytes.Index(f["journal"], []byte(`{"index":255,`))
 		return f["journal"][:i], f["journal"][i:]
