@@ -72,6 +72,9 @@ func problemOf(err error) *Problem {
 	if errors.Is(err, store.ErrFull) {
 		return problem(http.StatusTooManyRequests, wire.CodeUnavailable, "the server keeps as many consultations as it may")
 	}
+	if errors.Is(err, store.ErrUnavailable) {
+		return problem(http.StatusServiceUnavailable, wire.CodeUnavailable, "the server cannot look it up or write it down")
+	}
 	m := errorMessage(err)
 	p := problem(statusOf(m.Code), m.Code, m.Detail)
 	p.OpensAt, p.ClosedAt = m.OpensAt, m.ClosedAt

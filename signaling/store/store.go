@@ -15,6 +15,9 @@ var (
 	ErrFull     = errors.New("full")                      // at the bound given to the constructor
 	ErrBadKey   = errors.New("not a key")                 // see Key
 	ErrTooLarge = errors.New("value is larger than 1 MB") // MaxValueBytes
+	// ErrUnavailable: the disk does not answer or cannot be written. What was asked for may or may
+	// not have happened.
+	ErrUnavailable = errors.New("the store is unavailable")
 )
 
 const (

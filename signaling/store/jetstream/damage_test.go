@@ -114,7 +114,7 @@ func TestDiskFull(t *testing.T) {
 			t.Fatal("2 MB hold more than 2 MB")
 		}
 	}
-	if kept--; !errors.Is(err, jetstream.ErrUnavailable) || kept < 5 {
+	if kept--; !errors.Is(err, store.ErrUnavailable) || kept < 5 {
 		t.Fatalf("entry %d: %v", kept, err)
 	}
 	until(t, "reading", func() bool { _, err := s.Get(t.Context(), bucket, "0"); return err == nil })

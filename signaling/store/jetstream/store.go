@@ -6,7 +6,7 @@
 // A deleted key leaves a tombstone of 30 bytes and no marker; blocks that are half dead are rewritten
 // in the background. Disk and memory are bounded by Options.
 //
-// When the disk fails or is full, every method returns ErrUnavailable until the server inside has been
+// When the disk fails or is full, every method returns store.ErrUnavailable until the server inside has been
 // started again, which is tried every few seconds: after a failed write or fsync NATS trusts a block
 // no more, and reading it anew from disk is the only way to know what it holds.
 package jetstream
@@ -29,16 +29,12 @@ import (
 	"github.com/bedside-video/bedside/signaling/store"
 )
 
-// ErrUnavailable is returned while the disk cannot be written or the store is closed. What was asked
-// for may or may not have happened.
-var ErrUnavailable = errors.New("the store is unavailable")
-
 const (
 	// maxBuckets bounds the streams, each of which has files and goroutines of its own. A bucket more
 	// is store.ErrFull.
 	maxBuckets = 16
 	// answerTimeout is how long a healthy disk may take. A write that fails is not answered at all.
-	answerTimeout = 2 * time.Second
+	answerTimeout = 5 * time.Second
 )
 
 // Options say where the store is and how large it may become.
@@ -84,7 +80,7 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Ready returns ErrUnavailable while the store is.
+// Ready returns store.ErrUnavailable while the store is.
 func (s *Store) Ready() error {
 	_, err := s.running()
 	return err
@@ -203,13 +199,14 @@ func (s *Store) running() (*engine, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.engine == nil {
-		return nil, ErrUnavailable
+		return nil, store.ErrUnavailable
 	}
 	return s.engine, nil
 }
 
-// explain turns an error of NATS into one of package store, and has a look taken at what should not
-// have happened.
+// explain turns an error of NATS into one of package store. An answer that does not come in time is
+// no reason to start NATS again: it says so when a write fails, and a slow disk or a busy machine is
+// not healed by more work.
 func (s *Store) explain(ctx context.Context, what string, b store.Bucket, err error) error {
 	if err == nil {
 		return nil
@@ -226,11 +223,10 @@ func (s *Store) explain(ctx context.Context, what string, b store.Bucket, err er
 		return fmt.Errorf("store: %s %s: %w", what, b, store.ErrNotFound)
 	case isFull(err):
 		return fmt.Errorf("store: %s %s: %w", what, b, store.ErrFull)
-	case errors.Is(err, ErrUnavailable):
-	default:
-		s.suspect()
+	case !errors.Is(err, store.ErrUnavailable):
+		s.options.Log.Warn("the store does not answer", "operation", what, "bucket", string(b), "error", err)
 	}
-	return fmt.Errorf("store: %s %s: %w: %w", what, b, ErrUnavailable, err)
+	return fmt.Errorf("store: %s %s: %w: %w", what, b, store.ErrUnavailable, err)
 }
 
 // subject is what NATS calls the key of a key-value bucket.

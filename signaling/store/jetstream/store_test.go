@@ -90,10 +90,10 @@ func TestCloseLeavesNothingRunning(t *testing.T) {
 		create(t, s, "a", nil)
 		<-time.After(time.Hour) // virtual, for whatever NATS does by and by
 		shut(t, s)
-		if err := s.Ready(); !errors.Is(err, jetstream.ErrUnavailable) {
+		if err := s.Ready(); !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("ready after close: %v", err)
 		}
-		if _, err := s.Get(t.Context(), bucket, "a"); !errors.Is(err, jetstream.ErrUnavailable) {
+		if _, err := s.Get(t.Context(), bucket, "a"); !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("get after close: %v", err)
 		}
 	})
