@@ -121,7 +121,7 @@ func (l *load) giveBack(v *visit) {
 
 func (l *load) create(v *visit) {
 	status, text, err := l.p.request(context.Background(), http.MethodPost, "/v1/consultations", newConsultation(v.ExternalID))
-	if err != nil {
+	if err != nil || status == http.StatusServiceUnavailable {
 		return // it is not known whether it was created
 	}
 	var c consultation
@@ -139,7 +139,7 @@ func (l *load) create(v *visit) {
 func (l *load) ask(outcome *answer, method, path string) {
 	*outcome = unknown
 	status, text, err := l.p.request(context.Background(), method, path, nil)
-	if err != nil {
+	if err != nil || status == http.StatusServiceUnavailable { // not in time: the disk or the machine is busy
 		return
 	}
 	if status != http.StatusNoContent {
