@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os/exec"
 	"path/filepath"
@@ -106,6 +107,10 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	slices.Sort(bedsides)
+	if written := writtenMetrics(t); !slices.Equal(bedsides, written) {
+		t.Errorf("a fresh server has\n%s\nthe sources name\n%s\n(a vector without a first series does not exist: no alert sees its first event)",
+			strings.Join(bedsides, "\n"), strings.Join(written, "\n"))
+	}
 	if explained := explainedMetrics(t); !slices.Equal(bedsides, explained) {
 		t.Errorf("docs/operations.md explains\n%s\nthe server has\n%s", strings.Join(explained, "\n"), strings.Join(bedsides, "\n"))
 	}
@@ -115,6 +120,27 @@ func TestMetrics(t *testing.T) {
 	if text := get(t, "http://"+r.metrics+"/metrics"); !strings.Contains(text, want) {
 		t.Errorf("no %q among the metrics", want)
 	}
+}
+
+// writtenMetrics are those that the sources name.
+func writtenMetrics(t *testing.T) []string {
+	t.Helper()
+	names := make(map[string]bool)
+	for _, dir := range []string{"cmd", "sfu", "signaling"} {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			for _, m := range regexp.MustCompile(`"(bedside_[a-z_]+)"`).FindAllStringSubmatch(read(t, path), -1) {
+				names[m[1]] = true
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
 }
 
 // explainedMetrics are those with a row in the table of the manual.
