@@ -3,9 +3,7 @@ package web_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -44,8 +42,9 @@ func newBrowser(t *testing.T) context.Context {
 
 // tab is one page under test. Whatever it complains about fails the test.
 type tab struct {
-	t   *testing.T
-	ctx context.Context
+	t      *testing.T
+	ctx    context.Context
+	cancel context.CancelFunc
 
 	mu      sync.Mutex
 	errors  []string
@@ -59,7 +58,7 @@ func newTab(t *testing.T, browser context.Context, url string, inject string, st
 	t.Cleanup(cancel)
 	ctx, cancelTimeout := context.WithTimeout(ctx, 2*deadline)
 	t.Cleanup(cancelTimeout)
-	p := &tab{t: t, ctx: ctx}
+	p := &tab{t: t, ctx: ctx, cancel: cancel}
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -83,6 +82,9 @@ func newTab(t *testing.T, browser context.Context, url string, inject string, st
 	t.Cleanup(p.check)
 	return p
 }
+
+// close ends the page before the test does.
+func (p *tab) close() { p.cancel() }
 
 func (p *tab) listen(event any) {
 	var text string
@@ -165,17 +167,28 @@ func (p *tab) problem(code, heading string) {
 
 func (p *tab) press(action string) {
 	p.t.Helper()
-	p.until(fmt.Sprintf(`document.querySelector('[data-action=%q]')?.checkVisibility()`, action))
+	p.still(fmt.Sprintf(`[data-action=%q]`, action))
 	if err := chromedp.Do(p.ctx, chromedp.Click(chromedp.CSS(fmt.Sprintf("[data-action=%q]", action)))); err != nil {
 		p.t.Fatalf("press %s: %v", action, err)
 	}
+}
+
+// still waits until an element is seen and stays where it is: a click is sent to a place.
+func (p *tab) still(selector string) {
+	p.t.Helper()
+	p.until(fmt.Sprintf(`(() => {
+		const e = document.querySelector(%[1]q);
+		const r = e?.checkVisibility() ? JSON.stringify(e.getBoundingClientRect()) : '';
+		if (globalThis.lastRect !== r) [globalThis.lastRect, globalThis.lastMoved] = [r, performance.now()];
+		return r && performance.now() - globalThis.lastMoved > 150;
+	})()`, selector))
 }
 
 // pressFor presses a button in somebody's row of the list of people.
 func (p *tab) pressFor(participant, action string) {
 	p.t.Helper()
 	selector := fmt.Sprintf("[data-roster=%q] [data-action=%q]", participant, action)
-	p.until(fmt.Sprintf(`document.querySelector(%q)?.checkVisibility()`, selector))
+	p.still(selector)
 	if err := chromedp.Do(p.ctx, chromedp.Click(chromedp.CSS(selector))); err != nil {
 		p.t.Fatalf("press %s: %v", action, err)
 	}
@@ -202,45 +215,4 @@ func (p *tab) resize(width, height int64) {
 func (p *tab) settle() {
 	p.t.Helper()
 	eval[bool](p, `new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => done(true)))))`)
-}
-
-// shots takes a picture at desktop and phone width, checks that nothing sticks out sideways on the
-// smallest phone, and goes back to desktop width.
-func (p *tab) shots(name string) {
-	p.t.Helper()
-	for _, size := range []struct {
-		name          string
-		width, height int64
-	}{{"desktop", 1280, 800}, {"phone", 320, 640}} {
-		p.resize(size.width, size.height)
-		if got := eval[int64](p, "document.documentElement.scrollWidth"); got > size.width {
-			p.t.Errorf("%s: the page is %d px wide on a screen of %d", name, got, size.width)
-		}
-		// What is clipped instead of scrolled is lost altogether.
-		outside := eval[string](p, `[...document.querySelectorAll('button, h1, .label, .tile, .panel, .notice')].filter((e) => {
-			const r = e.getBoundingClientRect();
-			return e.checkVisibility() && r.width > 1 && (r.left < -1 || r.right > innerWidth + 1);
-		}).map((e) => e.dataset.action ?? e.className).join(' ')`)
-		if outside != "" {
-			p.t.Errorf("%s: outside the screen at %d px: %s", name, size.width, outside)
-		}
-		p.picture(name + "-" + size.name)
-	}
-	p.resize(1280, 800)
-}
-
-// picture writes a screenshot to the directory SHOTS, for somebody to look at.
-func (p *tab) picture(name string) {
-	p.t.Helper()
-	dir := os.Getenv("SHOTS")
-	if dir == "" {
-		return
-	}
-	png, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o600); err != nil {
-		p.t.Fatal(err)
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -43,6 +44,7 @@ type fake struct {
 	invited  map[string]*invited
 	sessions chan *session
 	conns    []*websocket.Conn
+	marked   bool           // serve German with every word in brackets
 	wg       sync.WaitGroup // of the WebSockets, for which Close does not wait
 }
 
@@ -55,6 +57,7 @@ func newFake(t *testing.T) *fake {
 	f := &fake{t: t, invited: make(map[string]*invited), sessions: make(chan *session, 16)}
 	mux := http.NewServeMux()
 	site.Register(mux)
+	mux.HandleFunc("GET /sdk/v1/ui/strings.de.js", f.german)
 	mux.HandleFunc("POST /v1/join", f.join)
 	mux.HandleFunc("OPTIONS /v1/join", allowAll)
 	mux.HandleFunc("GET /v1/connect", f.connect)
@@ -69,6 +72,19 @@ func newFake(t *testing.T) *fake {
 		f.wg.Wait()
 	})
 	return f
+}
+
+// german serves the site's German, marked when the test wants it so.
+func (f *fake) german(w http.ResponseWriter, _ *http.Request) {
+	text, err := os.ReadFile("assets/sdk/ui/strings.de.js")
+	if err != nil {
+		f.t.Error(err)
+	}
+	if f.marked {
+		text = []byte(marked(string(text)))
+	}
+	w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
+	_, _ = w.Write(text)
 }
 
 func (f *fake) invite(name string, i *invited) { f.mu.Lock(); f.invited[name] = i; f.mu.Unlock() }

@@ -15,12 +15,12 @@ import (
 )
 
 // media is the fake server's end of one connection. With echo it sends the camera's lowest layer
-// back in the first video slot.
+// back in every video slot.
 type media struct {
 	s     *session
 	pc    *webrtc.PeerConnection
-	slot  *webrtc.TrackLocalStaticRTP
-	flows chan uint32 // the RTP timestamp of the first packet echoed; then closed
+	slots []*webrtc.TrackLocalStaticRTP // of video
+	flows chan uint32                   // the RTP timestamp of the first packet echoed; then closed
 	once  sync.Once
 	last  uint32 // RTP timestamp of the newest packet echoed
 	mu    sync.Mutex
@@ -55,8 +55,8 @@ func newMedia(s *session, offer *wire.Offer) (*media, error) {
 		if _, err := pc.AddTransceiverFromTrack(track, init); err != nil {
 			return nil, err
 		}
-		if kind == "video" && m.slot == nil {
-			m.slot = track
+		if kind == "video" {
+			m.slots = append(m.slots, track)
 		}
 	}
 	pc.OnTrack(func(remote *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
@@ -99,8 +99,10 @@ func (m *media) runEcho(remote *webrtc.TrackRemote) {
 		m.last = p.Timestamp
 		m.mu.Unlock()
 		m.once.Do(func() { m.flows <- p.Timestamp; close(m.flows) })
-		if m.slot.WriteRTP(p) != nil {
-			return
+		for _, slot := range m.slots {
+			if slot.WriteRTP(p) != nil {
+				return
+			}
 		}
 	}
 }

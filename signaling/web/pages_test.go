@@ -41,6 +41,8 @@ func TestPages(t *testing.T) {
 		{"clinician's queue", testQueue},
 		{"hand over", testHandOver},
 		{"language", testLanguage},
+		{"strings", testStrings},
+		{"right to left", testRightToLeft},
 		{"sound", testSound},
 		{"group", testGroup},
 	} {
@@ -98,7 +100,6 @@ func testExchangeProblems(t *testing.T, browser context.Context) {
 			if got := eval[bool](p, `Boolean(document.querySelector('[data-action="retry"]'))`); got != want.retry {
 				t.Errorf("offers to try again: %v, want %v", got, want.retry)
 			}
-			p.shots("problem-" + code)
 		})
 	}
 	t.Run("no invitation", func(t *testing.T) {
@@ -120,7 +121,6 @@ func testNotYetOpen(t *testing.T, browser context.Context) {
 	f.invite("x", i)
 	p := newTab(t, browser, f.URL+"/j/#x", "")
 	p.problem(wire.CodeNotYetOpen, "You are early")
-	p.shots("problem-not_yet_open")
 	f.mu.Lock()
 	i.problem = nil
 	f.mu.Unlock()
@@ -168,7 +168,6 @@ func testEnded(t *testing.T, browser context.Context) {
 			if live := eval[int](p, `[...document.querySelectorAll('video')].length`); live != 0 {
 				t.Errorf("%d pictures are left", live)
 			}
-			p.shots(want.state + "-" + reason)
 			if want.action != "" {
 				p.press(want.action)
 				p.state("room", "Consultation")
@@ -202,7 +201,6 @@ func testDeviceProblems(t *testing.T, browser context.Context) {
 			p := newTab(t, browser, f.URL+"/j/#x", failing(test.kind, test.err))
 			p.press("continue")
 			p.problem(test.code, test.heading)
-			p.shots("problem-" + test.code)
 			p.press(test.without)
 			p.state("devices", "Check your camera and microphone")
 			p.press("join")
@@ -230,7 +228,6 @@ func testDeviceProblems(t *testing.T, browser context.Context) {
 		p := newTab(t, browser, f.URL+"/j/#x", failing("video", "NotAllowedError"))
 		p.state("room", "Consultation")
 		p.until(`document.querySelector('.notice[data-bedside-problem="camera_denied"]')`)
-		p.shots("room-camera-denied")
 	})
 }
 
@@ -243,7 +240,6 @@ func testTooOld(t *testing.T, browser context.Context) {
 		t.Run(name, func(t *testing.T) {
 			p := newTab(t, browser, f.URL+"/j/#x", inject)
 			p.problem("browser_too_old", "Your browser is too old")
-			p.shots("problem-browser_too_old")
 		})
 	}
 }
@@ -257,7 +253,6 @@ func testUDPBlocked(t *testing.T, browser context.Context) {
 	p := newTab(t, browser, f.URL+"/j/#x", hurry)
 	s := f.session(t)
 	p.problem("udp_blocked", "Your network does not let video through")
-	p.shots("problem-udp_blocked")
 	// It keeps trying, and goes on when it works.
 	f.mu.Lock()
 	i.noMedia = false
@@ -270,14 +265,12 @@ func testStaticPages(t *testing.T, browser context.Context) {
 	f := newFake(t)
 	p := newTab(t, browser, f.URL+"/c/c_123", "")
 	p.state("problem", "Please use your own link")
-	p.shots("link")
 }
 
 func testPrecall(t *testing.T, browser context.Context) {
 	f := newFake(t)
 	p := newTab(t, browser, f.URL+"/precall", "")
 	p.state("welcome", "Check your camera and microphone")
-	p.shots("precall")
 	p.press("continue")
 	p.state("devices", "Check your camera and microphone")
 	p.until(`document.querySelector('video').videoWidth > 0`)

@@ -85,7 +85,6 @@ func testStalled(p *tab) {
 		return true;
 	})()`)
 	p.until(`document.querySelector('.tile[data-participant="p_pat"].stalled .cover')?.checkVisibility()`)
-	p.shots("room-stalled")
 	eval[bool](p, `sender.replaceTrack(picture).then(() => true)`)
 	p.until(`!document.querySelector('.tile[data-participant="p_pat"] .cover').checkVisibility()`)
 }
@@ -115,7 +114,6 @@ func testSlots(t *testing.T, browser context.Context) {
 	p.until(tile("p_pat", "true"))
 	p.until(`document.querySelector('.tile[data-participant="p_pat"] video').videoWidth > 0`)
 	p.press("close-people")
-	p.shots("room-three")
 	testStalled(p)
 
 	// Two seconds of the old person's frames are still to come. Each frame on the screen is noted with

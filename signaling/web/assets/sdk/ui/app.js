@@ -50,6 +50,7 @@ class App {
 
   async start() {
     clearTimeout(this.#timer);
+    if (!this.#screen) this.#show('loading', () => ({ node: page(this.#ctx.t.loading), close() {} }));
     const lacking = unsupported();
     if (lacking) return this.#problem(lacking);
     if (!this.#options.invitation) return this.#problem('no_invitation');

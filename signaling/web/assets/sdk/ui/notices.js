@@ -9,10 +9,11 @@ export class Notices {
   #byCode = new Map();
   #ctx;
 
-  constructor(ctx) {
+  /** @param {string} [label] where they are a part of the page of their own */
+  constructor(ctx, label) {
     this.#ctx = ctx;
     this.#t = ctx.t;
-    this.node = el('div', { class: 'notices', part: 'notices' });
+    this.node = el(label ? 'section' : 'div', { class: 'notices', part: 'notices', 'aria-label': label });
   }
 
   /**

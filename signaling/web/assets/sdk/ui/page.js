@@ -10,7 +10,9 @@ element.invitation = decodeURIComponent(location.hash.slice(1));
 // For support and tests: the consultation of this page, with its stats().
 element.addEventListener('consultation', ({ detail }) => { globalThis.bedside = detail; });
 if (loading) {
-  loading.replaceWith(element);
+  // The words stay until there are others.
+  element.addEventListener('page', () => loading.remove(), { once: true });
+  loading.after(element);
   document.getElementById('too-old').remove();
 }
 addEventListener('hashchange', () => location.reload()); // another link was pasted over this one

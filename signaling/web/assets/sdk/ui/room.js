@@ -37,7 +37,7 @@ export class Room {
     this.selfview = new SelfView(ctx);
     this.selfview.node.hidden = !this.#publishes('camera');
     this.stage = new Stage(ctx, consultation, this.selfview);
-    this.notices = new Notices(ctx);
+    this.notices = new Notices(ctx, ctx.t.room.news);
     this.notices.onlost = () => (this.controls.mic || this.controls.more).focus();
     this.#waiting = new Set(this.#queue().map((p) => p.id));
     this.people = new People(ctx, consultation, {
@@ -367,14 +367,16 @@ export class Room {
 
   #drawQuality(quality) {
     this.#quality = quality;
-    this.#draw(this.#t.room.quality[quality.level], quality.level);
+    const { quality: words, qualityShort } = this.#t.room;
+    this.#draw(words[quality.level], quality.level, qualityShort[quality.level]);
   }
 
-  #draw(text, level = '') {
+  #draw(text, level = '', short = text) {
     this.status.hidden = !text;
-    if (this.status.textContent === text) return;
+    if (this.status.ariaLabel === text) return;
     this.status.dataset.level = level;
-    this.status.textContent = text;
+    this.status.ariaLabel = text;
+    this.status.replaceChildren(...label(text, short));
   }
 
   #drawUnread(n) {

@@ -1,6 +1,6 @@
 import { el } from './dom.js';
 
-const CORNERS = ['bottom-right', 'bottom-left', 'top-left', 'top-right'];
+const CORNER = 'bottom-end'; // away from the names, which begin the other end
 
 /** One's own small picture: dragged or moved with the arrow keys, it rests in a corner. */
 export class SelfView {
@@ -11,7 +11,7 @@ export class SelfView {
     this.t = t;
     this.#video.muted = true;
     this.#text.textContent = t.room.selfCameraOff;
-    this.node = el('div', { class: 'selfview', part: 'selfview', tabindex: '0', role: 'group', 'aria-label': t.room.selfview, 'data-corner': CORNERS[0] },
+    this.node = el('div', { class: 'selfview', part: 'selfview', tabindex: '0', role: 'group', 'aria-label': t.room.selfview, 'data-corner': CORNER },
       this.#video, this.#text, el('span', { class: 'label' }, t.you));
     this.node.addEventListener('keydown', (e) => this.#key(e));
     this.node.addEventListener('pointerdown', (e) => this.#drag(e));

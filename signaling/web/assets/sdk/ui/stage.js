@@ -3,6 +3,7 @@ import { icon } from './icons.js';
 
 const RATIO = 16 / 9;
 const GAP_PX = 8;
+const OWN_PX = 230; // the widest that one's own picture gets in a cell
 const LAYOUT_DELAY_MS = 150; // a dragged window edge is one message, not sixty
 const SPEAKING = 30; // of 127; the server already lists only who speaks, this leaves out whispers
 
@@ -188,25 +189,21 @@ export class Stage {
     this.#arrange();
   }
 
-  // The grid with the largest tiles for this number of people and this shape of window. From two
-  // others on, one's own picture has a cell of its own: in a corner it would cover somebody.
+  // From two others on, one's own picture has a cell of its own where in the corner it would cover
+  // somebody. Its size does not depend on who sends what: nothing jumps when somebody turns a phone.
   #arrange() {
     const n = this.#tiles.size;
     const { clientWidth: w, clientHeight: h } = this.grid;
     const pinned = n > 1 && this.#tiles.has(this.#pinned);
-    const cells = n > 1 && !pinned && !this.#selfview.node.hidden ? n + 1 : n;
-    let best = { columns: 1, rows: 1, width: 0 };
-    for (let columns = 1; columns <= cells; columns++) {
-      const rows = Math.ceil(cells / columns);
-      const width = Math.min(share(w, columns), share(h, rows) * RATIO);
-      if (width > best.width) best = { columns, rows, width };
-    }
-    this.grid.style.setProperty('--columns', best.columns);
-    this.grid.style.setProperty('--rows', best.rows);
+    const alone = best(n, w, h);
+    const own = n > 1 && !pinned && !this.#selfview.node.hidden && !fitsBelow(alone, w, h);
+    const grid = own ? best(n + 1, w, h) : alone;
+    this.grid.style.setProperty('--columns', grid.columns);
+    this.grid.style.setProperty('--rows', grid.rows);
     this.grid.style.setProperty('--others', n - 1);
     this.grid.classList.toggle('even', n % 2 === 1); // of the others beside a large tile
     this.grid.classList.toggle('pinned', pinned);
-    this.#selfview.place(cells > n ? this.#cell(cells - 1, best, w, h) : null);
+    this.#selfview.place(own ? this.#cell(n, grid, w, h) : null);
     for (const [key, tile] of this.#tiles) {
       const large = pinned && key === this.#pinned;
       tile.node.classList.toggle('large', large);
@@ -219,11 +216,14 @@ export class Stage {
     this.#timer = setTimeout(() => this.#tell(), LAYOUT_DELAY_MS);
   }
 
+  // In the middle of the cell, and small.
   #cell(i, { columns, rows }, w, h) {
-    const [width, height] = [share(w, columns), share(h, rows)];
+    const [cw, ch] = [share(w, columns), share(h, rows)];
+    const width = Math.min(cw, ch * RATIO, OWN_PX);
+    const height = width / RATIO;
     return {
-      width, height, 'inset-inline-start': (i % columns) * (width + GAP_PX),
-      'inset-block-start': this.grid.offsetTop + Math.floor(i / columns) * (height + GAP_PX),
+      width, height, 'inset-inline-start': (i % columns) * (cw + GAP_PX) + (cw - width) / 2,
+      'inset-block-start': this.grid.offsetTop + Math.floor(i / columns) * (ch + GAP_PX) + (ch - height) / 2,
     };
   }
 
@@ -244,3 +244,21 @@ export class Stage {
 
 // One of `n` equal parts of a length with gaps between them.
 const share = (length, n) => (length - GAP_PX * (n - 1)) / n;
+
+// The grid with the largest 16:9 pictures for n cells in this shape of window.
+function best(n, w, h) {
+  let found = { columns: 1, rows: 1, width: 0 };
+  for (let columns = 1; columns <= n; columns++) {
+    const rows = Math.ceil(n / columns);
+    const width = Math.min(share(w, columns), share(h, rows) * RATIO);
+    if (width > found.width) found = { columns, rows, width };
+  }
+  return found;
+}
+
+// Whether one's own picture in its corner (style.css: 22 % of the width, 6 to 13 rem) lies in the band
+// below the 16:9 picture of a tile, where nobody is.
+function fitsBelow({ columns, rows }, w, h) {
+  const band = (share(h, rows) - share(w, columns) / RATIO) / 2;
+  return band > Math.min(13 * 18, Math.max(6 * 18, w * 0.22)) / RATIO + 2 * GAP_PX;
+}

@@ -11,6 +11,7 @@ const named = (name, role) => (name ? `${name} \u2013 ${role}` : capital(role));
 export const strings = {
   title: 'Videosprechstunde',
   language: 'Sprache',
+  loading: 'Ihre Sprechstunde wird geöffnet',
   roles: {
     clinician: 'Behandlungsteam', patient: 'Patient/in', carer: 'Begleitung', guardian: 'gesetzliche Vertretung', interpreter: 'Dolmetschen',
     observer: 'Zuschauend', device: 'Gerät',
@@ -78,7 +79,7 @@ export const strings = {
     camera: 'Kamera', cameraOff: 'Kamera aus', cameraOffShort: 'Kam. aus',
     share: 'Teilen', shareOff: 'Nicht mehr teilen', shareOffShort: 'Beenden',
     chat: 'Chat', more: 'Mehr', leave: 'Verlassen', leaveShort: 'Gehen', end: 'Für alle beenden', people: 'Personen',
-    controls: 'Bedienung', stage: 'Personen in der Sprechstunde', captions: 'Untertitel',
+    controls: 'Bedienung', news: 'Meldungen', stage: 'Personen in der Sprechstunde', captions: 'Untertitel',
     alone: 'Es ist noch niemand da', aloneText: 'Sie sehen die anderen hier, sobald sie da sind.',
     aloneWaiting: 'Jemand wartet', aloneWaitingText: 'Wählen Sie in der Liste der Personen Einlassen.',
     aloneHeld: 'Alle anderen warten in der Pause', aloneHeldText: 'Holen Sie sie in der Liste der Personen zurück.',
@@ -90,6 +91,7 @@ export const strings = {
     screenOf: (name) => `${name}: geteilter Bildschirm`, examOf: (name) => `${name}: Untersuchungskamera`,
     selfview: 'Ihr eigenes Bild. Mit den Pfeiltasten können Sie es bewegen.', selfCameraOff: 'Ihre Kamera ist aus',
     quality: { good: 'Verbindung gut', fair: 'Verbindung mittel', poor: 'Verbindung schlecht' },
+    qualityShort: { good: 'Gut', fair: 'Mittel', poor: 'Schlecht' },
     connecting: 'Wird verbunden',
     spoken: {
       arrived: (name) => `${name} ist jetzt dabei.`, gone: (name) => `${name} ist gegangen.`,
@@ -111,7 +113,7 @@ export const strings = {
     figures: (figures) => `Verloren ${figures.loss} %, Ton ergänzt ${figures.concealed} %, Laufzeit schwankt um ${figures.jitter} ms.`,
   },
   chat: {
-    title: 'Chat', empty: 'Alle hier sehen die Nachrichten. Sie werden nicht gespeichert.', write: 'Nachricht schreiben',
+    title: 'Chat', empty: 'Alle hier sehen die Nachrichten. Sie werden nicht gespeichert.', write: 'Nachricht',
     send: 'Senden', failed: 'Die Nachricht wurde nicht gesendet.', unread: (n) => `${n} neu`, close: 'Schließen',
     onlyYou: (name) => `${name}, nur an Sie`, onlyTo: (name) => `Sie, nur an ${name}`,
     to: (name) => `Nachricht an ${name}`, oneWay: 'Die Nachricht ist sofort zu sehen. Eine Antwort ist nicht möglich.',

@@ -13,6 +13,7 @@ const named = (name, role) => (name ? `${name} \u2013 ${role}` : capital(role));
 export const strings = {
   title: 'Video consultation',
   language: 'Language',
+  loading: 'Opening your consultation',
   roles: {
     clinician: 'clinician', patient: 'patient', carer: 'carer', guardian: 'guardian', interpreter: 'interpreter',
     observer: 'observer', device: 'device',
@@ -80,7 +81,7 @@ export const strings = {
     camera: 'Camera', cameraOff: 'Camera off', cameraOffShort: 'Cam off',
     share: 'Share', shareOff: 'Stop sharing', shareOffShort: 'Stop',
     chat: 'Chat', more: 'More', leave: 'Leave', leaveShort: 'Leave', end: 'End for all', people: 'People',
-    controls: 'Controls', stage: 'People in the consultation', captions: 'Captions',
+    controls: 'Controls', news: 'News', stage: 'People in the consultation', captions: 'Captions',
     alone: 'Nobody else is here yet', aloneText: 'You will see them here as soon as they arrive.',
     aloneWaiting: 'Someone is waiting', aloneWaitingText: 'Choose Admit in the list of people to let them in.',
     aloneHeld: 'Everybody else is on hold', aloneHeldText: 'Bring them back in the list of people.',
@@ -92,6 +93,7 @@ export const strings = {
     screenOf: (name) => `${name}: shared screen`, examOf: (name) => `${name}: exam camera`,
     selfview: 'Your own picture. Move it with the arrow keys.', selfCameraOff: 'Your camera is off',
     quality: { good: 'Connection good', fair: 'Connection fair', poor: 'Connection poor' },
+    qualityShort: { good: 'Good', fair: 'Fair', poor: 'Poor' },
     connecting: 'Connecting',
     spoken: {
       arrived: (name) => `${name} has joined.`, gone: (name) => `${name} has left.`,
