@@ -107,6 +107,15 @@ func TestParseOfferRefuses(t *testing.T) {
 		{"data channel", good + "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=mid:8\r\n", "data channels"},
 		{"text", replace("m=audio", "m=text"), "neither audio nor video"},
 		{"no m-lines", good[:strings.Index(good, "m=")], "no m-lines"},
+		{"300 short m-lines", good + strings.Repeat("m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n", 300), "more than 40 m-lines"},
+		{"300 m-lines behind CR alone", good + strings.Repeat("m=audio 9 UDP/TLS/RTP/SAVPF 111\r", 300), "a line is longer"},
+		{"a mid with a line end in it", replace("a=mid:0\r\n", "a=mid:0\ra=mid:9\r\n"), ""},
+		{"a candidate behind CR alone", replace("a=mid:0\r\n", "a=mid:0\ra=candidate:1 1 udp 1 10.0.0.1 22 typ host\r\n"), ""},
+		{"NUL", replace("a=mid:0\r\n", "a=mid:0\x00\r\n"), ""},
+		{"a second session", good + "v=0\r\n", "not valid SDP"},
+		{"spaces before the lines", replace("a=", " a="), "not valid SDP"},
+		{"a ufrag of 257 characters", replace("a=ice-ufrag:9uUl", "a=ice-ufrag:"+strings.Repeat("9", 257)), "a=ice-ufrag"},
+		{"a password of 21 characters", replace("a=ice-pwd:", "a=x:"), "a=ice-pwd"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := parseOffer(c.sdp, codec.VP8)
@@ -147,6 +156,33 @@ func TestParseOfferRefusesFast(t *testing.T) {
 	// would take more than a million.
 	if allocs > 1000 {
 		t.Errorf("%v allocations to refuse 10 MB, want next to none", allocs)
+	}
+}
+
+// BenchmarkRefuseOffer is what a stranger in the lobby can make the server work with one offer: each of
+// these is to be refused within 5 ms.
+func BenchmarkRefuseOffer(b *testing.B) {
+	good := chromium(b)
+	line := "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n"
+	header, media, _ := strings.Cut(good, "m=audio")
+	audio := "m=audio" + media[:strings.Index(media, "m=")]
+	forty := header + strings.Repeat(audio, 40)
+	for _, bb := range []struct{ name, sdp string }{
+		{"10 MB", strings.Repeat("a=x\r\n", 2<<20)},
+		{"300 m-lines", good + strings.Repeat(line, 300)},
+		{"40 m-lines of one mid", forty},
+		{"128 KiB of candidates", good + strings.Repeat("a=candidate:1 1 udp 2130706431 10.0.0.1 22 typ host\r\n", 1800) + "x\r\n"},
+		{"128 KiB of attributes", good + strings.Repeat("a=x\r\n", (maxOfferBytes-len(good)-10)/5) + "x\r\n"},
+		{"no fingerprint", strings.ReplaceAll(good, "a=fingerprint", "a=x")},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := parseOffer(bb.sdp, codec.VP8); !errors.Is(err, ErrOffer) {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 
