@@ -176,9 +176,9 @@ func (s *slow) left(by time.Time) int {
 	return int(left.Load())
 }
 
-// TestSlowConnections has 20 people join beside connections of every slow kind: 210 here, 2,100 with
+// TestSlowConnectionsOfEveryKind has 20 people join beside connections of every slow kind: 210 here, 2,100 with
 // SOAK=1, where every one of them is gone within 75 s: those that got an answer are kept for 60 s.
-func TestSlowConnections(t *testing.T) {
+func TestSlowConnectionsOfEveryKind(t *testing.T) {
 	n := 210
 	if os.Getenv("SOAK") != "" {
 		n = 2100
