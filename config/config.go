@@ -28,7 +28,8 @@ type Audit struct {
 	// OnFailure says what happens to what is to be recorded when it cannot be: AuditRefuse or
 	// AuditAllow.
 	OnFailure string `mapstructure:"on_failure" yaml:"on_failure"`
-	// MinFreePercent of the disk must be free: below it the log counts as unavailable.
+	// MinFreePercent of the disk must be free: below it only what takes access away is recorded, and
+	// nothing else counts as recorded. Alarms come long before, at 10 %.
 	MinFreePercent int `mapstructure:"min_free_percent" yaml:"min_free_percent"`
 }
 
@@ -86,12 +87,13 @@ type Signaling struct {
 
 // Limits bound what strangers and tenants can make the server keep or do.
 type Limits struct {
-	Consultations   int `mapstructure:"consultations" yaml:"consultations"`         // kept at once, of all tenants
-	Sessions        int `mapstructure:"sessions" yaml:"sessions"`                   // WebSockets at once
-	SessionsPerIP   int `mapstructure:"sessions_per_ip" yaml:"sessions_per_ip"`     // a hospital may share one address
-	JoinsPerSecond  int `mapstructure:"joins_per_second" yaml:"joins_per_second"`   // POST /v1/join, per address
-	MessagesPerSec  int `mapstructure:"messages_per_sec" yaml:"messages_per_sec"`   // per session, long run
-	MessagesInBurst int `mapstructure:"messages_in_burst" yaml:"messages_in_burst"` // per session
+	Consultations    int `mapstructure:"consultations" yaml:"consultations"`           // kept at once, of all tenants
+	Sessions         int `mapstructure:"sessions" yaml:"sessions"`                     // WebSockets at once
+	SessionsPerIP    int `mapstructure:"sessions_per_ip" yaml:"sessions_per_ip"`       // a hospital may share one address
+	ConnectionsPerIP int `mapstructure:"connections_per_ip" yaml:"connections_per_ip"` // TCP at once, per address but loopback
+	JoinsPerSecond   int `mapstructure:"joins_per_second" yaml:"joins_per_second"`     // POST /v1/join, per address
+	MessagesPerSec   int `mapstructure:"messages_per_sec" yaml:"messages_per_sec"`     // per session, long run
+	MessagesInBurst  int `mapstructure:"messages_in_burst" yaml:"messages_in_burst"`   // per session
 }
 
 // APIKey lets one system of one tenant use the API.
@@ -124,19 +126,20 @@ func Default() Config {
 		MetricsListen: "127.0.0.1:9443",
 		DataDir:       "/var/lib/bedside",
 		DrainTimeout:  3 * time.Second,
-		Audit:         Audit{OnFailure: AuditRefuse, MinFreePercent: 10},
+		Audit:         Audit{OnFailure: AuditRefuse, MinFreePercent: 2},
 		Log:           Log{Level: "info", Format: "text"},
 		SFU:           SFU{SSRCLimit: 16},
 		Signaling: Signaling{
 			WindowLead:  30 * time.Minute,
 			WindowTrail: 60 * time.Minute,
 			Limits: Limits{
-				Consultations:   2000,
-				Sessions:        4000,
-				SessionsPerIP:   100,
-				JoinsPerSecond:  10,
-				MessagesPerSec:  20,
-				MessagesInBurst: 60,
+				Consultations:    2000,
+				Sessions:         4000,
+				SessionsPerIP:    100,
+				ConnectionsPerIP: 400,
+				JoinsPerSecond:   10,
+				MessagesPerSec:   20,
+				MessagesInBurst:  60,
 			},
 		},
 	}

@@ -109,6 +109,7 @@ func (s Signaling) appendProblems(p *problems) {
 		{"consultations", l.Consultations, 1_000_000},
 		{"sessions", l.Sessions, 1_000_000},
 		{"sessions_per_ip", l.SessionsPerIP, 1_000_000},
+		{"connections_per_ip", l.ConnectionsPerIP, 1_000_000},
 		{"joins_per_second", l.JoinsPerSecond, 10_000},
 		{"messages_per_sec", l.MessagesPerSec, 10_000},
 		{"messages_in_burst", l.MessagesInBurst, 10_000},

@@ -118,9 +118,13 @@ func assemble(cfg config.Config, d deps) (_ *server, err error) {
 	}); err != nil {
 		return nil, err
 	}
+	capped, err := port.CapTCP(d.sockets.tcp, cfg.Signaling.Limits.ConnectionsPerIP, registry)
+	if err != nil {
+		return nil, err
+	}
 	s.http = httpServer(crashing(d.log, s.signaling.Handler()))
 	s.http.ErrorLog = mistakes
-	s.wg.Go(func() { s.runHTTP(s.http, port.SniffTCP(d.sockets.tcp, d.tls)) })
+	s.wg.Go(func() { s.runHTTP(s.http, port.SniffTCP(capped, d.tls)) })
 	if d.metrics != nil {
 		s.metrics = httpServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 		s.wg.Go(func() { s.runHTTP(s.metrics, d.metrics) })
