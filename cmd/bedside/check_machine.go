@@ -105,6 +105,9 @@ func (h host) checkSpace() finding {
 	return judgeSpace(free, total, h.cfg.Audit.MinFreePercent)
 }
 
+// alarmPercent is below which part of the disk somebody should make room, as the alert rules say, too.
+const alarmPercent = 10
+
 func judgeSpace(free, total uint64, least int) finding {
 	const check = "data_dir"
 	percent := float64(free) / float64(max(total, 1)) * 100
@@ -112,7 +115,7 @@ func judgeSpace(free, total uint64, least int) finding {
 	switch {
 	case percent < float64(least):
 		return fail(check, fmt.Sprintf("%s, and audit.min_free_percent is %d: the audit log refuses to write", text, least), "make room, or give data_dir a disk of its own")
-	case percent < float64(2*least):
+	case percent < alarmPercent:
 		return warn(check, fmt.Sprintf("%s; below %d %% the audit log refuses to write", text, least), "make room soon")
 	}
 	return ok(check, "%s", text)

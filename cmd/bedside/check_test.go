@@ -349,9 +349,9 @@ func TestJudge(t *testing.T) {
 		want string
 	}{
 		{"half free", judgeSpace(disk/2, disk, 10), "ok data_dir: 50 % of the disk is free (50.0 GB)"},
-		{"little free", judgeSpace(disk/8, disk, 10), "warn data_dir: 12 % of the disk is free (12.5 GB); below 10 % the audit log refuses"},
+		{"little free", judgeSpace(disk/16, disk, 2), "warn data_dir: 6 % of the disk is free (6.2 GB); below 2 % the audit log refuses"},
 		{"too little free", judgeSpace(disk/20, disk, 10), "FAIL data_dir: 5 % of the disk is free (5.0 GB), and audit.min_free_percent is 10"},
-		{"no bound", judgeSpace(0, 0, 0), "ok data_dir: 0 %"},
+		{"no bound", judgeSpace(disk/8, disk, 0), "ok data_dir: 12 %"},
 		{"fast disk", judgeFsync(all(time.Millisecond, 50, 10*time.Millisecond)), "ok data_dir: fsync takes 1ms, at worst 10ms"},
 		{"slow disk", judgeFsync(all(time.Millisecond, 50, 11*time.Millisecond)), "warn data_dir: fsync takes 1ms, at worst 11ms"},
 		{"enough files", judgeFiles(5024, 4000), "ok limits: 5024 open files for 4000 sessions"},
