@@ -3,6 +3,7 @@ package signaling_test
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -35,7 +36,12 @@ func connectTo(w *world) answer {
 	return answer{resp.StatusCode, resp.Header, body[:n]}
 }
 
-// quotas are all of config.Limits, by the name of the field.
+// elsewhere are the limits that another package keeps, and its test.
+func elsewhere() map[string]string {
+	return map[string]string{"ConnectionsPerIP": "../sfu/port/cap_test.go: func TestCapTCP("}
+}
+
+// quotas are all other fields of config.Limits, by name.
 func quotas() map[string]quota {
 	return map[string]quota{
 		"Consultations": {
@@ -108,6 +114,12 @@ func burst(w *world, n int) answer {
 func TestLimits(t *testing.T) {
 	rows := quotas()
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[config.Limits]()) {
+		if file, test, ok := strings.Cut(elsewhere()[field.Name], ": "); ok {
+			if source, err := os.ReadFile(file); err != nil || !strings.Contains(string(source), test) {
+				t.Errorf("limit %s: %s has no %s: %v", field.Name, file, test, err)
+			}
+			continue
+		}
 		q, ok := rows[field.Name]
 		if !ok {
 			t.Errorf("limit %s has no row: what exceeds it, and what happens then?", field.Name)
