@@ -86,12 +86,14 @@ func (s *session) run(ctx context.Context) {
 	var writing sync.WaitGroup
 	writing.Go(s.runWriter)
 	s.read(ctx)
+	// Without a word, unless something else has ended the session: a phone that wakes up after the
+	// timeout and found a reason would think that it is over, and it may resume.
+	s.finish(ending{})
 	if s.room != nil {
 		// Not with ctx: the room must hear of it even when the server is stopping.
 		_ = s.room.do(context.Background(), func() { s.room.lose(s, "gone"); s.room.settle() })
 		s.server.rooms.release(s.room)
 	}
-	s.finish(ending{})
 	writing.Wait()
 	_ = s.ws.Close()
 }
