@@ -164,6 +164,9 @@ func TestPortalsMayJoin(t *testing.T) {
 					if got := resp.Header.Get("Access-Control-Allow-Origin"); got != tt.allowed || resp.Header.Get("Vary") != "Origin" {
 						t.Errorf("%s: allowed %q, vary %q; want %q, Origin", method, got, resp.Header.Get("Vary"), tt.allowed)
 					}
+					if got := resp.Header.Get("Access-Control-Expose-Headers") == "Retry-After"; got != (method == "POST" && tt.allowed != "") {
+						t.Errorf("%s: may read Retry-After: %v", method, got)
+					}
 				}
 			})
 		})

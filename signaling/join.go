@@ -158,6 +158,7 @@ func (s *Server) facts(rec record) wire.Facts {
 func (s *Server) allowOrigin(ctx huma.Context, next func(huma.Context)) {
 	if origin := originOf(ctx); slices.Contains(s.cfg.Origins, origin) {
 		ctx.SetHeader("Access-Control-Allow-Origin", origin)
+		ctx.SetHeader("Access-Control-Expose-Headers", "Retry-After") // how long a PIN is locked
 	}
 	ctx.SetHeader("Vary", "Origin")
 	next(ctx)
