@@ -81,6 +81,12 @@ func roomScenes() []scene {
 		{"room-poor", func(s *set) *tab { return s.notice(`poor()`, "poor_connection") }},
 		{"room-poor-other", poorOther},
 		{"room-stalled", stalled},
+		{"room-stalled-heard", func(s *set) *tab {
+			p := stalled(s)
+			eval[bool](p, poorJS+`poor([{ participant: 'p_dr', level: 'poor', loss: .14, concealed: .01, sound: true, jitter: 41 }]); true`)
+			p.until(`document.querySelector('.tile .cover').innerText.includes(` + "`" + s.words("still hear", "weiter") + "`" + `)`)
+			return p
+		}},
 		{"room-away", away},
 		{"room-joined", joined},
 		{"room-sound-blocked", func(s *set) *tab {

@@ -110,7 +110,7 @@ func (s *set) room(i *invited, roster []wire.Participant, inject string) (*tab, 
 	}
 	session := s.f.session(s.t)
 	p.in("room")
-	p.until(`bedside.connection.state === 'connected'`)
+	p.until(`bedside.connection.state === 'connected' && !document.querySelector('[data-action=mic].off')`)
 	return p, session
 }
 

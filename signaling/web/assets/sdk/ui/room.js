@@ -175,7 +175,7 @@ export class Room {
     const poor = quality.level === 'poor';
     this.#drawQuality(quality);
     this.people.quality(quality.received);
-    this.stage.quality(poor ? [] : quality.received); // where all is poor, it is one's own connection
+    this.stage.quality(quality.received, poor);
     this.#poor = poor ? this.#poor + 1 : 0;
     if (this.#poor === POOR_SAMPLES) {
       const { poor: text, cameraOff } = this.#t.notices;

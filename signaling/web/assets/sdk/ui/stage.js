@@ -95,14 +95,15 @@ export class Stage {
     }
   }
 
-  /** Whose picture or sound comes badly. @param {object[]} received */
-  quality(received) {
+  /** Whose picture or sound comes badly. Where all do (`own`), it is one's own connection. */
+  quality(received, own) {
     this.#received = received;
     for (const tile of this.#tiles.values()) {
-      const poor = received.find((r) => r.participant === tile.participant)?.level === 'poor';
+      const poor = !own && received.find((r) => r.participant === tile.participant)?.level === 'poor';
       tile.poor = poor ? (tile.poor ?? 0) + 1 : 0;
       tile.poorMark.hidden = tile.source !== 'camera' || tile.poor < POOR_SAMPLES;
     }
+    if ([...this.#slots.values()].some((s) => s.stalled)) this.update(); // whether they are still heard
   }
 
   update() {
