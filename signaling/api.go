@@ -108,7 +108,7 @@ func (s *Server) scoped(api huma.API, scope string, o huma.Operation) huma.Opera
 			refuse(api, ctx, err)
 			event := ofKey(key)
 			event.Net = prefixOf(ctx.RemoteAddr())
-			s.refused(audit.AccessDenied, event, err)
+			s.refused(audit.AccessDenied, &event, err)
 			return
 		}
 		allowKeyOrigin(ctx)
@@ -179,7 +179,7 @@ func refuse(api huma.API, ctx huma.Context, err error) {
 }
 
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
-	if s.isDraining() {
+	if s.sessions.draining() {
 		writeText(w, http.StatusServiceUnavailable, "draining")
 		return
 	}

@@ -150,6 +150,9 @@ func TestInvite(t *testing.T) {
 		if status, code := w.call("POST", "/v1/join", "", fmt.Sprintf(`{"invitation":%q,"pin":%q}`, invitation, p.PIN), &j); status != 200 {
 			t.Fatalf("%d %s", status, code)
 		}
+		if !j.Proxy {
+			t.Error("the guardian's page is not told that she is one")
+		}
 		aunt := w.dial()
 		aunt.send(&wire.Join{Token: j.Token}, 1)
 		doctor.wantSee("clinician:admitted patient:admitted interpreter:admitted carer:waiting")

@@ -16,7 +16,7 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request) {
 	if err := s.checkUpgrade(r); err != nil {
 		s.deps.Log.Info("session refused", "outcome", outcomeOf(err))
 		s.metrics.joins.WithLabelValues(outcomeOf(err)).Inc()
-		s.refused(audit.AccessDenied, audit.Event{Net: prefixOf(r.RemoteAddr)}, err)
+		s.refused(audit.AccessDenied, &audit.Event{Net: prefixOf(r.RemoteAddr)}, err)
 		writeProblem(w, err)
 		return
 	}
@@ -25,14 +25,22 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, err)
 		return
 	}
-	session := newSession(s, id, nil)
-	session.network = prefixOf(r.RemoteAddr)
-	if err := s.admitSession(session, r.RemoteAddr); err != nil {
+	session := newSession(s, id, r.RemoteAddr)
+	if err := s.sessions.enter(session, r.RemoteAddr); err != nil {
 		s.metrics.joins.WithLabelValues(outcomeOf(err)).Inc()
 		writeProblem(w, err)
 		return
 	}
-	defer s.dismissSession(session, r.RemoteAddr)
+	defer s.sessions.leave(session, r.RemoteAddr)
+	if upgrade(w, r, session) {
+		session.run(r.Context())
+	}
+}
+
+// upgrade turns the request into the session's WebSocket, and reports whether it could. It is apart from
+// connect because what it needs on the stack a session would keep as long as it lives: 500 idle ones
+// took 45 kB each instead of 36 (TestIdleSessions, 2026-11-22).
+func upgrade(w http.ResponseWriter, r *http.Request, s *session) bool {
 	upgrader := websocket.Upgrader{
 		HandshakeTimeout: writeTimeout,
 		Subprotocols:     []string{wire.Subprotocol},
@@ -44,10 +52,9 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request) {
 			writeProblem(w, refusal(wire.CodeBadRequest, "not a WebSocket handshake (RFC 6455 section 4.1)"))
 		},
 	}
-	if session.ws, err = upgrader.Upgrade(w, r, nil); err != nil {
-		return
-	}
-	session.run(r.Context())
+	var err error
+	s.ws, err = upgrader.Upgrade(w, r, nil)
+	return err == nil
 }
 
 // checkUpgrade refuses what would be refused after the handshake, while a status and a document can

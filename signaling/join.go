@@ -34,6 +34,7 @@ type Joining struct {
 	ExpiresIn int        `json:"expires_in" doc:"Seconds until the token expires" example:"60"`
 	Role      wire.Role  `json:"role"`
 	Display   string     `json:"display,omitempty"`
+	Proxy     bool       `json:"proxy,omitempty" doc:"A guardian: a carer who decides for the patient"`
 	State     string     `json:"state" enum:"open,in_progress"`
 	Window    Window     `json:"window"`
 	Facts     wire.Facts `json:"facts"`
@@ -53,7 +54,7 @@ func (s *Server) registerJoin(api huma.API) {
 			if err := s.checkJoin(ctx); err != nil {
 				s.metrics.requests.WithLabelValues(outcomeOf(err)).Inc()
 				if outcomeOf(err) == wire.CodeTokenInURL {
-					s.refused(audit.InvitationRefused, audit.Event{Net: prefixOf(ctx.RemoteAddr())}, err)
+					s.refused(audit.InvitationRefused, &audit.Event{Net: prefixOf(ctx.RemoteAddr())}, err)
 				}
 				refuse(api, ctx, err)
 				return
@@ -70,7 +71,7 @@ func (s *Server) checkJoin(ctx huma.Context) error {
 	switch {
 	case u.RawQuery != "":
 		return refusal(wire.CodeTokenInURL, "this URL takes no parameters: the invitation goes into the body")
-	case s.isDraining():
+	case s.sessions.draining():
 		return refusal(wire.CodeUnavailable, "the server is stopping")
 	case !s.joins.take(s.deps.Clock(), ctx.RemoteAddr()):
 		return refusal(wire.CodeRateLimited, "too many requests from this address: try again in a few seconds")
@@ -91,7 +92,7 @@ func (s *Server) exchange(ctx context.Context, in *joinInput) (Joining, error) {
 	of, known := s.invitations.find(in.Body.Invitation)
 	if !known {
 		err := refusal(wire.CodeInvitationUnknown, "there is no such invitation")
-		s.refused(audit.InvitationRefused, audit.Event{Net: prefixOf(in.remote)}, err)
+		s.refused(audit.InvitationRefused, &audit.Event{Net: prefixOf(in.remote)}, err)
 		return Joining{}, err
 	}
 	rec, err := s.records.load(ctx, of.consultation)
@@ -109,7 +110,7 @@ func (s *Server) exchange(ctx context.Context, in *joinInput) (Joining, error) {
 		event.Actor = p.actor()
 	}
 	if err := checkInvitation(now, rec, p, of.epoch); err != nil {
-		s.refused(audit.InvitationRefused, event, err)
+		s.refused(audit.InvitationRefused, &event, err)
 		return Joining{}, err
 	}
 	if p.PIN {
@@ -127,7 +128,7 @@ func (s *Server) exchange(ctx context.Context, in *joinInput) (Joining, error) {
 	s.deps.Log.Info("invitation exchanged", "consultation", rec.ID, "participant", p.ID)
 	return Joining{
 		Token: token, Connect: "/v1/connect", ExpiresIn: int(sessionTokenLife.Seconds()),
-		Role: p.Role, Display: p.Display, State: rec.state(now),
+		Role: p.Role, Display: p.Display, Proxy: p.ProxyFor != "", State: rec.state(now),
 		Window: Window{From: rec.From, To: rec.To}, Facts: s.facts(rec),
 	}, nil
 }

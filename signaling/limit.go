@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/bedside-video/bedside/config"
 )
 
 // bucket is a token bucket (RFC 2697's without colours): burst at once, rate a second in the long run.
@@ -29,6 +31,27 @@ func (b *bucket) fill(now time.Time, rate, burst float64) {
 		b.tokens = min(burst, b.tokens+passed.Seconds()*rate)
 	}
 	b.at = now
+}
+
+// pace is how fast a session may send messages, and how often it may try to be faster.
+type pace struct {
+	bucket    bucket
+	refused   int
+	refusedAt time.Time
+}
+
+func (p *pace) take(now time.Time, l config.Limits) bool {
+	return p.bucket.take(now, float64(l.MessagesPerSec), float64(l.MessagesInBurst))
+}
+
+// tooMany counts a refused message and reports whether it is one too many.
+func (p *pace) tooMany(now time.Time) bool {
+	if now.Sub(p.refusedAt) > refusedMemory {
+		p.refused = 0
+	}
+	p.refused++
+	p.refusedAt = now
+	return p.refused > maxRefused
 }
 
 // maxAddresses bounds the memory of addressLimit: 65,536 buckets are about 5 MB.

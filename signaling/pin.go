@@ -45,11 +45,11 @@ func (s *Server) checkPIN(now time.Time, rec record, p *person, pin, remote stri
 		return nil
 	case until.IsZero():
 		err := problem(http.StatusForbidden, wire.CodePINWrong, "not the participant's PIN")
-		s.refused(audit.PINFailed, event, err)
+		s.refused(audit.PINFailed, &event, err)
 		return err
 	}
 	err := problem(http.StatusTooManyRequests, wire.CodePINLocked, "too many wrong PINs: try again later, or ask for another link")
-	s.refused(audit.PINLocked, event, err)
+	s.refused(audit.PINLocked, &event, err)
 	err.retryAfter = until.Sub(now)
 	return err
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/bedside-video/bedside/sfu"
 	"github.com/bedside-video/bedside/sfu/codec"
-	"github.com/bedside-video/bedside/signaling/audit"
 	"github.com/bedside-video/bedside/signaling/consult"
 	"github.com/bedside-video/bedside/signaling/wire"
 )
@@ -184,7 +183,7 @@ func (r *room) connect(ctx context.Context, s *session, cmd consult.Connect, re 
 	for _, source := range rights.Publish {
 		o.Publish = append(o.Publish, codec.Source(source))
 	}
-	s.self = audit.Event{Tenant: r.record.Tenant, Consultation: r.id, Session: s.id, Net: s.network}
+	s.self.Tenant, s.self.Consultation = r.record.Tenant, r.id
 	if p := r.record.find(person.ID); p != nil {
 		s.self.Actor = p.actor()
 	}

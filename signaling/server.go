@@ -11,7 +11,7 @@
 // consultation (room.run) and one for the server (runSweep). A room never waits for a session: a
 // session waits for its room.
 //
-// Locks: rooms.mu, Server.mu, session.mu and those of tokens and addressLimit are leaves; none is
+// Locks: rooms.mu, sessions.mu, session.mu and those of tokens and addressLimit are leaves; none is
 // held while another is taken or anything is waited for.
 package signaling
 
@@ -23,8 +23,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,9 +30,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/bedside-video/bedside/config"
-	"github.com/bedside-video/bedside/signaling/consult"
 	"github.com/bedside-video/bedside/signaling/store"
-	"github.com/bedside-video/bedside/signaling/wire"
 )
 
 const (
@@ -71,18 +67,14 @@ type Server struct {
 	metrics     *metrics
 	joins       *addressLimit
 	pins        *lockout
+	refusals    *refusals
 	rooms       *rooms
+	sessions    *sessions
 	handler     http.Handler
 
 	stop     chan struct{} // closed by Close
+	stopping sync.Once
 	sweeping sync.WaitGroup
-
-	mu        sync.Mutex
-	draining  bool
-	sessions  []*session // in the order of arrival
-	addresses map[netip.Prefix]int
-	refusals  bucket         // of records of what was refused
-	serving   sync.WaitGroup // one for each of sessions
 }
 
 // New returns a Server that is ready to handle requests. Its store, media plane and logger stay the
@@ -99,8 +91,8 @@ func New(cfg config.Signaling, d Deps) (*Server, error) {
 	s := &Server{
 		cfg: cfg, deps: d, tokens: t, records: records{d.Store}, invitations: newInvitations(t), metrics: m,
 		joins: newAddressLimit(cfg.Limits.JoinsPerSecond), pins: newLockout(),
+		refusals: new(refusals), sessions: newSessions(cfg.Limits, m),
 		stop: make(chan struct{}), started: d.Clock(),
-		addresses: make(map[netip.Prefix]int),
 	}
 	s.rooms = &rooms{server: s, live: make(map[string]*room)}
 	if err := s.readRecords(); err != nil {
@@ -163,82 +155,17 @@ func (s *Server) Handler() http.Handler { return s.handler }
 
 // Drain refuses new sessions, tells the clients of the others to join again elsewhere or later, and
 // waits until they have gone or ctx is done, whose error it returns then.
-func (s *Server) Drain(ctx context.Context) error {
-	s.mu.Lock()
-	s.draining = true
-	s.metrics.draining.Set(1)
-	sessions := slices.Clone(s.sessions)
-	s.mu.Unlock()
-	for _, open := range sessions {
-		open.end(wire.EndedDraining)
-	}
-	gone := make(chan struct{})
-	runWait := func() { s.serving.Wait(); close(gone) }
-	go runWait() // ends with the last session; Close waits for those
-	select {
-	case <-gone:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+func (s *Server) Drain(ctx context.Context) error { return s.sessions.drain(ctx) }
 
 // Close ends every session and waits for all goroutines.
 func (s *Server) Close() error {
-	s.mu.Lock()
-	closed := false
-	select {
-	case <-s.stop:
-		closed = true
-	default:
+	s.stopping.Do(func() {
 		close(s.stop)
-	}
-	s.mu.Unlock()
-	if closed {
-		return nil
-	}
-	_ = s.Drain(context.Background()) // bounded: writing the last message has a deadline
-	s.rooms.close()
-	s.sweeping.Wait()
+		_ = s.Drain(context.Background()) // bounded: writing the last message has a deadline
+		s.rooms.close()
+		s.sweeping.Wait()
+	})
 	return nil
-}
-
-// admitSession counts a session in, or says why not. The caller calls dismissSession.
-func (s *Server) admitSession(newcomer *session, remote string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	network := networkOf(remote)
-	switch {
-	case s.draining:
-		return &consult.Error{Code: wire.CodeUnavailable, Detail: "the server is stopping"}
-	case len(s.sessions) >= s.cfg.Limits.Sessions:
-		return &consult.Error{Code: wire.CodeUnavailable, Detail: "the server has as many sessions as it may"}
-	case s.addresses[network] >= s.cfg.Limits.SessionsPerIP:
-		return &consult.Error{Code: wire.CodeRateLimited, Detail: "too many sessions from this address"}
-	}
-	s.sessions = append(s.sessions, newcomer)
-	s.addresses[network]++
-	s.serving.Add(1)
-	s.metrics.sessions.Inc()
-	return nil
-}
-
-func (s *Server) dismissSession(leaver *session, remote string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.sessions = slices.DeleteFunc(s.sessions, func(x *session) bool { return x == leaver })
-	network := networkOf(remote)
-	if s.addresses[network]--; s.addresses[network] == 0 {
-		delete(s.addresses, network)
-	}
-	s.metrics.sessions.Dec()
-	s.serving.Done()
-}
-
-func (s *Server) isDraining() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.draining
 }
 
 // runSweep deletes the records, and with them the names, of consultations that ended a day ago.

@@ -33,12 +33,11 @@ const (
 // session is one WebSocket: a reader, which is the HTTP handler's goroutine and carries out what the
 // client asks, and a writer.
 type session struct {
-	server  *Server
-	id      string
-	ws      *websocket.Conn
-	network string // for the audit log: a /24 or /48
-	log     *slog.Logger
-	queue   chan []byte
+	server *Server
+	id     string
+	ws     *websocket.Conn
+	log    *slog.Logger
+	queue  chan []byte
 
 	mu        sync.Mutex
 	last      *ending // set once
@@ -46,16 +45,14 @@ type session struct {
 	lingering bool
 
 	// The reader alone.
-	rate       bucket
-	refused    int
-	refusedAt  time.Time
+	pace       pace
 	room       *room
 	sources    map[string]wire.Source // of the client's m-lines, by mid
 	credential credential
 
 	// Set by the room before the session takes part in it.
 	participant string
-	self        audit.Event // what the audit log is told of every event of the session
+	self        audit.Event // what the audit log is told of every event of the session; at first, from where it is
 	peer        MediaPeer
 	told        wire.Roster // the room alone: the last roster queued
 }
@@ -73,9 +70,10 @@ type ending struct {
 	hurry   bool // don't write what is still queued: the client does not read
 }
 
-func newSession(s *Server, id string, ws *websocket.Conn) *session {
+// newSession returns a session without its WebSocket.
+func newSession(s *Server, id, remote string) *session {
 	return &session{
-		server: s, id: id, ws: ws, log: s.deps.Log.With("session", id),
+		server: s, id: id, log: s.deps.Log.With("session", id), self: audit.Event{Session: id, Net: prefixOf(remote)},
 		queue: make(chan []byte, queueLength), finished: make(chan struct{}), sources: make(map[string]wire.Source),
 	}
 }
@@ -176,7 +174,7 @@ func (s *session) readJoin(ctx context.Context) bool {
 	if err != nil {
 		s.log.Info("did not join", "outcome", outcomeOf(err))
 		s.fail(err)
-		s.server.refused(audit.TokenRefused, audit.Event{Session: s.id, Net: s.network}, err)
+		s.server.refused(audit.TokenRefused, &s.self, err)
 		return false
 	}
 	return true
@@ -191,9 +189,9 @@ func (s *session) take(ctx context.Context, data []byte) {
 	if err == nil {
 		typ = wire.TypeOf(m)
 	}
-	if !s.rate.take(now, float64(limits.MessagesPerSec), float64(limits.MessagesInBurst)) {
+	if !s.pace.take(now, limits) {
 		err = &consult.Error{Code: wire.CodeRateLimited, Detail: "too many messages: slow down"}
-		if s.tooMany(now) {
+		if s.pace.tooMany(now) {
 			s.fail(err)
 			return
 		}
@@ -212,17 +210,7 @@ func (s *session) accuse(err error) {
 	if err == nil || outcomeOf(err) != wire.CodeForbidden {
 		return
 	}
-	s.server.refused(audit.AccessDenied, s.self, err)
-}
-
-// tooMany counts a refused message and reports whether it is one too many.
-func (s *session) tooMany(now time.Time) bool {
-	if now.Sub(s.refusedAt) > refusedMemory {
-		s.refused = 0
-	}
-	s.refused++
-	s.refusedAt = now
-	return s.refused > maxRefused
+	s.server.refused(audit.AccessDenied, &s.self, err)
 }
 
 func (s *session) reply(id uint64, reply wire.ServerMessage, err error) {
@@ -262,10 +250,10 @@ func (s *session) pong(string) error {
 // them is work, too.
 func (s *session) takeControl() bool {
 	limits, now := s.server.cfg.Limits, s.server.deps.Clock()
-	if s.rate.take(now, float64(limits.MessagesPerSec), float64(limits.MessagesInBurst)) {
+	if s.pace.take(now, limits) {
 		return true
 	}
-	if s.tooMany(now) {
+	if s.pace.tooMany(now) {
 		s.fail(&consult.Error{Code: wire.CodeRateLimited, Detail: "too many pings or pongs"})
 	}
 	return false

@@ -3,6 +3,7 @@ package signaling
 import (
 	"context"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/bedside-video/bedside/config"
@@ -21,6 +22,18 @@ const (
 	refusalRate  = 10
 	refusalBurst = 100
 )
+
+// refusals bounds the records of them.
+type refusals struct {
+	mu     sync.Mutex
+	bucket bucket
+}
+
+func (r *refusals) take(now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.bucket.take(now, refusalRate, refusalBurst)
+}
 
 // Audit is the log of who did what. audit.Log and audit.Memory implement it.
 type Audit interface {
@@ -52,15 +65,13 @@ func (s *Server) witness(ctx context.Context, grants bool, events ...audit.Event
 }
 
 // refused writes down that somebody was not allowed something, after they were told.
-func (s *Server) refused(name audit.Name, e audit.Event, err error) {
+func (s *Server) refused(name audit.Name, about *audit.Event, err error) {
 	now := s.deps.Clock()
-	s.mu.Lock()
-	ok := s.refusals.take(now, refusalRate, refusalBurst)
-	s.mu.Unlock()
-	if !ok {
+	if !s.refusals.take(now) {
 		s.metrics.refusals.Inc()
 		return
 	}
+	e := *about
 	e.Time, e.Name, e.Outcome, e.Reason = now, name, audit.OutcomeRefused, outcomeOf(err)
 	_ = s.witness(context.Background(), false, e)
 }
@@ -119,7 +130,7 @@ func (r *room) witness(s *session, e consult.Effects) error {
 			event.Subject = p.subject()
 		}
 		if s != nil {
-			event.Session, event.Net = s.id, s.network
+			event.Session, event.Net = s.self.Session, s.self.Net
 		}
 		events = append(events, event)
 	}
