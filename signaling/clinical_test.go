@@ -106,6 +106,14 @@ func TestHandOver(t *testing.T) {
 		doctor.send(&wire.Leave{To: v.Participants[3].ID}, 10)
 		doctor.wantEnded("left", 1000)
 		heir.wantSee("patient:admitted interpreter:admitted clinician:admitted")
+		want := wire.Said{From: v.Participants[0].ID, To: v.Participants[3].ID, Kind: wire.KindHandedOver}
+		if got, ok := heir.last("message").(*wire.Said); !ok || *got != want {
+			t.Errorf("who takes over is told %+v, want %+v", got, want)
+		}
+		if types := heir.types(); types[len(types)-1] != "roster" {
+			t.Errorf("told after the roster that does not name the other any more: %v", types)
+		}
+		patient.wantAnswer("bad_message", &wire.Say{To: v.Participants[3].ID, Kind: wire.KindHandedOver}, 11)
 		v.wantFlowing("patient interpreter clinician")
 		for _, line := range w.media.history(v.ID)[before:] {
 			if !strings.Contains(line, v.Participants[1].ID) {

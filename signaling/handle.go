@@ -172,7 +172,7 @@ func (s *session) say(ctx context.Context, m *wire.Say) error {
 
 func isKind(s string) bool {
 	const maxKindBytes = 32
-	return s != "" && len(s) <= maxKindBytes && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789_.-") == ""
+	return s != "" && s != wire.KindHandedOver && len(s) <= maxKindBytes && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789_.-") == ""
 }
 
 // decide runs a command through the room, and keeps what it brought about before it is answered.

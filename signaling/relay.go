@@ -40,8 +40,23 @@ func (r *room) decide(s *session, run command) (consult.Effects, error) {
 		return consult.Effects{}, err
 	}
 	r.carry(e)
+	r.tellHeir(e)
 	r.settle(e.Moved...)
 	return e, nil
+}
+
+// tellHeir tells a clinician that the consultation is theirs now, before the roster without the other.
+func (r *room) tellHeir(e consult.Effects) {
+	i := slices.IndexFunc(e.Events, func(v consult.Event) bool { return v.Name == consult.EventHandedOver })
+	if i < 0 {
+		return
+	}
+	v := e.Events[i]
+	for _, s := range slices.Clone(r.sessions) {
+		if s.participant == v.Subject && !s.enqueue(&wire.Said{From: v.Actor, To: v.Subject, Kind: wire.KindHandedOver}, 0) {
+			r.lose(s, wire.EndedSlow) // settle tells the others
+		}
+	}
 }
 
 // mute shows in everybody's roster what a participant has muted.

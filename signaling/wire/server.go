@@ -53,6 +53,10 @@ type Speakers struct {
 	Levels []Level `json:"levels"`
 }
 
+// KindHandedOver is the kind of a Said of the server's own, with no body: From has left the
+// consultation to the receiver. Clients cannot send it.
+const KindHandedOver = "handed_over"
+
 // Said is a relayed Say. On the wire it is called "message".
 type Said struct {
 	From string `json:"from"`
