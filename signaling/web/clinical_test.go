@@ -200,6 +200,8 @@ func testHandOver(t *testing.T, browser context.Context) {
 	f.mu.Lock()
 	s.who.handOverRefused = false
 	f.mu.Unlock()
+	s.send(&wire.Said{From: "p_roy", To: "p_dr", Kind: wire.KindHandedOver})
+	p.until(`document.querySelector('.notice[data-bedside-problem="handed_over"]').innerText.includes('Dr Roy – clinician has handed the consultation over to you.')`)
 	p.press("leave")
 	p.press("hand-over")
 	expect(t, s, any1[*wire.Leave])

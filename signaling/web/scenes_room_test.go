@@ -71,6 +71,12 @@ func roomScenes() []scene {
 		{"room-more", func(s *set) *tab { return s.dialog("more", drLee(), maria()) }},
 		{"room-leave", func(s *set) *tab { return s.dialog("leave", drLee(), maria()) }},
 		{"room-hand-over", func(s *set) *tab { return s.dialog("leave", drLee(), maria(), drRoy()) }},
+		{"room-handed-over", func(s *set) *tab {
+			p, session := s.call(clinician(), drLee(), maria(), drRoy())
+			session.send(&wire.Said{From: drRoy().ID, To: drLee().ID, Kind: wire.KindHandedOver})
+			p.until(`document.querySelector('.notice[data-bedside-problem="handed_over"]')`)
+			return p
+		}},
 		{"room-end", func(s *set) *tab { return s.dialog("end", drLee(), maria()) }},
 		{"room-remove", func(s *set) *tab { return s.rowDialog("remove", drLee(), maria()) }},
 		{"room-message", func(s *set) *tab { return s.rowDialog("message", drLee(), waits(maria(), 2)) }},

@@ -190,9 +190,10 @@ class App {
 
   // What is said in the lobby and on hold stays in the chat afterwards.
   #message({ from, to, kind, body }) {
-    if (kind !== 'chat' || from === this.#consultation.self) return;
     const { t } = this.#ctx;
     const p = this.#consultation.roster.find((o) => o.id === from);
+    if (kind === 'handed_over' && p) this.#screen?.handedOver?.(this.#ctx.who(p));
+    if (kind !== 'chat' || from === this.#consultation.self) return;
     const who = p ? this.#ctx.who(p) : t.lobby.messages;
     const lobby = this.#consultation.state !== 'admitted';
     const message = { who: to && p ? t.chat.onlyYou(who) : who, body, own: false, lobby };

@@ -142,6 +142,10 @@ export class Room {
     this.#drawWaiting();
   }
 
+  handedOver(name) {
+    this.notices.show({ code: 'handed_over', text: this.#t.room.handedOver(name), closable: true });
+  }
+
   // Somebody has come to wait: said and heard once, wherever the list is.
   #knock() {
     const queue = this.#queue();

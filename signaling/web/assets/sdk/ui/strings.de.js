@@ -92,7 +92,7 @@ export const strings = {
     selfview: 'Ihr eigenes Bild. Mit den Pfeiltasten können Sie es bewegen.', selfCameraOff: 'Ihre Kamera ist aus',
     quality: { good: 'Verbindung gut', fair: 'Verbindung mittel', poor: 'Verbindung schlecht' },
     qualityShort: { good: 'Gut', fair: 'Mittel', poor: 'Schlecht' },
-    connecting: 'Wird verbunden',
+    connecting: 'Wird verbunden', handedOver: (name) => `${name} hat Ihnen die Sprechstunde übergeben.`,
     spoken: {
       arrived: (name) => `${name} ist jetzt dabei.`, gone: (name) => `${name} ist gegangen.`,
       held: (name) => `${name} ist in der Pause.`, back: (name) => `${name} ist zurück aus der Pause.`,

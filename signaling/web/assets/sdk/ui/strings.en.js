@@ -94,7 +94,7 @@ export const strings = {
     selfview: 'Your own picture. Move it with the arrow keys.', selfCameraOff: 'Your camera is off',
     quality: { good: 'Connection good', fair: 'Connection fair', poor: 'Connection poor' },
     qualityShort: { good: 'Good', fair: 'Fair', poor: 'Poor' },
-    connecting: 'Connecting',
+    connecting: 'Connecting', handedOver: (name) => `${name} has handed the consultation over to you.`,
     spoken: {
       arrived: (name) => `${name} has joined.`, gone: (name) => `${name} has left.`,
       held: (name) => `${name} is on hold.`, back: (name) => `${name} is back from hold.`,
