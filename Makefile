@@ -113,7 +113,7 @@ fuzz:
 	@for pkg in $$(go list ./...); do
 	  for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do
 	    echo "== $$pkg $$target"
-	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg
+	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$pkg
 	  done
 	done
 
