@@ -62,7 +62,8 @@ func layers() []layer {
 
 		{pkg: "bench", ours: []string{"signaling/wire", "sfu/codec", "bench/scenario", "bench/linkem"},
 			why: "virtual clients see the server as browsers do"},
-		{pkg: "bench/scenario", pure: true, why: "a scenario is data"},
+		{pkg: "bench/scenario", pure: true, ours: []string{"signaling/wire"}, libs: []string{"go.yaml.in/yaml/v3"},
+			why: "a scenario is data, in the words of the protocol"},
 		{pkg: "bench/linkem", why: "a link is emulated without knowing what crosses it"},
 		{pkg: "bench/sim", ours: []string{"..."}, why: "the simulation holds everything, and only tests hold it"},
 		{pkg: "bench/browser", ours: []string{"signaling/wire", "bench", "bench/browser/bidi"}, why: "browsers see the server from outside"},
