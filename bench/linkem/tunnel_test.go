@@ -1,0 +1,136 @@
+package linkem_test
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bedside-video/bedside/bench/linkem"
+)
+
+// tunnelNumber is far from what a person who measures something by hand takes, and another for another
+// run of the tests at the same time.
+func tunnelNumber() uint8 { return 100 + uint8(os.Getpid()%100) }
+
+func openTunnel(t *testing.T, up, down string) *linkem.Tunnel {
+	t.Helper()
+	tunnel, err := linkem.OpenTunnel(t.Context(), linkem.TunnelConfig{
+		Number: tunnelNumber(), Up: parse(t, up), Down: parse(t, down), Seed: 1,
+	})
+	if errors.Is(err, linkem.ErrUnavailable) {
+		t.Skip("a tunnel needs Linux, root and /dev/net/tun: ", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tunnel
+}
+
+// TestMain lets the test binary be the client that runs in the namespace.
+func TestMain(m *testing.M) {
+	if server := os.Getenv("LINKEM_CLIENT_OF"); server != "" {
+		if err := beClient(server); err != nil {
+			_, _ = os.Stderr.WriteString(err.Error())
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+const clientPackets = 50
+
+// beClient sends packets one after the other, each when the last has come back, and prints the times.
+func beClient(server string) error {
+	conn, err := net.Dial("udp4", server)
+	if err != nil {
+		return err
+	}
+	buf := make([]byte, 1000)
+	for range clientPackets {
+		sent := time.Now()
+		if err := conn.SetDeadline(sent.Add(10 * time.Second)); err != nil {
+			return err
+		}
+		if _, err := conn.Write(buf[:972]); err != nil { // 1000 bytes with the headers of IP and UDP
+			return err
+		}
+		if _, err := conn.Read(buf); err != nil {
+			return err
+		}
+		if _, err := os.Stdout.WriteString(time.Since(sent).String() + "\n"); err != nil {
+			return err
+		}
+	}
+	return conn.Close()
+}
+
+func TestTunnel(t *testing.T) {
+	tunnel := openTunnel(t, "loss=100%", "loss=100%")
+	t.Cleanup(func() {
+		if err := tunnel.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := tunnel.Set(parse(t, "rate=1mbit,delay=10ms"), parse(t, "delay=5ms")); err != nil { // 1000 bytes last 8 ms
+		t.Fatal(err)
+	}
+	server, err := net.ListenPacket("udp4", tunnel.Server.String()+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = server.Close() }()
+	go runEcho(server)
+
+	cmd := tunnel.Command(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), "LINKEM_CLIENT_OF="+server.LocalAddr().String())
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("client: %v: %s", err, stderr.Bytes())
+	}
+	tunnel.Drain(t.Context())
+	r := tunnel.Report()
+
+	var trips []time.Duration
+	for line := range strings.FieldsSeq(stdout.String()) {
+		d, err := time.ParseDuration(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		trips = append(trips, d)
+	}
+	slices.Sort(trips)
+	if len(trips) != clientPackets || trips[0] < 23*ms {
+		t.Fatalf("round trips %v; want %d of at least 8 + 10 + 5 ms", trips, clientPackets)
+	}
+	t.Logf("figure: tunnel of 10 + 5 ms, 8 ms to send: round trip median %v, longest %v", trips[clientPackets/2], trips[clientPackets-1])
+	for _, c := range []linkem.Counters{r.Up, r.Down} {
+		if c.In != clientPackets || c.Out != clientPackets || c.InBytes != clientPackets*1000 {
+			t.Errorf("report %+v, want %d packets of 1000 bytes each way", r, clientPackets)
+		}
+	}
+}
+
+func TestTunnelLeavesNothingBehind(t *testing.T) {
+	for range 2 { // the second finds name, devices and addresses free
+		tunnel := openTunnel(t, "", "")
+		if _, err := linkem.OpenTunnel(t.Context(), linkem.TunnelConfig{Number: tunnelNumber()}); err == nil || !strings.Contains(err.Error(), "File exists") {
+			t.Errorf("two tunnels of one number: %v", err)
+		}
+		if err := tunnel.Set(parse(t, "delay=1ms"), linkem.Shape{Loss: 2}); err == nil {
+			t.Error("took a loss of 200 %")
+		}
+		if err := tunnel.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat("/run/netns/" + tunnel.Namespace); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the namespace is still there: %v", err)
+		}
+	}
+}
