@@ -39,7 +39,7 @@ type Conn struct {
 type Report struct {
 	Up     Counters `json:"up"`
 	Down   Counters `json:"down"`
-	Unread uint64   `json:"unread"` // came out of the link, but nobody took them in time
+	Unread uint64   `json:"unread,omitempty"` // came out of the link, but nobody took them in time
 }
 
 // NewConn puts a socket behind links; the Conn owns it unless there is an error. Only UDP addresses can be written

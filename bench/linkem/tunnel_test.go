@@ -34,7 +34,11 @@ func openTunnel(t *testing.T, up, down string) *linkem.Tunnel {
 // TestMain lets the test binary be the client that runs in the namespace.
 func TestMain(m *testing.M) {
 	if server := os.Getenv("LINKEM_CLIENT_OF"); server != "" {
-		if err := beClient(server); err != nil {
+		client := beClient
+		if os.Getenv("LINKEM_BURST") != "" {
+			client = beBurst
+		}
+		if err := client(server); err != nil {
 			_, _ = os.Stderr.WriteString(err.Error())
 			os.Exit(1)
 		}
@@ -68,6 +72,71 @@ func beClient(server string) error {
 		}
 	}
 	return conn.Close()
+}
+
+// burstPackets fit in the device's queue, so that none is lost before the link.
+const burstPackets = 400
+
+// beBurst sends packets as fast as it can.
+func beBurst(server string) error {
+	conn, err := net.Dial("udp4", server)
+	if err != nil {
+		return err
+	}
+	for range burstPackets {
+		if _, err := conn.Write(make([]byte, 972)); err != nil {
+			return err
+		}
+	}
+	return conn.Close()
+}
+
+// TestTunnelRateAndLoss sends much at once: the rate is measured, and lost is exactly what the same
+// link loses in virtual time, whenever the packets came.
+func TestTunnelRateAndLoss(t *testing.T) {
+	const shape = "rate=4mbit,queue=5s,loss=5%,burst=4"
+	tunnel := openTunnel(t, shape, "")
+	t.Cleanup(func() {
+		if err := tunnel.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	server, err := net.ListenPacket("udp4", tunnel.Server.String()+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = server.Close() }()
+	want := len(newRig(t, shape, 1).run(every(burstPackets, 1000, 0)))
+
+	cmd := tunnel.Command(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), "LINKEM_BURST=1", "LINKEM_CLIENT_OF="+server.LocalAddr().String())
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 2000)
+	var first, last time.Time
+	for i := range want {
+		if _, _, err := server.ReadFrom(buf); err != nil {
+			t.Fatalf("after %d of %d packets: %v: %+v", i, want, err, tunnel.Report())
+		}
+		if last = time.Now(); i == 0 {
+			first = last
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	tunnel.Drain(t.Context())
+	c := tunnel.Report().Up
+	if c.In != burstPackets || c.Out != uint64(want) || c.Lost != uint64(burstPackets-want) {
+		t.Errorf("counted %+v, want %d in and %d out", c, burstPackets, want)
+	}
+	// What was lost took its time, too.
+	t.Logf("figure: tunnel of 4 Mbit/s, %d packets at once, %d lost: %.3f Mbit/s through the bottleneck",
+		burstPackets, c.Lost, float64(burstPackets-1)*8000/1e6/last.Sub(first).Seconds())
 }
 
 func TestTunnel(t *testing.T) {
