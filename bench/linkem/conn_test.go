@@ -171,6 +171,25 @@ func TestConnDown(t *testing.T) {
 	})
 }
 
+func TestConnBothWays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, start := newWire(), time.Now()
+		c := newConn(t, w, "delay=100ms", "delay=10ms")
+		write(t, c, 1)
+		w.in <- 2
+		if _, _, err := c.ReadFrom(make([]byte, 1)); err != nil || time.Since(start) != 10*ms {
+			t.Errorf("read after %v, %v; want 10 ms, whatever goes the other way", time.Since(start), err)
+		}
+		wait(90 * ms)
+		if want := []string{fmt.Sprint("1 to ", peer(), " at ", start.UnixMilli()+100)}; !slices.Equal(w.written(), want) {
+			t.Errorf("sent %q, want %q", w.written(), want)
+		}
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 func TestConnNobodyReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire()

@@ -164,6 +164,7 @@ func TestChangedWhileItRuns(t *testing.T) {
 		{"a trace begins then", "rate=1mbit", "rate=0bit:10ms/1mbit:1s", 5 * ms, []time.Duration{20 * ms, 30 * ms, 40 * ms}},
 		{"from the middle of a trace", "rate=0bit:4ms/1mbit:1s", "rate=2mbit", 9 * ms,
 			[]time.Duration{11500 * time.Microsecond, 16500 * time.Microsecond, 21500 * time.Microsecond}},
+		{"after some periods of a trace", "rate=1mbit:1ms/0bit:1ms", "rate=1mbit", 5 * ms, []time.Duration{12 * ms, 22 * ms, 32 * ms}},
 		{"a shorter queue evicts nobody", "rate=1mbit", "rate=1mbit,queue=1ms", 5 * ms, []time.Duration{10 * ms, 20 * ms, 30 * ms}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
