@@ -48,12 +48,12 @@ func (t *Tunnel) open(ctx context.Context, serverDevice string) (client, server 
 	in := "-n " + t.Namespace + " "
 	for _, args := range []string{
 		in + "link set lo up",
-		// No IPv6 address of the link's own: its neighbour discovery would be counted.
-		in + "link set " + clientDevice + " addrgenmode none",
+		// No IPv6 address of the link's own and no groups: neighbour discovery and IGMP would be counted.
+		in + "link set " + clientDevice + " addrgenmode none multicast off",
 		in + "link set " + clientDevice + " mtu 1500 txqueuelen 1000 up",
 		in + fmt.Sprintf("addr add %v peer %v dev %s", t.Client, t.Server, clientDevice),
 		in + "route add default dev " + clientDevice,
-		"link set " + serverDevice + " addrgenmode none",
+		"link set " + serverDevice + " addrgenmode none multicast off",
 		"link set " + serverDevice + " mtu 1500 txqueuelen 1000 up",
 		fmt.Sprintf("addr add %v peer %v dev %s", t.Server, t.Client, serverDevice),
 	} {

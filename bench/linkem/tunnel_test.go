@@ -179,10 +179,12 @@ func TestTunnel(t *testing.T) {
 		t.Fatalf("round trips %v; want %d of at least 8 + 10 + 5 ms", trips, clientPackets)
 	}
 	t.Logf("figure: tunnel of 10 + 5 ms, 8 ms to send: round trip median %v, longest %v", trips[clientPackets/2], trips[clientPackets-1])
-	for _, c := range []linkem.Counters{r.Up, r.Down} {
-		if c.In != clientPackets || c.Out != clientPackets || c.InBytes != clientPackets*1000 {
-			t.Errorf("report %+v, want %d packets of 1000 bytes each way", r, clientPackets)
-		}
+	if r.Up.In != clientPackets || r.Up.Out != clientPackets || r.Up.InBytes != clientPackets*1000 {
+		t.Errorf("up %+v, want %d packets of 1000 bytes", r.Up, clientPackets)
+	}
+	// Others on this machine may speak into a device of it: a browser that starts joins groups on all.
+	if r.Down.Out < clientPackets || r.Down.Lost+r.Down.Dropped > 0 {
+		t.Errorf("down %+v, want %d packets and none lost", r.Down, clientPackets)
 	}
 }
 
