@@ -35,6 +35,7 @@ func newHandler(s *Server) (http.Handler, error) {
 	s.registerJoin(api)
 	s.registerTrail(api)
 	describeConnect(api.OpenAPI())
+	describeWHIP(api.OpenAPI())
 	// huma describes its own errors, which asProblem never lets out.
 	maps.DeleteFunc(api.OpenAPI().Components.Schemas.Map(), func(name string, _ *huma.Schema) bool {
 		return name == "ErrorModel" || name == "ErrorDetail"
@@ -44,6 +45,7 @@ func newHandler(s *Server) (http.Handler, error) {
 		return nil, fmt.Errorf("signaling: openapi.yaml: %w", err)
 	}
 	mux.HandleFunc("GET /v1/connect", s.connect)
+	s.registerWHIP(mux)
 	mux.HandleFunc("OPTIONS /v1/join", s.preflight)
 	mux.HandleFunc("OPTIONS /v1/", s.preflightKey)
 	mux.HandleFunc("GET /openapi.yaml", func(w http.ResponseWriter, _ *http.Request) {
@@ -52,9 +54,7 @@ func newHandler(s *Server) (http.Handler, error) {
 	})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", s.ready)
-	mux.HandleFunc("/v1/", func(w http.ResponseWriter, _ *http.Request) {
-		writeProblem(w, refusal(wire.CodeNotFound, "no such route"))
-	})
+	mux.HandleFunc("/v1/", s.noRoute)
 	if s.deps.Routes != nil {
 		s.deps.Routes(mux)
 	}

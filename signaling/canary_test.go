@@ -169,7 +169,7 @@ func TestCanariesInTheAPI(t *testing.T) {
 				continue // below
 			}
 			v := w.open(threePeople)
-			ids := map[string]string{"id": v.ID, "pid": v.Participants[1].ID, "external_id": "x"}
+			ids := map[string]string{"id": v.ID, "pid": v.Participants[1].ID, "external_id": "x", "session": "x"}
 			body := of[r.ID].body
 			if r.ID == "join" {
 				body = `{"invitation":"` + v.invitations[1] + `"}`
@@ -184,7 +184,14 @@ func TestCanariesInTheAPI(t *testing.T) {
 				h.Set(name, canary)
 				ask(r, "header "+name, ids, h, body)
 			}
-			for _, c := range r.RequestBody.Content {
+			for typ, c := range r.RequestBody.Content {
+				if typ != "application/json" { // SDP
+					h := bearer(v.token(1))
+					h.Set("Content-Type", typ)
+					ask(r, "no SDP", ids, h, canary)
+					ask(r, "SDP", ids, h, "v=0\r\nm=video 9 "+canary+"\r\na=mid:"+canary+"\r\na=sendonly\r\n")
+					continue
+				}
 				for _, leaf := range d.leaves(c.Schema, "") {
 					for _, value := range canaries() {
 						ask(r, leaf, ids, bearer(apiKey), put(t, body, leaf, value))

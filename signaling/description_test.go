@@ -90,6 +90,11 @@ type route struct {
 	operation
 }
 
+// keyed reports whether an operation needs an API key.
+func (o operation) keyed() bool {
+	return slices.ContainsFunc(o.Security, func(one map[string][]string) bool { _, ok := one["apiKey"]; return ok })
+}
+
 // routes returns every operation, those that only read first and those that delete last, the
 // deepest of them first.
 func (d *description) routes() []route {

@@ -123,6 +123,20 @@ func (m *fakeMedia) events(participant string) sfu.Events {
 	return nil
 }
 
+// published returns what a participant publishes, and whether they receive anything.
+func (m *fakeMedia) published(participant string) (tracks []sfu.Track, subscribes bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, r := range m.rooms {
+		for _, p := range r.peers {
+			if p.o.ID == participant {
+				return p.tracks, p.o.Subscribe
+			}
+		}
+	}
+	return nil, false
+}
+
 // flowing returns between whom media flows in a room.
 func (m *fakeMedia) flowing(id string) []string {
 	m.mu.Lock()
@@ -203,11 +217,24 @@ type fakePeer struct {
 	room  *fakeRoom
 	o     sfu.PeerOptions
 	epoch uint64
+	// Of the last offer of a publisher.
+	tracks []sfu.Track
+	offers int
 }
 
-func (p *fakePeer) Answer(_ context.Context, sdp string, _ []sfu.Track) (string, error) {
+func (p *fakePeer) Answer(_ context.Context, sdp string, tracks []sfu.Track) (string, error) {
 	if strings.HasPrefix(sdp, "crash") {
 		return "", errors.New("cannot parse " + sdp)
+	}
+	if strings.Contains(sdp, "H265") {
+		return "", fmt.Errorf("%w: m-line 1 must offer VP8", sfu.ErrCodecMismatch)
+	}
+	if strings.Contains(sdp, "secretpasswordofclient") && !strings.Contains(sdp, "mutilated") { // the tests' publisher
+		p.room.media.mu.Lock()
+		defer p.room.media.mu.Unlock()
+		p.tracks = tracks
+		p.offers++
+		return fmt.Sprintf("v=0\r\na=ice-ufrag:server%d\r\na=ice-pwd:%022d\r\n", p.offers, p.offers), nil
 	}
 	if sdp != "good" {
 		return "", fmt.Errorf("%w: m-line 3 has no fingerprint", sfu.ErrBadOffer)

@@ -83,6 +83,11 @@ func (s *session) join(ctx context.Context, data []byte) error {
 	if token == "" {
 		token, audience = join.Resume, audienceResume
 	}
+	return s.enter(ctx, token, audience, id)
+}
+
+// enter takes the session into the consultation that the token names.
+func (s *session) enter(ctx context.Context, token, audience string, id uint64) error {
 	c, err := s.server.tokens.check(token, audience)
 	if err != nil {
 		return err

@@ -84,21 +84,21 @@ func problemOf(err error) *Problem {
 // statusOf is the HTTP status of a code.
 func statusOf(code string) int {
 	switch code {
-	case wire.CodeBadMessage, wire.CodeBadRequest, wire.CodeTokenInURL:
+	case wire.CodeBadMessage, wire.CodeBadRequest, wire.CodeTokenInURL, wire.CodeBadSDP:
 		return http.StatusBadRequest
-	case wire.CodeUnauthorized:
+	case wire.CodeUnauthorized, wire.CodeTokenInvalid, wire.CodeTokenExpired, wire.CodeTokenUsed:
 		return http.StatusUnauthorized
 	case wire.CodeForbidden, wire.CodeNotYetOpen, wire.CodePINRequired, wire.CodePINWrong:
 		return http.StatusForbidden
 	case wire.CodeNotFound, wire.CodeInvitationUnknown:
 		return http.StatusNotFound
-	case wire.CodeExternalIDConflict:
+	case wire.CodeExternalIDConflict, wire.CodeConsultationFull:
 		return http.StatusConflict
 	case wire.CodeInvitationRevoked, wire.CodeWindowClosed, wire.CodeConsultationEnded:
 		return http.StatusGone
 	case wire.CodeMessageTooLarge:
 		return http.StatusRequestEntityTooLarge
-	case wire.CodeTwoPatients, wire.CodeNotSupported:
+	case wire.CodeTwoPatients, wire.CodeNotSupported, wire.CodeCodecMismatch, wire.CodeBadSource:
 		return http.StatusUnprocessableEntity
 	case wire.CodeRateLimited, wire.CodePINLocked:
 		return http.StatusTooManyRequests

@@ -164,6 +164,9 @@ func (r *room) connect(ctx context.Context, s *session, cmd consult.Connect, re 
 	if r.broken != nil {
 		return consult.Effects{}, r.broken
 	}
+	if p := r.record.find(cmd.Participant); s.publisher && p != nil && len(consult.RightsFor(p.Role, p.ProxyFor != "").Publish) == 0 {
+		return consult.Effects{}, &consult.Error{Code: wire.CodeForbidden, Detail: "this role publishes nothing"}
+	}
 	before := r.consult.Clone()
 	e, err := r.consult.Connect(r.now(), cmd)
 	if err == nil {
@@ -177,7 +180,7 @@ func (r *room) connect(ctx context.Context, s *session, cmd consult.Connect, re 
 	person := r.person(cmd.Participant)
 	rights := consult.RightsFor(person.Role, person.Proxy)
 	o := sfu.PeerOptions{
-		ID: person.ID, Subscribe: rights.May(consult.VerbSubscribe),
+		ID: person.ID, Subscribe: rights.May(consult.VerbSubscribe) && !s.publisher,
 		NeverEvict: person.Role == wire.RoleInterpreter, Events: mediaEvents{s},
 	}
 	for _, source := range rights.Publish {

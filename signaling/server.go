@@ -7,12 +7,13 @@
 //	  -> room.carry ends sessions -> room.settle: rosters into every queue, then MediaRoom.SetRoster
 //	  -> reply -> session.enqueue -> session.runWriter
 //
-// Goroutines: two for each session (its HTTP handler reads, runWriter writes), one for each live
-// consultation (room.run) and one for the server (runSweep). A room never waits for a session: a
+// Goroutines: two for each session (its HTTP handler reads, runWriter writes) or one if it is a
+// publisher's (resource.run), one for each live consultation (room.run) and one for the server
+// (runSweep). A room never waits for a session: a
 // session waits for its room.
 //
-// Locks: rooms.mu, sessions.mu, session.mu and those of tokens and addressLimit are leaves; none is
-// held while another is taken or anything is waited for.
+// Locks: rooms.mu, sessions.mu, session.mu, resources.mu and those of tokens and addressLimit are leaves;
+// none is held while another is taken or anything is waited for.
 package signaling
 
 import (
@@ -70,6 +71,7 @@ type Server struct {
 	refusals    *refusals
 	rooms       *rooms
 	sessions    *sessions
+	resources   *resources
 	handler     http.Handler
 
 	stop     chan struct{} // closed by Close
@@ -91,7 +93,7 @@ func New(cfg config.Signaling, d Deps) (*Server, error) {
 	s := &Server{
 		cfg: cfg, deps: d, tokens: t, records: records{d.Store}, invitations: newInvitations(t), metrics: m,
 		joins: newAddressLimit(cfg.Limits.JoinsPerSecond), pins: newLockout(),
-		refusals: new(refusals), sessions: newSessions(cfg.Limits, m),
+		refusals: new(refusals), sessions: newSessions(cfg.Limits, m), resources: newResources(),
 		stop: make(chan struct{}), started: d.Clock(),
 	}
 	s.rooms = &rooms{server: s, live: make(map[string]*room)}

@@ -31,11 +31,11 @@ const (
 )
 
 // session is one WebSocket: a reader, which is the HTTP handler's goroutine and carries out what the
-// client asks, and a writer.
+// client asks, and a writer. Or it is a publisher's: see resource.
 type session struct {
 	server *Server
 	id     string
-	ws     *websocket.Conn
+	ws     *websocket.Conn // nil for a publisher
 	log    *slog.Logger
 	queue  chan []byte
 
@@ -44,7 +44,9 @@ type session struct {
 	finished  chan struct{}
 	lingering bool
 
-	// The reader alone.
+	publisher bool // by WHIP: it sends media and receives nothing
+
+	// The reader alone; a publisher's requests, one at a time.
 	pace       pace
 	room       *room
 	sources    map[string]wire.Source // of the client's m-lines, by mid

@@ -39,6 +39,9 @@ func guards() map[string]guard {
 		"read-audit":          {config.ScopeAudit, "", 200},
 		"join":                {},
 		"connect":             {},
+		"whip":                {},
+		"whip-patch":          {},
+		"whip-delete":         {},
 	}
 }
 
@@ -57,7 +60,7 @@ func (w *world) guarded(d *description) (routes []route, of map[string]guard) {
 			w.Errorf("%s %s (%s) has no row in guards: which scope, and what does another tenant get?", r.method, r.path, r.ID)
 			continue
 		}
-		if (g.scope == "") != (len(r.Security) == 0) {
+		if (g.scope == "") == r.keyed() {
 			w.Errorf("%s: the description asks for %v, the row for scope %q", r.ID, r.Security, g.scope)
 		}
 		routes = append(routes, r)
@@ -222,7 +225,8 @@ func TestEveryRouteIsGuarded(t *testing.T) {
 // TestNoOtherRoutes reads which routes the code registers beside those that the description holds,
 // so that a new one cannot go without a decision on who may use it.
 func TestNoOtherRoutes(t *testing.T) {
-	want := []string{"/v1/", "GET /healthz", "GET /openapi.yaml", "GET /readyz", "GET /v1/connect", "OPTIONS /v1/", "OPTIONS /v1/join"}
+	want := []string{"/v1/", "DELETE /v1/whip/{session}", "GET /healthz", "GET /openapi.yaml", "GET /readyz", "GET /v1/connect", "OPTIONS /v1/",
+		"OPTIONS /v1/join", "OPTIONS /v1/whip", "OPTIONS /v1/whip/{session}", "PATCH /v1/whip/{session}", "POST /v1/whip"}
 	var got []string
 	names, err := fs.Glob(os.DirFS("."), "*.go")
 	if err != nil {

@@ -217,3 +217,11 @@ func (w *World) ref(id string) string {
 
 // Since turns an instant into virtual time since the start.
 func (w *World) Since(at time.Time) time.Duration { return at.Sub(w.start) }
+
+// HTTP returns an HTTP client on a person's machine.
+func (w *World) HTTP(ref string) *http.Client {
+	return &http.Client{Transport: w.people[ref].transport}
+}
+
+// Invitation returns a person's invitation, for those who come without a bench.Client.
+func (w *World) Invitation(ref string) string { return w.people[ref].invitation }

@@ -1,0 +1,52 @@
+package signaling
+
+import (
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+const whipSecurity = "sessionToken"
+
+// describeWHIP adds the routes of WHIP, which huma does not serve, to the description.
+func describeWHIP(o *huma.OpenAPI) {
+	o.Components.SecuritySchemes[whipSecurity] = &huma.SecurityScheme{
+		Type: "http", Scheme: "bearer", Description: "The token of POST /v1/join, which opens one session and then its resource."}
+	text := func(typ string) *huma.RequestBody {
+		return &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{typ: {Schema: &huma.Schema{Type: huma.TypeString}}}}
+	}
+	answers := func(codes map[string]string) map[string]*huma.Response {
+		responses := make(map[string]*huma.Response, len(codes)+1)
+		for code, description := range codes {
+			responses[code] = &huma.Response{Description: description}
+		}
+		responses["default"] = &huma.Response{
+			Description: "What went wrong, as RFC 9457 says it",
+			Content: map[string]*huma.MediaType{
+				"application/problem+json": {Schema: huma.SchemaFromType(o.Components.Schemas, problemType())},
+			},
+		}
+		return responses
+	}
+	security := []map[string][]string{{whipSecurity: {}}}
+	id := &huma.Param{Name: "session", In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString}}
+	published := answers(map[string]string{"201": "The answer; Location is the session's URL, ETag names its ICE session"})
+	published["201"].Content = text(sdpType).Content
+	o.AddOperation(&huma.Operation{
+		OperationID: "whip", Method: http.MethodPost, Path: whipPath, Tags: []string{"sessions"}, Security: security,
+		Summary:     "Publish by WHIP (RFC 9725)",
+		Description: "At most one audio and one video line, which a device publishes as auscultation and exam, everybody else as mic and camera.",
+		RequestBody: text(sdpType), Responses: published,
+	})
+	o.AddOperation(&huma.Operation{
+		OperationID: "whip-patch", Method: http.MethodPatch, Path: whipPath + "/{session}", Tags: []string{"sessions"}, Security: security,
+		Summary: "Restart ICE", Description: "If-Match is * or the ETag. Candidates are taken and not needed.",
+		Parameters:  []*huma.Param{id},
+		RequestBody: text(fragmentType),
+		Responses:   answers(map[string]string{"200": "The server's new credentials", "204": "Candidates are not needed"}),
+	})
+	o.AddOperation(&huma.Operation{
+		OperationID: "whip-delete", Method: http.MethodDelete, Path: whipPath + "/{session}", Tags: []string{"sessions"}, Security: security,
+		Summary: "Leave", Parameters: []*huma.Param{id}, Responses: answers(map[string]string{"200": "The session is over"}),
+	})
+}
