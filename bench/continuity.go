@@ -8,7 +8,7 @@ type Continuity struct {
 	Malformed uint64 // payloads that are no VP8
 	Picture   uint64 // PictureID did not grow by one with the frame, or changed within it
 	TL0       uint64 // TL0PICIDX did not grow by one with each base-layer frame
-	Timestamp uint64 // the RTP timestamp of a new frame was not later, or 10 s later
+	Timestamp uint64 // the RTP timestamp of a new frame was not later, or 10 s later than time had passed
 	Reference uint64 // a delta frame did not follow the frame that its sender made before it
 }
 
@@ -20,6 +20,7 @@ type frames struct {
 	have    bool // previous is set
 	prev    vp8Descriptor
 	prevTS  uint32
+	prevAt  time.Time
 	intact  bool // every packet of the current frame so far
 	key     bool // the current frame
 	waitKey bool // nothing can be decoded before the next key frame
@@ -50,11 +51,11 @@ func (f *frames) packet(now time.Time, h held) {
 	}
 	if !f.have || h.packet.Timestamp != f.prevTS {
 		f.reference(d, h)
-		f.begin(d, h.packet.Timestamp, h.lost > 0)
+		f.begin(d, h.packet.Timestamp, h.lost > 0, now.Sub(f.prevAt))
 	} else if d.hasPic != f.prev.hasPic || d.picture != f.prev.picture || d.tl0 != f.prev.tl0 {
 		f.breaks.Picture++
 	}
-	f.have, f.prev, f.prevTS = true, d, h.packet.Timestamp
+	f.have, f.prev, f.prevTS, f.prevAt = true, d, h.packet.Timestamp, now
 	if h.packet.Marker {
 		f.end(now)
 	}
@@ -87,7 +88,7 @@ func (f *frames) reference(d vp8Descriptor, h held) {
 }
 
 // begin starts a frame.
-func (f *frames) begin(d vp8Descriptor, ts uint32, afterLoss bool) {
+func (f *frames) begin(d vp8Descriptor, ts uint32, afterLoss bool, passed time.Duration) {
 	f.key = d.key
 	f.intact = d.start
 	if d.key {
@@ -101,7 +102,7 @@ func (f *frames) begin(d vp8Descriptor, ts uint32, afterLoss bool) {
 		f.waitKey = true
 		return
 	}
-	if step := int32(ts - f.prevTS); step <= 0 || step > 10*90000 {
+	if step := int32(ts - f.prevTS); step <= 0 || float64(step) > (passed.Seconds()+10)*90000 {
 		f.breaks.Timestamp++
 	}
 	if afterLoss {
