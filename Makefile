@@ -1,4 +1,4 @@
-# Six targets: build, test, soak, fuzz, bench, clean.
+# Seven targets: build, test, sim, soak, fuzz, bench, clean.
 
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -24,11 +24,12 @@ RACE      = $$(command -v gcc clang >/dev/null && echo -race || true)
 DIST     ?= dist
 VERSION  ?=
 
-.PHONY: help build test soak fuzz bench clean needs lint
+.PHONY: help build test sim soak fuzz bench clean needs lint
 
 help:
 	@echo 'make build  the static binary, $(DIST)/bedside; the same bytes wherever it is built'
 	@echo 'make test   format, vet, staticcheck, govulncheck, every test with -race, the browser tests'
+	@echo 'make sim    SCENARIO=consult, or a file: a scenario of bench/scenario in virtual time'
 	@echo 'make soak   the long runs: seeded schedules, 100 kills under load'
 	@echo 'make fuzz   every fuzz target for FUZZTIME=$(FUZZTIME)'
 	@echo 'make bench  every benchmark'
@@ -100,6 +101,13 @@ lint: .tools/staticcheck .tools/govulncheck
 .tools/fsck: Makefile
 	GOBIN=$(CURDIR)/.tools go install $(FSCK)
 	@touch $@
+
+# A scenario by its name or its file (bench/scenario/format.md); the test runs in a directory of its own.
+sim:
+	@[ -n '$(SCENARIO)' ] || { echo 'make sim SCENARIO=consult, or a file: see bench/scenario/format.md'; exit 2; }
+	scenario='$(SCENARIO)'
+	[ ! -f "$$scenario" ] || scenario=$$(realpath "$$scenario")
+	SCENARIO="$$scenario" go test -count=1 -v -timeout 1h -run 'TestScenario$$' ./bench/sim
 
 soak: needs .tools/fsck
 	SOAK=1 go test -v -count=1 -timeout 2h ./bench/sim/...

@@ -61,6 +61,8 @@ func (w *World) do(s Step) error {
 		Advance(s.For)
 	case Do:
 		return s.Func(w)
+	case Play:
+		return w.play(s)
 	case Try:
 		return w.try(s.Step)
 	case Together:

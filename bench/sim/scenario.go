@@ -1,0 +1,284 @@
+package sim
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/bedside-video/bedside/bench"
+	"github.com/bedside-video/bedside/bench/scenario"
+	"github.com/bedside-video/bedside/signaling/wire"
+)
+
+// lobbyAnswer is how long after an admission the admitted one sends their layout.
+const lobbyAnswer = 200 * time.Millisecond
+
+// Played is what became of one room of a scenario.
+type Played struct {
+	Report
+	Joins        []time.Duration // call to media connection, reconnects too; shortest first
+	Failures     []string        // what the server refused
+	Measurements scenario.Measurements
+	Verdicts     []scenario.Verdict
+}
+
+// Play is a step that lets people do things of their own accord, each when their time has come
+// whatever the others wait for.
+type Play struct {
+	Tracks []Track
+	result *Played
+}
+
+func (Play) step() {}
+
+// Track is what one person does.
+type Track struct {
+	Ref     string
+	Actions []TimedStep
+}
+
+// TimedStep is a step with its time since the start of Play.
+type TimedStep struct {
+	At   time.Duration
+	Step Step
+}
+
+// PlayScenario plays one room of a scenario in virtual time, up to an instant after its opening, or to
+// its end where that is 0. Links have their delay and loss; rate, queue, jitter and changes are not
+// simulated, and microphones talk all the time.
+func PlayScenario(t *testing.T, s scenario.Scenario, room int, until time.Duration) Played {
+	t.Helper()
+	plan := scenario.Expand(s)
+	opens := plan.End
+	var people []scenario.Person
+	for _, one := range plan.People {
+		if one.Room == room {
+			people = append(people, one)
+			if len(one.Actions) > 0 {
+				opens = min(opens, one.Actions[0].At)
+			}
+		}
+	}
+	until = cmp.Or(until, plan.End)
+	out := Played{Measurements: make(scenario.Measurements)}
+	play := Play{result: &out}
+	p := Plan{Seed: s.Seed + uint64(room), MaxParticipants: max(2, len(people))}
+	for _, one := range people {
+		g := s.People[one.Group]
+		p.People = append(p.People, Person{Ref: one.Ref, Role: g.Role, Media: media(g), Up: path(g.Up), Down: path(g.Down)})
+		track := Track{Ref: one.Ref}
+		for _, a := range one.Actions {
+			if step := stepOf(one.Ref, a); step != nil && a.At-opens <= until {
+				track.Actions = append(track.Actions, TimedStep{a.At - opens, step})
+			}
+		}
+		play.Tracks = append(play.Tracks, track)
+	}
+	sendLayouts(s, people, &play)
+	p.Steps = []Step{play, Pass{For: time.Second}, Do{Name: "measure", Func: func(w *World) error { w.measure(&out); return nil }}}
+	out.Report = Run(t, p)
+	out.Measurements["violations"] = float64(len(out.Violations))
+	out.Verdicts = scenario.Evaluate(s.Objectives, out.Measurements)
+	return out
+}
+
+// media turns the media of a scenario into a client's.
+func media(g scenario.Group) bench.Media {
+	video := func(v *scenario.Video) *bench.Video {
+		if v == nil {
+			return nil
+		}
+		out := &bench.Video{FPS: v.FPS, Temporal: v.Temporal}
+		for _, l := range v.Layers {
+			out.Layers = append(out.Layers, bench.Layer(l))
+		}
+		return out
+	}
+	m := bench.Media{Camera: video(g.Camera), Screen: video(g.Screen)}
+	if g.Mic != nil {
+		m.Mic = &bench.Audio{Bitrate: g.Mic.Bitrate, Level: bench.Microphone().Level}
+	}
+	return m
+}
+
+func path(trace []scenario.LinkStep) Path {
+	if len(trace) == 0 {
+		return Path{}
+	}
+	return Path{Delay: trace[0].Link.Delay, Loss: trace[0].Link.Loss}
+}
+
+// stepOf is the step of an action, nil for one that is not simulated.
+func stepOf(ref string, a scenario.Action) Step {
+	switch a.Do {
+	case scenario.Join:
+		return Join{ref}
+	case scenario.Reconnect:
+		return Reconnect{ref}
+	case scenario.Admit:
+		return Admit{ref, a.Whom}
+	case scenario.Leave:
+		return Leave{ref}
+	case scenario.Kill:
+		return Kill{ref}
+	case scenario.Drop:
+		return Drop{ref}
+	case scenario.Mute, scenario.Unmute:
+		return Mute{ref, a.Track, a.Do == scenario.Mute}
+	case scenario.Share, scenario.Unshare:
+		return Share{ref, a.Do == scenario.Share}
+	case scenario.Hold:
+		return Hold{ref, a.Whom}
+	case scenario.Unhold:
+		return Unhold{ref, a.Whom}
+	case scenario.Remove:
+		return Remove{ref, a.Whom}
+	case scenario.HandOver:
+		return HandOver{ref, a.Whom}
+	case scenario.SetLayout:
+		return show(ref, a.Layout)
+	case scenario.End:
+		return End{ref}
+	}
+	return nil
+}
+
+// show is the step that sends a layout.
+func show(ref string, tiles []scenario.Tile) Step {
+	return Do{Name: "layout", Func: func(w *World) error {
+		m := &wire.Layout{}
+		for _, t := range tiles {
+			m.Tiles = append(m.Tiles, wire.Tile{Participant: w.ID(t.Of), Source: t.Track, Width: t.Width, Height: t.Height, Pinned: t.Pinned})
+		}
+		_, err := w.Client(ref).Call(w.ctx, m)
+		return err
+	}}
+}
+
+// sendLayouts lets everybody send their layout when they are in the room: a clinician after joining,
+// who is admitted soon after that.
+func sendLayouts(s scenario.Scenario, people []scenario.Person, play *Play) {
+	for i, one := range people {
+		g := s.People[one.Group]
+		if g.Layout == nil {
+			continue
+		}
+		var times []time.Duration
+		for _, track := range play.Tracks {
+			for _, a := range track.Actions {
+				if j, ok := a.Step.(Join); ok && j.Ref == one.Ref && g.Role == wire.RoleClinician {
+					times = append(times, a.At)
+				}
+				if admit, ok := a.Step.(Admit); ok && admit.Who == one.Ref {
+					times = append(times, a.At+lobbyAnswer)
+				}
+			}
+		}
+		for _, at := range times {
+			play.Tracks[i].Actions = append(play.Tracks[i].Actions, TimedStep{at, show(one.Ref, g.Layout)})
+		}
+		slices.SortStableFunc(play.Tracks[i].Actions, func(a, b TimedStep) int { return cmp.Compare(a.At, b.At) })
+	}
+}
+
+// play carries out Play. It fails for nothing that a server may answer: that is what is measured.
+func (w *World) play(p Play) error {
+	start := time.Now()
+	results := make([]Played, len(p.Tracks))
+	var wg sync.WaitGroup
+	for i, track := range p.Tracks {
+		wg.Go(func() { w.runTrack(start, i, track, &results[i]) })
+	}
+	wg.Wait()
+	for _, r := range results {
+		p.result.Joins = append(p.result.Joins, r.Joins...)
+		p.result.Failures = append(p.result.Failures, r.Failures...)
+	}
+	slices.Sort(p.result.Joins)
+	return nil
+}
+
+func (w *World) runTrack(start time.Time, index int, track Track, result *Played) {
+	p := w.people[track.Ref]
+	killed := false
+	for _, a := range track.Actions {
+		select {
+		case <-time.After(time.Until(start.Add(a.At))):
+		case <-w.ctx.Done():
+			return
+		}
+		begun, joins := time.Now(), false
+		switch a.Step.(type) {
+		case Kill:
+			killed = true
+		case Join:
+			if joins = true; killed { // another machine, with the same link
+				killed = false
+				p.host.Cut(false)
+				p.client = w.newClient(p, index)
+			}
+		case Reconnect:
+			joins = true
+		}
+		err := w.do(a.Step)
+		if err == nil && joins {
+			err = w.do(Connected{track.Ref})
+		}
+		switch {
+		case err != nil:
+			result.Failures = append(result.Failures, fmt.Sprintf("at %v %s: %T: %v", a.At, track.Ref, a.Step, err))
+			if joins {
+				w.record(track.Ref, "could not join")
+			}
+		case joins:
+			result.Joins = append(result.Joins, time.Since(begun))
+		}
+	}
+}
+
+// measure turns what the clients have seen into the figures of objectives.
+func (w *World) measure(out *Played) {
+	m := out.Measurements
+	var arrived, lost, repaired uint64
+	var video time.Duration
+	for _, ref := range w.refs {
+		for _, s := range w.people[ref].client.Report().Slots {
+			arrived, lost, repaired = arrived+s.Packets, lost+s.Lost, repaired+s.Repaired
+			if s.Video {
+				video = max(video, s.LongestGap)
+			}
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	failed := 0.0
+	for _, e := range w.events {
+		if e.What == "could not join" {
+			failed++
+		}
+	}
+	m["join_failures"], m["action_failures"] = failed, float64(len(out.Failures))-failed
+	for name, share := range map[string]float64{"join_p50": 0.5, "join_p95": 0.95, "join_p99": 0.99} {
+		if n := len(out.Joins); n > 0 {
+			m[name] = out.Joins[int(share*float64(n-1)+0.5)].Seconds()
+		}
+	}
+	if arrived > 0 {
+		m["loss"] = float64(lost) / float64(arrived+lost)
+		m["loss_before_repair"] = float64(lost+repaired) / float64(arrived+lost)
+		m["video_gap"] = video.Seconds()
+	}
+	w.witness.mu.Lock()
+	defer w.witness.mu.Unlock()
+	if w.witness.timing.heard {
+		m["audio_gap"] = w.witness.timing.gap.Seconds()
+	}
+	for name, share := range map[string]float64{"p50_delay": 0.5, "p90_delay": 0.9, "p99_delay": 0.99, "p999_delay": 0.999} {
+		if d, ok := w.witness.timing.delay(share); ok {
+			m[name] = d.Seconds()
+		}
+	}
+}
