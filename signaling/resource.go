@@ -107,7 +107,7 @@ func (r *resource) run() {
 func (r *resource) answer(ctx context.Context, offer whip.Offer) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, mediaTimeout)
 	defer cancel()
-	answer, err := r.session.peer.Answer(ctx, offer.SDP(), r.sources(offer))
+	answer, err := r.session.peer.Answer(ctx, offer.SDP(), sources(offer))
 	if err != nil {
 		return "", mediaError(err)
 	}
@@ -116,18 +116,14 @@ func (r *resource) answer(ctx context.Context, offer whip.Offer) (string, error)
 	return answer, nil
 }
 
-// sources names what the m-lines carry. A device's camera looks at what is to be examined and its
-// microphone is a stethoscope; anybody else's are theirs.
-func (r *resource) sources(offer whip.Offer) []sfu.Track {
-	video, audio := wire.SourceCamera, wire.SourceMic
-	if r.session.self.Actor.Role == string(wire.RoleDevice) {
-		video, audio = wire.SourceExam, wire.SourceAuscultation
-	}
+// sources names what the m-lines of a device carry: its camera looks at what is to be examined, and its
+// microphone is a stethoscope.
+func sources(offer whip.Offer) []sfu.Track {
 	tracks := make([]sfu.Track, 0, len(offer.Lines))
 	for _, l := range offer.Lines {
-		source := audio
+		source := wire.SourceAuscultation
 		if l.Video {
-			source = video
+			source = wire.SourceExam
 		}
 		tracks = append(tracks, sfu.Track{Mid: l.Mid, Source: codec.Source(source)})
 	}

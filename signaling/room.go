@@ -164,8 +164,9 @@ func (r *room) connect(ctx context.Context, s *session, cmd consult.Connect, re 
 	if r.broken != nil {
 		return consult.Effects{}, r.broken
 	}
-	if p := r.record.find(cmd.Participant); s.publisher && p != nil && len(consult.RightsFor(p.Role, p.ProxyFor != "").Publish) == 0 {
-		return consult.Effects{}, &consult.Error{Code: wire.CodeForbidden, Detail: "this role publishes nothing"}
+	// A person must be told who listens (decision 2), and a publisher by WHIP cannot be.
+	if p := r.record.find(cmd.Participant); s.publisher && p != nil && p.Role != wire.RoleDevice {
+		return consult.Effects{}, &consult.Error{Code: wire.CodeForbidden, Detail: "only devices publish without a WebSocket"}
 	}
 	before := r.consult.Clone()
 	e, err := r.consult.Connect(r.now(), cmd)

@@ -20,7 +20,7 @@ const (
 	whipRestart = "a=ice-ufrag:client1\r\na=ice-pwd:secretpasswordofclient\r\n"
 	whipTrickle = "a=ice-ufrag:client0\r\na=ice-pwd:secretpasswordofclient\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\na=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\n"
 
-	fivePeople = `"participants":[{"role":"clinician","ref":"a"},{"role":"patient","ref":"b"},{"role":"device","ref":"c"},{"role":"observer","ref":"d"},{"role":"carer","ref":"e"}]`
+	fivePeople = `"participants":[{"role":"clinician","ref":"a"},{"role":"patient","ref":"b"},{"role":"device","ref":"c"},{"role":"observer","ref":"d"},{"role":"device","ref":"e"}]`
 	theDevice  = 2
 )
 
@@ -122,6 +122,7 @@ func TestWHIPRefusals(t *testing.T) {
 		{"a page of another origin", theDevice, func(token string) http.Header {
 			return bearing(token, "application/sdp", "Origin", "https://evil.example")
 		}, "", whipOffer, 403, "forbidden"},
+		{"a person, who has to be told who listens", 1, func(token string) http.Header { return bearing(token, "application/sdp") }, "", whipOffer, 403, "forbidden"},
 		{"a role that publishes nothing", 3, func(token string) http.Header { return bearing(token, "application/sdp") }, "", whipOffer, 403, "forbidden"},
 		{"another type", theDevice, func(token string) http.Header { return bearing(token, "application/json") }, "", whipOffer, 415, "bad_request"},
 		{"an answer of another type", theDevice, func(token string) http.Header {
@@ -319,14 +320,14 @@ func TestWHIPAdmittedByClinician(t *testing.T) {
 		v := w.open(fivePeople)
 		doctor := v.enter(0)
 		p := v.publish(4)
-		doctor.wantSee("clinician:admitted carer:waiting")
+		doctor.wantSee("clinician:admitted device:waiting")
 		v.wantFlowing("clinician")
 		tracks, subscribes := v.media.published(p.id)
-		if !slices.Equal(tracks, []sfu.Track{{Mid: "0", Source: "mic"}, {Mid: "1", Source: "camera"}}) || subscribes {
-			t.Errorf("the carer publishes %v, receives: %t", tracks, subscribes)
+		if !slices.Equal(tracks, []sfu.Track{{Mid: "0", Source: "auscultation"}, {Mid: "1", Source: "exam"}}) || subscribes {
+			t.Errorf("the device publishes %v, receives: %t", tracks, subscribes)
 		}
 		doctor.wantAnswer("done", &wire.Admit{Participant: p.id}, 10)
-		v.wantFlowing("clinician carer")
+		v.wantFlowing("clinician device")
 		if a := v.ask("DELETE", p.location, bearing(p.token, ""), ""); a.status != 200 {
 			t.Errorf("DELETE: %d", a.status)
 		}

@@ -35,7 +35,7 @@ func describeWHIP(o *huma.OpenAPI) {
 	o.AddOperation(&huma.Operation{
 		OperationID: "whip", Method: http.MethodPost, Path: whipPath, Tags: []string{"sessions"}, Security: security,
 		Summary:     "Publish by WHIP (RFC 9725)",
-		Description: "At most one audio and one video line, which a device publishes as auscultation and exam, everybody else as mic and camera.",
+		Description: "At most one audio and one video line, which a device publishes as auscultation and exam. Nobody else may: a person must be told who listens, by the WebSocket.",
 		RequestBody: text(sdpType), Responses: published,
 	})
 	o.AddOperation(&huma.Operation{
