@@ -156,7 +156,8 @@
       const [r, g, b] = eye.getImageData(x, y, 1, 1).data;
       const distance = ([R, G, B]) => Math.hypot(r - R, g - G, b - B);
       const [letter, colour] = Object.entries(COLOURS).sort((a, c) => distance(a[1]) - distance(c[1]))[0];
-      return distance(colour) < 70 ? letter : '-';
+      if (distance(colour) < 70) return letter;
+      return Math.max(r, g, b) < 24 ? 'k' : '-'; // black, as CMYK calls it
     }).join('');
     return Object.keys(PEOPLE).find((name) => PEOPLE[name].quadrants === letters) ?? letters;
   };
