@@ -171,9 +171,9 @@ type wrongFrame struct {
 	At        float64
 }
 
-// A picture may begin with two frames that are plain black: in one run of eight with H.264, in one of
-// some fifty with VP8 (Chromium 156, 2026-11-22). Why is not known; they are nobody's. More than blackFrames on
-// a page, or anything else, is a wrong frame.
+// A picture may begin with two frames that are plain black: in one run of eight with H.264 (Chromium 156,
+// 2026-11-22). With VP8 two that could not be read were seen once that day, perhaps the same. Why is not
+// known; black is nobody's. More than blackFrames on a page, or anything else, is a wrong frame.
 const (
 	black       = "kkkk"
 	blackFrames = 4
