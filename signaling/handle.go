@@ -101,7 +101,7 @@ func (s *session) enter(ctx context.Context, token, audience string, id uint64) 
 	s.log = r.log.With("participant", c.Subject, "session", s.id)
 	var e consult.Effects
 	if doErr := r.do(ctx, func() {
-		e, err = r.connect(ctx, s, consult.Connect{Participant: c.Subject, Epoch: c.Epoch, Session: s.id, Resume: c.Session}, id)
+		e, err = r.connect(ctx, s, consult.Connect{Participant: c.Subject, Epoch: c.Epoch, Session: s.id, Resume: c.Session, Untold: s.publisher}, id)
 	}); doErr != nil {
 		err = doErr
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -38,7 +37,7 @@ func (s *Server) checkPIN(now time.Time, rec record, p *person, pin, remote stri
 		return problem(http.StatusForbidden, wire.CodePINRequired, "the participant got a PIN beside the link: send it, too")
 	}
 	right := subtle.ConstantTimeCompare([]byte(pin), []byte(s.tokens.pin(rec.ID, p.ID, p.Epoch))) == 1
-	until, ok := s.pins.try(now, p.ID, pinNetwork(remote), right)
+	until, ok := s.pins.try(now, p.ID, prefixOf(remote), right)
 	event := audit.Event{Tenant: rec.Tenant, Consultation: rec.ID, Actor: p.actor(), Net: prefixOf(remote)}
 	switch {
 	case ok:
@@ -52,14 +51,6 @@ func (s *Server) checkPIN(now time.Time, rec record, p *person, pin, remote stri
 	s.refused(audit.PINLocked, &event, err)
 	err.retryAfter = until.Sub(now)
 	return err
-}
-
-// pinNetwork returns the /24 or /48 of an address; everything that is not one is one network.
-func pinNetwork(remote string) string {
-	if ap, err := netip.ParseAddrPort(remote); err == nil {
-		return audit.Prefix(ap.Addr())
-	}
-	return ""
 }
 
 // lockout counts wrong PINs. It is in memory: whoever can restart the server needs no PIN.

@@ -151,7 +151,7 @@ func TestNetworksOfPINs(t *testing.T) {
 		{"pipe", ""},
 		{"", ""},
 	} {
-		if got := pinNetwork(tt.remote); got != tt.want {
+		if got := prefixOf(tt.remote); got != tt.want {
 			t.Errorf("%s: %s, want %s", tt.remote, got, tt.want)
 		}
 	}

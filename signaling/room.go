@@ -164,10 +164,6 @@ func (r *room) connect(ctx context.Context, s *session, cmd consult.Connect, re 
 	if r.broken != nil {
 		return consult.Effects{}, r.broken
 	}
-	// A person must be told who listens (decision 2), and a publisher by WHIP cannot be.
-	if p := r.record.find(cmd.Participant); s.publisher && p != nil && p.Role != wire.RoleDevice {
-		return consult.Effects{}, &consult.Error{Code: wire.CodeForbidden, Detail: "only devices publish without a WebSocket"}
-	}
 	before := r.consult.Clone()
 	e, err := r.consult.Connect(r.now(), cmd)
 	if err == nil {

@@ -93,7 +93,8 @@ func ofKey(key *config.APIKey) audit.Event {
 	return audit.Event{Tenant: key.Tenant, Actor: audit.Actor{Kind: audit.KindKey, ID: key.ID}}
 }
 
-// prefixOf returns what the audit log keeps of an http.Request's RemoteAddr.
+// prefixOf returns what the audit log keeps of an http.Request's RemoteAddr, and by which PINs are
+// counted: a /24 or /48; everything that is no address is one network.
 func prefixOf(remote string) string {
 	ap, err := netip.ParseAddrPort(remote)
 	if err != nil {

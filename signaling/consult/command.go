@@ -14,6 +14,7 @@ type Connect struct {
 	Epoch       uint32 // of the invitation behind the token
 	Session     string
 	Resume      string
+	Untold      bool // nothing can be told to it: no roster
 }
 
 // Connect lets a participant in: clinicians into the room, others into the lobby, unless they
@@ -65,6 +66,9 @@ func (c *Consultation) mayConnect(now time.Time, cmd Connect) (*participant, err
 		return nil, &Error{Code: wire.CodeTokenInvalid, Detail: "the token names nobody of this consultation"}
 	case p.Revoked || p.Epoch != cmd.Epoch:
 		return nil, &Error{Code: wire.CodeInvitationRevoked, Detail: "the invitation has been withdrawn"}
+	case cmd.Untold && p.Role != wire.RoleDevice:
+		// A person must be told who listens.
+		return nil, &Error{Code: wire.CodeForbidden, Detail: "only devices publish without a WebSocket"}
 	case cmd.Resume != "" && cmd.Resume != p.session:
 		return nil, &Error{Code: wire.CodeTokenInvalid, Detail: "the session has been replaced or is too old"}
 	}

@@ -228,6 +228,10 @@ func TestRefusals(t *testing.T) {
 		{"hand over to a patient", func() error { _, err := p.c.Leave(p.now, "doc", "s1", "pat"); return err }, wire.CodeNoSuchParticipant},
 		{"hand over to a clinician who is not here", func() error { _, err := p.c.Leave(p.now, "doc", "s1", "doc2"); return err }, wire.CodeNoSuchParticipant},
 		{"connect as nobody", func() error { _, err := p.c.Connect(p.now, consult.Connect{Participant: "x"}); return err }, wire.CodeTokenInvalid},
+		{"connect as a person who can be told nothing", func() error {
+			_, err := p.c.Connect(p.now, consult.Connect{Participant: "car", Session: "s9", Untold: true})
+			return err
+		}, wire.CodeForbidden},
 		{"connect with an old invitation", func() error {
 			_, err := p.c.Connect(p.now, consult.Connect{Participant: "car", Epoch: 7})
 			return err
