@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/pion/transport/v4/deadline"
+
+	"github.com/bedside-video/bedside/bench/linkem/link"
 )
 
 const (
@@ -25,11 +27,11 @@ const (
 type Conn struct {
 	socket   net.PacketConn
 	deadline *deadline.Deadline // of ReadFrom
-	inbox    chan Packet
+	inbox    chan link.Packet
 	done     chan struct{} // closed when run has ended
 
 	mu       sync.Mutex // also keeps what is written to the socket in order
-	up, down *Link
+	up, down *link.Link
 	armed    time.Time // when run looks again at the latest; zero: when something arrives
 	unread   uint64
 	err      error // why run ended; set before done is closed
@@ -37,23 +39,23 @@ type Conn struct {
 
 // Report is what happened on both directions of a link.
 type Report struct {
-	Up     Counters `json:"up"`
-	Down   Counters `json:"down"`
-	Unread uint64   `json:"unread,omitempty"` // came out of the link, but nobody took them in time
+	Up     link.Counters `json:"up"`
+	Down   link.Counters `json:"down"`
+	Unread uint64        `json:"unread,omitempty"` // came out of the link, but nobody took them in time
 }
 
 // NewConn puts a socket behind links; the Conn owns it unless there is an error. Only UDP addresses can be written
 // to. The same seed draws the same fates, different ones for the two directions.
-func NewConn(socket net.PacketConn, up, down Shape, seed uint64) (*Conn, error) {
+func NewConn(socket net.PacketConn, up, down link.Shape, seed uint64) (*Conn, error) {
 	c := &Conn{
-		socket: socket, deadline: deadline.New(), inbox: make(chan Packet, inboxLimit), done: make(chan struct{}),
+		socket: socket, deadline: deadline.New(), inbox: make(chan link.Packet, inboxLimit), done: make(chan struct{}),
 	}
 	now := time.Now()
 	var err error
-	if c.up, err = New(now, up, seed); err != nil {
+	if c.up, err = link.New(now, up, seed); err != nil {
 		return nil, fmt.Errorf("up: %w", err)
 	}
-	if c.down, err = New(now, down, mix(seed)); err != nil {
+	if c.down, err = link.New(now, down, link.OtherSeed(seed)); err != nil {
 		return nil, fmt.Errorf("down: %w", err)
 	}
 	go c.run()
@@ -61,7 +63,7 @@ func NewConn(socket net.PacketConn, up, down Shape, seed uint64) (*Conn, error) 
 }
 
 // Set changes both directions from now on, or neither.
-func (c *Conn) Set(up, down Shape) error {
+func (c *Conn) Set(up, down link.Shape) error {
 	if err := errors.Join(up.Validate(), down.Validate()); err != nil {
 		return fmt.Errorf("linkem: conn: %w", err)
 	}
@@ -83,7 +85,7 @@ func (c *Conn) Report() Report {
 // run reads the socket and delivers what is due, until the socket is closed or fails.
 func (c *Conn) run() {
 	defer close(c.done)
-	buf := make([]byte, MaxPacket)
+	buf := make([]byte, link.MaxPacket)
 	for {
 		err := c.arm()
 		if err == nil {
@@ -109,7 +111,7 @@ func (c *Conn) receive(buf []byte) error {
 	}
 	if at, ok := from.(*net.UDPAddr); ok {
 		c.mu.Lock()
-		c.down.Push(time.Now(), Packet{Data: append([]byte(nil), buf[:n]...), Peer: at.AddrPort()})
+		c.down.Push(time.Now(), link.Packet{Data: append([]byte(nil), buf[:n]...), Peer: at.AddrPort()})
 		c.mu.Unlock()
 	}
 	return nil
@@ -122,7 +124,7 @@ func (c *Conn) arm() error {
 	defer c.mu.Unlock()
 	c.deliver(now)
 	c.armed = time.Time{}
-	for _, l := range []*Link{c.up, c.down} {
+	for _, l := range []*link.Link{c.up, c.down} {
 		if next, ok := l.Next(); ok && (c.armed.IsZero() || next.Before(c.armed)) {
 			c.armed = next
 		}
@@ -149,7 +151,7 @@ func (c *Conn) deliver(now time.Time) {
 }
 
 // wakeFor makes run look when a link has something earlier than it knows. c.mu must be held.
-func (c *Conn) wakeFor(l *Link) error {
+func (c *Conn) wakeFor(l *link.Link) error {
 	next, ok := l.Next()
 	if !ok || !c.armed.IsZero() && !next.Before(c.armed) {
 		return nil
@@ -170,7 +172,7 @@ func (c *Conn) WriteTo(b []byte, to net.Addr) (int, error) {
 	if c.err != nil {
 		return 0, c.err
 	}
-	c.up.Push(now, Packet{Data: append([]byte(nil), b...), Peer: at.AddrPort()})
+	c.up.Push(now, link.Packet{Data: append([]byte(nil), b...), Peer: at.AddrPort()})
 	c.deliver(now)
 	if err := c.wakeFor(c.up); err != nil {
 		return 0, err

@@ -15,7 +15,10 @@ import (
 	"github.com/pion/transport/v4/deadline"
 
 	"github.com/bedside-video/bedside/bench/linkem"
+	"github.com/bedside-video/bedside/bench/linkem/link"
 )
+
+const ms = time.Millisecond
 
 // wire is a socket in memory: what is sent to it by in is read, what is written is noted with its time.
 type wire struct {
@@ -92,7 +95,7 @@ func TestConnUp(t *testing.T) {
 		synctest.Wait()                                 // run reads, with nothing to wake it
 		write(t, c, 1, 2)
 		wait(100 * ms)
-		if err := c.Set(linkem.Shape{}, linkem.Shape{}); err != nil {
+		if err := c.Set(link.Shape{}, link.Shape{}); err != nil {
 			t.Fatal(err)
 		}
 		write(t, c, 3)
@@ -120,14 +123,14 @@ func TestConnChangedWhileItWaits(t *testing.T) {
 		c := newConn(t, w, "rate=1kbit", "")
 		write(t, c, 1)
 		wait(4 * ms) // half of it is sent
-		if err := c.Set(parse(t, "rate=2kbit"), linkem.Shape{}); err != nil {
+		if err := c.Set(parse(t, "rate=2kbit"), link.Shape{}); err != nil {
 			t.Fatal(err)
 		}
 		wait(50 * ms)
 		if want := []string{fmt.Sprint("1 to ", peer(), " at ", start+6)}; !slices.Equal(w.written(), want) {
 			t.Errorf("sent %q, want %q", w.written(), want)
 		}
-		if err := c.Set(linkem.Shape{Loss: 2}, linkem.Shape{}); err == nil {
+		if err := c.Set(link.Shape{Loss: 2}, link.Shape{}); err == nil {
 			t.Error("took a loss of 200 %")
 		}
 		if err := c.Close(); err != nil {
@@ -155,7 +158,7 @@ func TestConnDown(t *testing.T) {
 		if _, _, err := c.ReadFrom(buf); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != 70*ms {
 			t.Errorf("after %v: %v, want the deadline", time.Since(start), err)
 		}
-		want := linkem.Report{Down: linkem.Counters{In: 3, InBytes: 3, Out: 2, OutBytes: 2, Held: 1}}
+		want := linkem.Report{Down: link.Counters{In: 3, InBytes: 3, Out: 2, OutBytes: 2, Held: 1}}
 		if got := c.Report(); got != want {
 			t.Errorf("report %+v, want %+v", got, want)
 		}
@@ -262,4 +265,13 @@ func runEcho(socket net.PacketConn) {
 		}
 		_, _ = socket.WriteTo(buf[:n], from)
 	}
+}
+
+func parse(t *testing.T, text string) link.Shape {
+	t.Helper()
+	s, err := link.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }

@@ -5,6 +5,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/bedside-video/bedside/bench/linkem/link"
 )
 
 // pipe is one direction between two devices, one packet a read or write. Its owner runs run and waits
@@ -13,12 +15,12 @@ type pipe struct {
 	src, dst *os.File
 
 	mu   sync.Mutex
-	link *Link
+	link *link.Link
 }
 
 // run moves packets until the source is closed or fails.
 func (p *pipe) run() error {
-	buf := make([]byte, MaxPacket)
+	buf := make([]byte, link.MaxPacket)
 	for {
 		if err := p.arm(); err != nil {
 			return err
@@ -31,7 +33,7 @@ func (p *pipe) run() error {
 			return err
 		}
 		p.mu.Lock()
-		p.link.Push(time.Now(), Packet{Data: append([]byte(nil), buf[:n]...)})
+		p.link.Push(time.Now(), link.Packet{Data: append([]byte(nil), buf[:n]...)})
 		p.mu.Unlock()
 	}
 }
@@ -53,7 +55,7 @@ func (p *pipe) arm() error {
 }
 
 // set changes the link and lets run look at it.
-func (p *pipe) set(s Shape) error {
+func (p *pipe) set(s link.Shape) error {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -63,7 +65,7 @@ func (p *pipe) set(s Shape) error {
 	return p.src.SetReadDeadline(now)
 }
 
-func (p *pipe) counters() Counters {
+func (p *pipe) counters() link.Counters {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.link.Counters()

@@ -8,6 +8,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/bedside-video/bedside/bench/linkem/link"
 )
 
 // ErrUnavailable is returned where there can be no Tunnel: not on Linux, not root, no /dev/net/tun, no
@@ -16,8 +18,8 @@ var ErrUnavailable = errors.New("linkem: no tunnel here")
 
 // TunnelConfig describes a Tunnel.
 type TunnelConfig struct {
-	Number   uint8 // of the tunnel: two with one number cannot be open on one machine
-	Up, Down Shape // from and to the client's namespace
+	Number   uint8      // of the tunnel: two with one number cannot be open on one machine
+	Up, Down link.Shape // from and to the client's namespace
 	Seed     uint64
 }
 
@@ -37,11 +39,11 @@ type Tunnel struct {
 // OpenTunnel makes the namespace, the devices and the links.
 func OpenTunnel(ctx context.Context, cfg TunnelConfig) (*Tunnel, error) {
 	now := time.Now()
-	up, err := New(now, cfg.Up, cfg.Seed)
+	up, err := link.New(now, cfg.Up, cfg.Seed)
 	if err != nil {
 		return nil, fmt.Errorf("up: %w", err)
 	}
-	down, err := New(now, cfg.Down, mix(cfg.Seed))
+	down, err := link.New(now, cfg.Down, link.OtherSeed(cfg.Seed))
 	if err != nil {
 		return nil, fmt.Errorf("down: %w", err)
 	}
@@ -64,7 +66,7 @@ func OpenTunnel(ctx context.Context, cfg TunnelConfig) (*Tunnel, error) {
 }
 
 // Set changes both directions from now on.
-func (t *Tunnel) Set(up, down Shape) error {
+func (t *Tunnel) Set(up, down link.Shape) error {
 	if err := errors.Join(up.Validate(), down.Validate()); err != nil {
 		return fmt.Errorf("linkem: tunnel: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/bedside-video/bedside/bench/linkem/link"
 	"github.com/bedside-video/bedside/signaling/wire"
 )
 
@@ -227,7 +228,7 @@ func (d *decoder) audioFields(a *Audio) []field {
 func (d *decoder) trace(n *yaml.Node, what string) []LinkStep {
 	if n.Kind == yaml.ScalarNode {
 		var one LinkStep
-		readAs(d, what, &one.Link, ParseLink).read(n)
+		readAs(d, what, &one.Link, link.Parse).read(n)
 		return []LinkStep{one}
 	}
 	var out []LinkStep
@@ -248,7 +249,7 @@ func (d *decoder) trace(n *yaml.Node, what string) []LinkStep {
 func (d *decoder) step(s *LinkStep) []field {
 	return []field{
 		needed(d.duration("at", &s.At, "")),
-		needed(readAs(d, "link", &s.Link, ParseLink)),
+		needed(readAs(d, "link", &s.Link, link.Parse)),
 	}
 }
 
@@ -272,10 +273,10 @@ func (d *decoder) tile(t *Tile) []field {
 }
 
 func (d *decoder) event(e *Event) []field {
-	direction := func(key string, into **Link) field {
+	direction := func(key string, into **link.Shape) field {
 		return field{key: key, read: func(n *yaml.Node) {
-			*into = new(Link)
-			readAs(d, key, *into, ParseLink).read(n)
+			*into = new(link.Shape)
+			readAs(d, key, *into, link.Parse).read(n)
 		}}
 	}
 	return []field{

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/bedside-video/bedside/bench/linkem/link"
 	"github.com/bedside-video/bedside/signaling/wire"
 )
 
@@ -30,7 +31,7 @@ type Action struct {
 	Do       Verb
 	Whom     string      // of Admit, Hold, Unhold, Remove, HandOver: a ref of the same room
 	Track    wire.Source // of Mute, Unmute
-	Up, Down *Link       // of SetLink
+	Up, Down *link.Shape // of SetLink
 	Layout   []Tile      // of SetLayout
 }
 

@@ -3,6 +3,7 @@ package scenario
 import (
 	"time"
 
+	"github.com/bedside-video/bedside/bench/linkem/link"
 	"github.com/bedside-video/bedside/signaling/wire"
 )
 
@@ -97,7 +98,7 @@ type Tile struct {
 // LinkStep is what a link is from an instant on.
 type LinkStep struct {
 	At   time.Duration // after the opening of the room
-	Link Link
+	Link link.Shape
 }
 
 // Event is one line of the timeline.
@@ -109,7 +110,7 @@ type Event struct {
 	Whom     string        // of admit, hold, unhold, remove, hand-over: one person
 	Track    wire.Source   // of mute, unmute
 	Back     time.Duration // of drop: reconnects after this; 0 does not
-	Up, Down *Link         // of link; nil leaves a direction alone
+	Up, Down *link.Shape   // of link; nil leaves a direction alone
 	Layout   []Tile        // of layout
 	pos      position
 }

@@ -3,12 +3,14 @@ package scenario_test
 import (
 	"errors"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/bedside-video/bedside/bench/linkem/link"
 	"github.com/bedside-video/bedside/bench/scenario"
 	"github.com/bedside-video/bedside/signaling/wire"
 )
@@ -71,7 +73,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"media", head + "people:\n  - {ref: a, role: clinician, camera: hd, mic: loud, screen: simulcast}\n", []string{`6:39: camera is "hd": write single or simulcast, or`, `6:48: mic is "loud"`, `6:62: screen is "simulcast": write single, or`}},
 		{"layers out of order", head + "people:\n  - {ref: a, role: clinician, camera: {layers: [{rid: h, size: 2x2, rate: 2kbit}, {rid: q, size: 1x1, rate: 1kbit}]}}\n", []string{"6:39: camera: the layers are not in order"}},
 		{"temporal", head + "people:\n  - {ref: a, role: clinician, camera: {temporal: 2}}\n", []string{"6:50: temporal is 2"}},
-		{"links", head + "people:\n  - {ref: a, role: clinician, up: 'rate=1', down: 'los=2%'}\n", []string{`6:35: up: link: rate: "1" is not a rate`, `6:51: down: link: unknown part "los": the parts are rate,`}},
+		{"links", head + "people:\n  - {ref: a, role: clinician, up: 'rate=1', down: 'los=2%'}\n", []string{`6:35: up: link: "rate=1": rate "1": no unit`, `6:51: down: link: "los=2%": unknown setting: there are rate,`}},
 		{"trace", head + "people:\n  - ref: a\n    role: clinician\n    up:\n      - {at: 1s, link: loss=1%}\n      - {at: 1s, link: ''}\n", []string{"9:7: up says nothing of the start", "10:9: up: the steps are not in order"}},
 		{"trace too long", head + "people: [{ref: a, role: clinician, up: [{at: 0s, link: ''}, {at: 1m, link: ''}]}]\n", []string{"5:10: the link of a changes at 1m0s"}},
 		{"layout", head + "people:\n  - {ref: a, role: clinician, layout: [{of: b, size: 1x1}, {of: a, size: 1x}]}\n", []string{`6:74: size: "1x" is not a size`}},
@@ -137,47 +139,14 @@ objectives: {p99_delay: 5ms, loss: 0.1%, fps: 20}
 		t.Errorf("got mic %+v", doctor.Mic)
 	}
 	want := []scenario.LinkStep{
-		{Link: scenario.Link{Rate: 2_000_000}},
-		{At: 10 * time.Second, Link: scenario.Link{Rate: 300_000, Queue: 200 * time.Millisecond, Loss: 0.02, Burst: 3}},
+		{Link: link.Shape{Rate: link.Constant(2 * link.Mbit)}},
+		{At: 10 * time.Second, Link: link.Shape{Rate: link.Constant(300 * link.Kbit), Queue: 200 * time.Millisecond, Loss: 0.02, Burst: 3}},
 	}
-	if !slices.Equal(doctor.Up, want) {
+	if !reflect.DeepEqual(doctor.Up, want) {
 		t.Errorf("got up %+v", doctor.Up)
 	}
 	if !slices.Equal(s.Objectives, []scenario.Objective{{"p99_delay", 0.005}, {"loss", 0.001}, {"fps", 20}}) {
 		t.Errorf("got objectives %+v", s.Objectives)
-	}
-}
-
-func TestLinks(t *testing.T) {
-	full := "rate=1500kbit,queue=200ms,delay=40ms,jitter=8ms,reorder,loss=2%,burst=4,dup=0.1%"
-	tests := []struct{ name, text, want, problem string }{
-		{"nothing", "", "", ""},
-		{"everything", full, full, ""},
-		{"another order, other units", "loss=2%, rate=0.3mbit", "rate=300kbit,loss=2%", ""},
-		{"twice", "loss=1%,loss=2%", "", "link: loss is there twice: leave one out"},
-		{"queue alone", "queue=1s", "", "link: queue without rate"},
-		{"reorder alone", "reorder", "", "link: reorder without jitter"},
-		{"reorder with a value", "jitter=1ms,reorder=1", "", "link: reorder: it takes no value"},
-		{"burst alone", "burst=3", "", "link: burst without loss"},
-		{"burst of none", "loss=1%,burst=0", "", "link: burst: \"0\" is not a burst"},
-		{"not a number", "rate=infkbit", "", "link: rate: \"infkbit\" is not a rate"},
-		{"over the top", "loss=101%", "", "link: loss: \"101%\" is out of range"},
-		{"no unit", "delay=40", "", "link: delay: \"40\" is not a duration"},
-		{"an empty part", "loss=1%,", "", "link: unknown part \"\""},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			l, err := scenario.ParseLink(tt.text)
-			if tt.problem != "" {
-				if err == nil || !strings.HasPrefix(err.Error(), tt.problem) {
-					t.Errorf("got %v, want %s", err, tt.problem)
-				}
-				return
-			}
-			if err != nil || l.String() != tt.want {
-				t.Errorf("got %v, %v", l, err)
-			}
-		})
 	}
 }
 
@@ -255,21 +224,6 @@ func FuzzParse(f *testing.F) {
 				}
 				last = a.At
 			}
-		}
-	})
-}
-
-func FuzzParseLink(f *testing.F) {
-	f.Add("rate=1500kbit,queue=200ms,delay=40ms,jitter=8ms,reorder,loss=2%,burst=4,dup=0.1%")
-	f.Add("loss=2%, rate=0.3mbit")
-	f.Fuzz(func(t *testing.T, text string) {
-		l, err := scenario.ParseLink(text)
-		if err != nil {
-			return
-		}
-		again, err := scenario.ParseLink(l.String())
-		if err != nil || again.String() != l.String() {
-			t.Errorf("%q is %q, which is %q, %v", text, l, again, err)
 		}
 	})
 }

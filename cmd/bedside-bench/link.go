@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/bedside-video/bedside/bench/linkem"
+	"github.com/bedside-video/bedside/bench/linkem/link"
 )
 
 const (
@@ -51,7 +52,7 @@ A direction is described by settings with commas between them:
 			}
 			return nil
 		},
-		RunE: func(c *cobra.Command, args []string) error { return link(c.Context(), w, f, args) },
+		RunE: func(c *cobra.Command, args []string) error { return runBehindLink(c.Context(), w, f, args) },
 	}
 	c.Flags().SetInterspersed(false) // flags behind the command's name are the command's
 	c.Flags().StringVar(&f.up, "up", "", "the link from the command to this machine; empty: perfect")
@@ -61,13 +62,13 @@ A direction is described by settings with commas between them:
 	return c
 }
 
-// link runs a command behind a link and reports.
-func link(ctx context.Context, w world, f linkFlags, args []string) (err error) {
+// runBehindLink runs a command behind a link and reports.
+func runBehindLink(ctx context.Context, w world, f linkFlags, args []string) (err error) {
 	cfg := linkem.TunnelConfig{Number: f.number, Seed: f.seed}
-	if cfg.Up, err = linkem.Parse(f.up); err != nil {
+	if cfg.Up, err = link.Parse(f.up); err != nil {
 		return fmt.Errorf("--up: %w", err)
 	}
-	if cfg.Down, err = linkem.Parse(f.down); err != nil {
+	if cfg.Down, err = link.Parse(f.down); err != nil {
 		return fmt.Errorf("--down: %w", err)
 	}
 	tunnel, err := linkem.OpenTunnel(ctx, cfg)

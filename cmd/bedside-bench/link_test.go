@@ -35,8 +35,8 @@ func TestUsage(t *testing.T) {
 		{"unknown command", []string{"lnik"}, exitUsage, "", `unknown command "lnik"`},
 		{"unknown flag", []string{"link", "--upp", "x"}, exitUsage, "", "unknown flag: --upp"},
 		{"no command", []string{"link"}, exitUsage, "", "no command: write it behind --"},
-		{"wrong direction", []string{"link", "--up", "speed=1mbit", "--", "true"}, exitUsage, "", `--up: linkem: "speed=1mbit": unknown setting`},
-		{"the other", []string{"link", "--down", "loss=2", "--", "true"}, exitUsage, "", `--down: linkem: "loss=2": loss 2: not a probability`},
+		{"wrong direction", []string{"link", "--up", "speed=1mbit", "--", "true"}, exitUsage, "", `--up: link: "speed=1mbit": unknown setting`},
+		{"the other", []string{"link", "--down", "loss=2", "--", "true"}, exitUsage, "", `--down: link: "loss=2": loss 2: not a probability`},
 		{"number", []string{"link", "--number", "256", "--", "true"}, exitUsage, "", `invalid argument "256"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -22,7 +22,7 @@ func layers() []layer {
 		{pkg: "cmd/bedside", ours: []string{"config", "signaling/...", "sfu/...", "turn", "recording/..."},
 			why: "the command wires the server's parts and nothing else"},
 		{pkg: "cmd/bedside/servetest", why: "a process is seen from outside"},
-		{pkg: "cmd/bedside-bench", ours: []string{"bench", "bench/scenario", "bench/linkem"}, why: "the load generator's command is thin over bench"},
+		{pkg: "cmd/bedside-bench", ours: []string{"bench", "bench/scenario", "bench/linkem", "bench/linkem/link"}, why: "the load generator's command is thin over bench"},
 		{pkg: "config", why: "configuration is a leaf, so that every package can take its part by value"},
 		{pkg: "cmd/internal/architecture", why: "the rules know packages by name only"},
 
@@ -61,11 +61,12 @@ func layers() []layer {
 
 		{pkg: "docs/examples/schedule", ours: []string{"signaling/client", "signaling/wire"}, why: "an example is what anybody could write"},
 
-		{pkg: "bench", ours: []string{"signaling/wire", "sfu/codec", "bench/scenario", "bench/linkem"},
+		{pkg: "bench", ours: []string{"signaling/wire", "sfu/codec", "bench/scenario", "bench/linkem/..."},
 			why: "virtual clients see the server as browsers do"},
-		{pkg: "bench/scenario", pure: true, ours: []string{"signaling/wire"}, libs: []string{"go.yaml.in/yaml/v3"},
+		{pkg: "bench/scenario", pure: true, ours: []string{"signaling/wire", "bench/linkem/link"}, libs: []string{"go.yaml.in/yaml/v3"},
 			why: "a scenario is data, in the words of the protocol"},
-		{pkg: "bench/linkem", why: "a link is emulated without knowing what crosses it"},
+		{pkg: "bench/linkem", ours: []string{"bench/linkem/link"}, why: "a link is emulated without knowing what crosses it"},
+		{pkg: "bench/linkem/link", pure: true, why: "what befalls a packet is a function of the seed and the time"},
 		{pkg: "bench/sim", ours: []string{"..."}, why: "the simulation holds everything, and only tests hold it"},
 		{pkg: "bench/browser", ours: []string{"signaling/wire", "bench", "bench/browser/bidi"}, why: "browsers see the server from outside"},
 		{pkg: "bench/browser/bidi", why: "a browser is driven without knowing what for"},

@@ -1,4 +1,4 @@
-package linkem_test
+package link_test
 
 import (
 	"reflect"
@@ -6,28 +6,28 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bedside-video/bedside/bench/linkem"
+	"github.com/bedside-video/bedside/bench/linkem/link"
 )
 
 func TestParse(t *testing.T) {
 	for _, c := range []struct {
 		text string
-		want linkem.Shape
+		want link.Shape
 	}{
-		{"", linkem.Shape{}},
-		{" ", linkem.Shape{}},
-		{"rate=1mbit,delay=40ms,jitter=8ms,loss=2%,burst=4", linkem.Shape{
-			Rate: linkem.Constant(linkem.Mbit), Delay: 40 * ms, Jitter: 8 * ms, Loss: 0.02, Burst: 4,
+		{"", link.Shape{}},
+		{" ", link.Shape{}},
+		{"rate=1mbit,delay=40ms,jitter=8ms,loss=2%,burst=4", link.Shape{
+			Rate: link.Constant(link.Mbit), Delay: 40 * ms, Jitter: 8 * ms, Loss: 0.02, Burst: 4,
 		}},
-		{"rate=1.5mbit, queue=150ms, dup=0.5, jitter=1ms, reorder", linkem.Shape{
-			Rate: linkem.Constant(1_500_000), Queue: 150 * ms, Duplicate: 0.5, Jitter: ms, Reorder: true,
+		{"rate=1.5mbit, queue=150ms, dup=0.5, jitter=1ms, reorder", link.Shape{
+			Rate: link.Constant(1_500_000), Queue: 150 * ms, Duplicate: 0.5, Jitter: ms, Reorder: true,
 		}},
-		{"rate=2gbit:10s/300kbit:5s/0bit:1s", linkem.Shape{
-			Rate: linkem.Trace{{2 * linkem.Gbit, 10 * time.Second}, {300 * linkem.Kbit, 5 * time.Second}, {0, time.Second}},
+		{"rate=2gbit:10s/300kbit:5s/0bit:1s", link.Shape{
+			Rate: link.Trace{{2 * link.Gbit, 10 * time.Second}, {300 * link.Kbit, 5 * time.Second}, {0, time.Second}},
 		}},
-		{"loss=100%,burst=2", linkem.Shape{Loss: 1, Burst: 2}},
+		{"loss=100%,burst=2", link.Shape{Loss: 1, Burst: 2}},
 	} {
-		got, err := linkem.Parse(c.text)
+		got, err := link.Parse(c.text)
 		if err != nil || !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%q: %+v, %v; want %+v", c.text, got, err, c.want)
 		}
@@ -70,7 +70,7 @@ func TestParseErrors(t *testing.T) {
 		{"reorder", `reorder: needs jitter`},
 		{"reorder=yes", `reorder takes no value`},
 	} {
-		_, err := linkem.Parse(c.text)
+		_, err := link.Parse(c.text)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%.60q: %v; want %q in it", c.text, err, c.want)
 		}
@@ -87,30 +87,30 @@ func FuzzParse(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		s, err := linkem.Parse(text)
+		s, err := link.Parse(text)
 		if err != nil {
-			if !reflect.DeepEqual(s, linkem.Shape{}) {
+			if !reflect.DeepEqual(s, link.Shape{}) {
 				t.Errorf("%q: a shape beside the error", text)
 			}
 			return
 		}
-		again, err := linkem.Parse(s.String())
+		again, err := link.Parse(s.String())
 		if err != nil || !reflect.DeepEqual(again, s) {
 			t.Fatalf("%q: %+v, written %q, reads %+v, %v", text, s, s, again, err)
 		}
 		start := time.Unix(0, 0)
-		link, err := linkem.New(start, s, 1)
+		l, err := link.New(start, s, 1)
 		if err != nil {
 			t.Fatalf("%q: parsed, but %v", text, err)
 		}
-		link.Push(start, linkem.Packet{Data: make([]byte, linkem.MaxPacket)})
-		for now, ok := link.Next(); ok; now, ok = link.Next() {
+		l.Push(start, link.Packet{Data: make([]byte, link.MaxPacket)})
+		for now, ok := l.Next(); ok; now, ok = l.Next() {
 			if now.Before(start) {
 				t.Fatalf("%q: next at %v", text, now)
 			}
-			link.Pop(now)
+			l.Pop(now)
 		}
-		if c := link.Counters(); c.Held != 0 || c.In+c.Duplicated != c.Out+c.Lost+c.Dropped {
+		if c := l.Counters(); c.Held != 0 || c.In+c.Duplicated != c.Out+c.Lost+c.Dropped {
 			t.Fatalf("%q: %+v", text, c)
 		}
 	})

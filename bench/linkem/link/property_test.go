@@ -1,4 +1,4 @@
-package linkem_test
+package link_test
 
 import (
 	"fmt"
@@ -9,11 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bedside-video/bedside/bench/linkem"
+	"github.com/bedside-video/bedside/bench/linkem/link"
 )
 
-func packet(ordinal, size int) linkem.Packet {
-	return linkem.Packet{Data: make([]byte, size), Peer: netip.AddrPortFrom(netip.Addr{}, uint16(ordinal))}
+func packet(ordinal, size int) link.Packet {
+	return link.Packet{Data: make([]byte, size), Peer: netip.AddrPortFrom(netip.Addr{}, uint16(ordinal))}
 }
 
 // traffic returns packets of random sizes at random times, in bursts and with pauses.
@@ -102,17 +102,17 @@ func TestConservation(t *testing.T) {
 			for i, s := range traffic(rng, 5000) {
 				r.push(s)
 				if i%1000 == 999 {
-					if err := r.link.Set(r.start.Add(s.at), parse(t, shape)); err != nil {
+					if err := r.under.Set(r.start.Add(s.at), parse(t, shape)); err != nil {
 						t.Fatal(err)
 					}
 				}
-				c := r.link.Counters()
+				c := r.under.Counters()
 				if c.In != uint64(i+1) || c.Out != uint64(len(r.got)) || c.In+c.Duplicated != c.Out+c.Lost+c.Dropped+c.Held {
 					t.Fatalf("after %d packets, %d arrived: %+v", i+1, len(r.got), c)
 				}
 			}
 			r.until(1 << 62)
-			if c := r.link.Counters(); c.Held != 0 || c.In+c.Duplicated != c.Out+c.Lost+c.Dropped {
+			if c := r.under.Counters(); c.Held != 0 || c.In+c.Duplicated != c.Out+c.Lost+c.Dropped {
 				t.Errorf("at the end: %+v", c)
 			}
 		})
@@ -128,15 +128,15 @@ func TestLoss(t *testing.T) {
 		{"loss=5%", 0.05, 1 / 0.95}, {"loss=5%,burst=1", 0.05, 1}, {"loss=5%,burst=4", 0.05, 4}, {"loss=50%,burst=20", 0.5, 20},
 	} {
 		t.Run(c.shape, func(t *testing.T) {
-			link, err := linkem.New(time.Time{}, parse(t, c.shape), 7)
+			l, err := link.New(time.Time{}, parse(t, c.shape), 7)
 			if err != nil {
 				t.Fatal(err)
 			}
 			var lost, runs int
 			last := true
 			for range n {
-				link.Push(time.Time{}, linkem.Packet{})
-				_, ok := link.Pop(time.Time{})
+				l.Push(time.Time{}, link.Packet{})
+				_, ok := l.Pop(time.Time{})
 				if !ok {
 					lost++
 				}
@@ -198,12 +198,12 @@ func TestSameSeedSameFate(t *testing.T) {
 }
 
 func BenchmarkLink(b *testing.B) {
-	shape, err := linkem.Parse("rate=100mbit,delay=40ms,jitter=8ms,loss=2%,burst=4")
+	shape, err := link.Parse("rate=100mbit,delay=40ms,jitter=8ms,loss=2%,burst=4")
 	if err != nil {
 		b.Fatal(err)
 	}
 	now := time.Unix(0, 0)
-	link, err := linkem.New(now, shape, 1)
+	l, err := link.New(now, shape, 1)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -211,7 +211,7 @@ func BenchmarkLink(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		now = now.Add(100 * time.Microsecond)
-		link.Push(now, p)
-		link.Pop(now)
+		l.Push(now, p)
+		l.Pop(now)
 	}
 }

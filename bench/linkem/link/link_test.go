@@ -1,11 +1,11 @@
-package linkem_test
+package link_test
 
 import (
 	"slices"
 	"testing"
 	"time"
 
-	"github.com/bedside-video/bedside/bench/linkem"
+	"github.com/bedside-video/bedside/bench/linkem/link"
 )
 
 const ms = time.Millisecond
@@ -35,7 +35,7 @@ type arrival struct {
 type rig struct {
 	t     *testing.T
 	start time.Time
-	link  *linkem.Link
+	under *link.Link
 	sent  int
 	got   []arrival
 }
@@ -43,17 +43,17 @@ type rig struct {
 func newRig(t *testing.T, shape string, seed uint64) *rig {
 	t.Helper()
 	r := &rig{t: t, start: time.Unix(1000, 0)}
-	link, err := linkem.New(r.start, parse(t, shape), seed)
+	l, err := link.New(r.start, parse(t, shape), seed)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.link = link
+	r.under = l
 	return r
 }
 
-func parse(t *testing.T, text string) linkem.Shape {
+func parse(t *testing.T, text string) link.Shape {
 	t.Helper()
-	s, err := linkem.Parse(text)
+	s, err := link.Parse(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,18 +64,18 @@ func parse(t *testing.T, text string) linkem.Shape {
 func (r *rig) until(limit time.Duration) {
 	r.t.Helper()
 	for {
-		next, ok := r.link.Next()
+		next, ok := r.under.Next()
 		if !ok || next.Sub(r.start) > limit {
 			return
 		}
 		for {
-			p, ok := r.link.Pop(next)
+			p, ok := r.under.Pop(next)
 			if !ok {
 				break
 			}
 			r.got = append(r.got, arrival{ordinal: int(p.Peer.Port()), at: next.Sub(r.start)})
 		}
-		if again, ok := r.link.Next(); ok && !again.After(next) {
+		if again, ok := r.under.Next(); ok && !again.After(next) {
 			r.t.Fatalf("asked again for %v at %v: an owner would spin", again, next)
 		}
 	}
@@ -84,7 +84,7 @@ func (r *rig) until(limit time.Duration) {
 func (r *rig) push(s step) {
 	r.t.Helper()
 	r.until(s.at)
-	r.link.Push(r.start.Add(s.at), packet(r.sent, s.size))
+	r.under.Push(r.start.Add(s.at), packet(r.sent, s.size))
 	r.sent++
 }
 
@@ -139,12 +139,12 @@ func TestCounters(t *testing.T) {
 	for range 5 {
 		r.push(step{0, 1250})
 	}
-	if got, want := r.link.Counters(), (linkem.Counters{In: 5, InBytes: 6250, Dropped: 2, Held: 3}); got != want {
+	if got, want := r.under.Counters(), (link.Counters{In: 5, InBytes: 6250, Dropped: 2, Held: 3}); got != want {
 		t.Errorf("when full: %+v, want %+v", got, want)
 	}
 	r.until(time.Hour)
-	want := linkem.Counters{In: 5, InBytes: 6250, Out: 3, OutBytes: 3750, Dropped: 2, QueueMax: linkem.Milliseconds(30 * ms)}
-	if got := r.link.Counters(); got != want {
+	want := link.Counters{In: 5, InBytes: 6250, Out: 3, OutBytes: 3750, Dropped: 2, QueueMax: link.Milliseconds(30 * ms)}
+	if got := r.under.Counters(); got != want {
 		t.Errorf("at the end: %+v, want %+v", got, want)
 	}
 }
@@ -173,7 +173,7 @@ func TestChangedWhileItRuns(t *testing.T) {
 				r.push(step{0, 1250})
 			}
 			r.until(c.at - 1)
-			if err := r.link.Set(r.start.Add(c.at), parse(t, c.after)); err != nil {
+			if err := r.under.Set(r.start.Add(c.at), parse(t, c.after)); err != nil {
 				t.Fatal(err)
 			}
 			var got []time.Duration
@@ -190,7 +190,7 @@ func TestChangedWhileItRuns(t *testing.T) {
 func TestTimeThatGoesBack(t *testing.T) {
 	r := newRig(t, "rate=1mbit", 1)
 	r.push(step{20 * ms, 1250})
-	r.link.Push(r.start, packet(1, 1250))
+	r.under.Push(r.start, packet(1, 1250))
 	r.until(time.Hour)
 	if want := []arrival{{0, 30 * ms}, {1, 40 * ms}}; !slices.Equal(r.got, want) {
 		t.Errorf("arrived %v, want %v", r.got, want)
@@ -199,15 +199,15 @@ func TestTimeThatGoesBack(t *testing.T) {
 
 func TestBounds(t *testing.T) {
 	r := newRig(t, "delay=1s", 1)
-	for i := range linkem.MaxHeld + 3 {
-		if ok := r.link.Push(r.start, packet(0, 1)); ok != (i < linkem.MaxHeld) {
+	for i := range link.MaxHeld + 3 {
+		if ok := r.under.Push(r.start, packet(0, 1)); ok != (i < link.MaxHeld) {
 			t.Fatalf("packet %d taken: %v", i, ok)
 		}
 	}
-	if r.link.Push(r.start.Add(2*time.Second), packet(0, linkem.MaxPacket+1)) {
+	if r.under.Push(r.start.Add(2*time.Second), packet(0, link.MaxPacket+1)) {
 		t.Error("took a packet larger than any can be")
 	}
-	if c := r.link.Counters(); c.Dropped != 4 || c.Held != linkem.MaxHeld {
-		t.Errorf("dropped %d, held %d; want 4, %d", c.Dropped, c.Held, linkem.MaxHeld)
+	if c := r.under.Counters(); c.Dropped != 4 || c.Held != link.MaxHeld {
+		t.Errorf("dropped %d, held %d; want 4, %d", c.Dropped, c.Held, link.MaxHeld)
 	}
 }

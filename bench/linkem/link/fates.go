@@ -1,4 +1,4 @@
-package linkem
+package link
 
 import (
 	"math"
@@ -28,6 +28,10 @@ const golden = 0x9e3779b97f4a7c15 // splitmix64's
 func (f *fates) uniform(kind uint64) float64 {
 	return float64(mix(mix(mix(f.seed)+kind)+f.ordinal)>>11) / (1 << 53)
 }
+
+// OtherSeed derives the seed of a second link from that of the first, so that one seed names both
+// directions of a connection.
+func OtherSeed(seed uint64) uint64 { return mix(seed) }
 
 // mix is splitmix64's step: a bijection that scatters neighbours.
 func mix(x uint64) uint64 {

@@ -1,4 +1,4 @@
-package linkem
+package link
 
 import (
 	"fmt"
@@ -65,7 +65,7 @@ func New(now time.Time, shape Shape, seed uint64) (*Link, error) {
 // where the new queue is shorter, and what travels arrives as it would have.
 func (l *Link) Set(now time.Time, shape Shape) error {
 	if err := shape.Validate(); err != nil {
-		return fmt.Errorf("linkem: link: %w", err)
+		return fmt.Errorf("link: link: %w", err)
 	}
 	if shape.Queue == 0 {
 		shape.Queue = DefaultQueue

@@ -1,4 +1,4 @@
-package linkem
+package link
 
 import (
 	"fmt"
@@ -84,7 +84,7 @@ func (t Trace) at(since time.Duration) (i int, left time.Duration) {
 		}
 		pos -= t[i].For
 	}
-	panic("linkem: internal error: a trace shorter than its period")
+	panic("link: internal error: a trace shorter than its period")
 }
 
 // finish returns when n bits are sent whose first is sent at start; both are times since the trace

@@ -1,4 +1,4 @@
-package linkem
+package link
 
 import (
 	"errors"
@@ -33,15 +33,15 @@ func Parse(text string) (Shape, error) {
 		field = strings.TrimSpace(field)
 		name, value, hasValue := strings.Cut(field, "=")
 		if seen[name] {
-			return Shape{}, fmt.Errorf("linkem: %q: %s is given twice", field, name)
+			return Shape{}, fmt.Errorf("link: %q: %s is given twice", field, name)
 		}
 		if err := s.setting(name, value, hasValue); err != nil {
-			return Shape{}, fmt.Errorf("linkem: %q: %w", field, err)
+			return Shape{}, fmt.Errorf("link: %q: %w", field, err)
 		}
 		seen[name] = true
 	}
 	if err := s.Validate(); err != nil {
-		return Shape{}, fmt.Errorf("linkem: %q: %w", text, err)
+		return Shape{}, fmt.Errorf("link: %q: %w", text, err)
 	}
 	return s, nil
 }
