@@ -43,11 +43,13 @@ func New(cfg Config) *Client {
 // returns when the server's answer is applied; see Connected and Await for what follows. A refusal
 // is a *RemoteError.
 func (c *Client) Join(ctx context.Context) error {
+	steps := c.steps()
 	token, connect, err := exchange(ctx, c.cfg)
 	if err != nil {
 		return err
 	}
-	return c.enter(ctx, connect, &wire.Join{Token: token, Client: "bench"})
+	steps.reach(c.cfg.Clock.Now(), StepToken)
+	return c.enter(ctx, steps, connect, &wire.Join{Token: token, Client: "bench"})
 }
 
 // Reconnect comes back with the resume token, after Drop or after the server was lost.
@@ -55,16 +57,19 @@ func (c *Client) Reconnect(ctx context.Context) error {
 	c.mu.Lock()
 	resume := c.resume
 	c.mu.Unlock()
-	return c.enter(ctx, "", &wire.Join{Resume: resume, Client: "bench"})
+	return c.enter(ctx, c.steps(), "", &wire.Join{Resume: resume, Client: "bench"})
 }
 
+func (c *Client) steps() *milestones { return &milestones{tell: c.cfg.Observer.Step} }
+
 // enter opens a session and negotiates.
-func (c *Client) enter(ctx context.Context, connect string, join *wire.Join) error {
+func (c *Client) enter(ctx context.Context, steps *milestones, connect string, join *wire.Join) error {
 	c.Drop() // what is left of a session before
 	s, err := dial(ctx, c.cfg, connect)
 	if err != nil {
 		return err
 	}
+	steps.reach(c.cfg.Clock.Now(), StepSession)
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
@@ -82,12 +87,13 @@ func (c *Client) enter(ctx context.Context, connect string, join *wire.Join) err
 	if !ok {
 		return fmt.Errorf("bench: join answered by %T", reply)
 	}
-	return c.negotiate(ctx, s, joined)
+	steps.reach(c.cfg.Clock.Now(), StepJoined)
+	return c.negotiate(ctx, s, steps, joined)
 }
 
 // negotiate makes the PeerConnection of a session.
-func (c *Client) negotiate(ctx context.Context, s *session, joined *wire.Joined) error {
-	conn, err := newConnection(c.cfg, c.rng, joined.Slots)
+func (c *Client) negotiate(ctx context.Context, s *session, steps *milestones, joined *wire.Joined) error {
+	conn, err := newConnection(c.cfg, c.rng, steps, joined.Slots)
 	if err != nil {
 		return err
 	}
@@ -112,6 +118,7 @@ func (c *Client) negotiate(ctx context.Context, s *session, joined *wire.Joined)
 	if !ok {
 		return fmt.Errorf("bench: offer answered by %T", reply)
 	}
+	steps.reach(c.cfg.Clock.Now(), StepAnswered)
 	if err := conn.answer(answer.SDP); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -162,7 +163,7 @@ func runRTCP(s *webrtc.RTPSender) {
 }
 
 // inMirror runs a client against a mirror for a minute of virtual time.
-func inMirror(t *testing.T, up, down sim.Path, run func(ctx context.Context, c *bench.Client, m *mirror)) bench.Report {
+func inMirror(t *testing.T, up, down sim.Path, run func(ctx context.Context, c *bench.Client, m *mirror), set ...func(*bench.Config)) bench.Report {
 	var report bench.Report
 	synctest.Test(t, func(t *testing.T) {
 		cryptotest.SetGlobalRandom(t, 1)
@@ -183,10 +184,14 @@ func inMirror(t *testing.T, up, down sim.Path, run func(ctx context.Context, c *
 			return listener.Dial(ctx, &net.TCPAddr{IP: net.IPv4(10, 0, 0, 2), Port: 1})
 		}
 		transport := &http.Transport{DialContext: dial}
-		c := bench.New(bench.Config{
+		cfg := bench.Config{
 			BaseURL: "http://10.0.0.1", Invitation: "good", HTTP: &http.Client{Transport: transport}, DialContext: dial,
 			Net: clientHost, Seed: 7, Media: bench.Media{Camera: bench.Camera(), Mic: bench.Microphone()},
-		})
+		}
+		for _, s := range set {
+			s(&cfg)
+		}
+		c := bench.New(cfg)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()
 		if err := c.Join(ctx); err != nil {
@@ -235,6 +240,32 @@ func TestClientAgainstAMirror(t *testing.T) {
 		if s.Wrong+s.Lost+s.Duplicates+s.Broken != 0 || s.Continuity != (bench.Continuity{}) {
 			t.Errorf("faults: %+v", s)
 		}
+	}
+}
+
+// Every step of a join is told once, in order, when it is reached.
+func TestClientTellsItsSteps(t *testing.T) {
+	path := sim.Path{Delay: 10 * time.Millisecond}
+	var mu sync.Mutex
+	var steps []bench.Step
+	var at []time.Time
+	inMirror(t, path, path, func(context.Context, *bench.Client, *mirror) { sim.Advance(10 * time.Second) }, func(c *bench.Config) {
+		c.Observer.Step = func(now time.Time, s bench.Step) {
+			mu.Lock()
+			defer mu.Unlock()
+			steps, at = append(steps, s), append(at, now)
+		}
+	})
+	want := []bench.Step{bench.StepToken, bench.StepSession, bench.StepJoined, bench.StepAnswered, bench.StepConnected, bench.StepPacket, bench.StepFrame}
+	if !slices.Equal(steps, want) || !slices.IsSortedFunc(at, time.Time.Compare) {
+		t.Fatalf("steps %v at %v, want %v", steps, at, want)
+	}
+	// ICE and DTLS take three round trips of 20 ms; what is sent comes back after one.
+	if d := at[4].Sub(at[3]); d < 60*time.Millisecond || d > time.Second {
+		t.Errorf("connected %v after the answer", d)
+	}
+	if d := at[6].Sub(at[4]); d < 20*time.Millisecond || d > time.Second {
+		t.Errorf("the first frame came %v after the connection", d)
 	}
 }
 

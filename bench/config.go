@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -21,6 +22,7 @@ type Config struct {
 	HTTP       *http.Client // for POST /v1/join
 	// DialContext opens the WebSocket's connection; nil dials TCP.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+	TLS         *tls.Config // of the WebSocket; nil trusts what the system trusts
 	// Net is the network of the PeerConnection; nil is the system's.
 	Net      transport.Net
 	Loopback bool  // gather loopback candidates too
@@ -52,6 +54,8 @@ type Observer struct {
 	Packet  func(now time.Time, a Arrival)
 	// Connected is told when the media connection is up (true) or given up (false).
 	Connected func(now time.Time, up bool)
+	// Step is told of the milestones of each Join and Reconnect.
+	Step func(now time.Time, s Step)
 	// Raw sees each WebSocket message as it was on the wire, read (true) or written.
 	Raw func(received bool, data []byte)
 }
@@ -96,6 +100,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Observer.Connected == nil {
 		c.Observer.Connected = func(time.Time, bool) {}
+	}
+	if c.Observer.Step == nil {
+		c.Observer.Step = func(time.Time, Step) {}
 	}
 	if c.Observer.Raw == nil {
 		c.Observer.Raw = func(bool, []byte) {}

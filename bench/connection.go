@@ -26,6 +26,7 @@ type connection struct {
 	done  chan struct{} // closed by close
 	up    chan struct{} // closed when connected
 	rng   *rand.Rand
+	steps *milestones
 
 	planned atomic.Int64 // when runFeedback will look again, Unix nanoseconds; 0 when it is woken
 
@@ -36,7 +37,7 @@ type connection struct {
 	wg      sync.WaitGroup
 }
 
-func newConnection(cfg Config, rng *rand.Rand, slots wire.SlotCount) (*connection, error) {
+func newConnection(cfg Config, rng *rand.Rand, steps *milestones, slots wire.SlotCount) (*connection, error) {
 	api, err := newAPI(cfg)
 	if err != nil {
 		return nil, err
@@ -46,7 +47,7 @@ func newConnection(cfg Config, rng *rand.Rand, slots wire.SlotCount) (*connectio
 		return nil, fmt.Errorf("bench: peer connection: %w", err)
 	}
 	c := &connection{
-		cfg: cfg, pc: pc, rng: rng, wake: make(chan struct{}, 1),
+		cfg: cfg, pc: pc, rng: rng, steps: steps, wake: make(chan struct{}, 1),
 		done: make(chan struct{}), up: make(chan struct{}),
 	}
 	pc.OnTrack(c.onTrack)
@@ -200,6 +201,7 @@ func (c *connection) onState(s webrtc.PeerConnectionState) {
 		c.upOnce = true
 		c.mu.Unlock()
 		if first {
+			c.steps.reach(c.cfg.Clock.Now(), StepConnected)
 			close(c.up)
 		}
 		c.cfg.Observer.Connected(c.cfg.Clock.Now(), true)

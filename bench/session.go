@@ -91,6 +91,7 @@ func dial(ctx context.Context, cfg Config, connect string) (*session, error) {
 	at.Scheme = strings.Replace(at.Scheme, "http", "ws", 1)
 	dialer := websocket.Dialer{
 		NetDialContext: cfg.DialContext, Subprotocols: []string{wire.Subprotocol}, HandshakeTimeout: writeTimeout,
+		TLSClientConfig: cfg.TLS,
 	}
 	ws, resp, err := dialer.DialContext(ctx, at.String(), http.Header{"Origin": {cfg.BaseURL}})
 	if resp != nil {

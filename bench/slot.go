@@ -59,7 +59,12 @@ func (c *connection) runSlot(s *slot, t *webrtc.TrackRemote) {
 		s.mu.Lock()
 		tag, ok := s.receiver.Packet(now, p)
 		due := s.receiver.Deadline()
+		decodable := s.receiver.frames.decodable
 		s.mu.Unlock()
+		c.steps.reach(now, StepPacket)
+		if decodable > 0 {
+			c.steps.reach(now, StepFrame)
+		}
 		if ok {
 			c.cfg.Observer.Packet(now, Arrival{Mid: s.mid, Tag: tag, Timestamp: h.Timestamp, Repaired: p.Repaired})
 		}
