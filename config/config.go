@@ -89,6 +89,7 @@ type Signaling struct {
 type Limits struct {
 	Consultations    int `mapstructure:"consultations" yaml:"consultations"`           // kept at once, of all tenants
 	Sessions         int `mapstructure:"sessions" yaml:"sessions"`                     // WebSockets at once
+	Participants     int `mapstructure:"participants" yaml:"participants"`             // the most that max_participants may ask for
 	SessionsPerIP    int `mapstructure:"sessions_per_ip" yaml:"sessions_per_ip"`       // a hospital may share one address
 	ConnectionsPerIP int `mapstructure:"connections_per_ip" yaml:"connections_per_ip"` // TCP at once, per address but loopback
 	JoinsPerSecond   int `mapstructure:"joins_per_second" yaml:"joins_per_second"`     // POST /v1/join, per address
@@ -133,6 +134,7 @@ func Default() Config {
 			WindowLead:  30 * time.Minute,
 			WindowTrail: 60 * time.Minute,
 			Limits: Limits{
+				Participants:     20,
 				Consultations:    2000,
 				Sessions:         4000,
 				SessionsPerIP:    100,

@@ -92,6 +92,7 @@ func TestEnvironmentReachesEveryKey(t *testing.T) {
 		"BEDSIDE_SIGNALING_WINDOW_TRAIL":              "2m",
 		"BEDSIDE_SIGNALING_LIMITS_CONSULTATIONS":      "11",
 		"BEDSIDE_SIGNALING_LIMITS_SESSIONS":           "12",
+		"BEDSIDE_SIGNALING_LIMITS_PARTICIPANTS":       "21",
 		"BEDSIDE_SIGNALING_LIMITS_SESSIONS_PER_IP":    "13",
 		"BEDSIDE_SIGNALING_LIMITS_CONNECTIONS_PER_IP": "19",
 		"BEDSIDE_SIGNALING_LIMITS_JOINS_PER_SECOND":   "14",
@@ -121,7 +122,7 @@ func TestEnvironmentReachesEveryKey(t *testing.T) {
 				Hash: "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"}},
 			InvitationSecret: config.NewSecret(secret), TokenKey: config.NewSecret(secret),
 			Origins: []string{"https://b.example"}, WindowLead: time.Minute, WindowTrail: 2 * time.Minute,
-			Limits: config.Limits{Consultations: 11, Sessions: 12, SessionsPerIP: 13, ConnectionsPerIP: 19, JoinsPerSecond: 14, MessagesPerSec: 15, MessagesInBurst: 16},
+			Limits: config.Limits{Consultations: 11, Sessions: 12, Participants: 21, SessionsPerIP: 13, ConnectionsPerIP: 19, JoinsPerSecond: 14, MessagesPerSec: 15, MessagesInBurst: 16},
 		},
 	}
 	if got.Redacted() != want.Redacted() {

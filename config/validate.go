@@ -102,6 +102,7 @@ func (s Signaling) appendProblems(p *problems) {
 	p.check(s.WindowLead >= 0 && s.WindowLead <= day, "signaling.window_lead", "between 0s and 24h")
 	p.check(s.WindowTrail >= 0 && s.WindowTrail <= day, "signaling.window_trail", "between 0s and 24h")
 	l := s.Limits
+	p.check(l.Participants >= 2 && l.Participants <= 200, "signaling.limits.participants", "between 2 and 200")
 	for _, limit := range []struct {
 		key            string
 		value, highest int

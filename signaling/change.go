@@ -77,7 +77,7 @@ func (s *Server) apply(now time.Time, rec *record, b ConsultationChange) error {
 		rec.Policy.Group = *b.Group
 	}
 	rec.From, rec.To = rec.Start.Add(-s.cfg.WindowLead), rec.End.Add(s.cfg.WindowTrail)
-	return checkRecord(now, *rec)
+	return s.checkRecord(now, *rec)
 }
 
 func (s *Server) invite(ctx context.Context, in *inviteInput) (*inviteOutput, error) {
@@ -89,11 +89,8 @@ func (s *Server) invite(ctx context.Context, in *inviteInput) (*inviteOutput, er
 	event := s.byKey(ctx, audit.InvitationCreated, in.ID)
 	event.Subject = p.subject()
 	rec, err := s.amend(ctx, in.ID, event, func(rec *record) error {
-		if len(rec.People) >= maxPeople {
-			return problem(http.StatusUnprocessableEntity, wire.CodeBadRequest, "as many participants as a consultation may have are invited")
-		}
 		rec.People = append(rec.People, p)
-		return checkRecord(now, *rec)
+		return s.checkRecord(now, *rec)
 	})
 	if err != nil {
 		return nil, err

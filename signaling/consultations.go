@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"reflect"
 	"time"
@@ -24,7 +25,8 @@ const (
 	maxLength     = 24 * time.Hour
 	// maxAhead bounds how long names are kept for a consultation that is to come, and keeps times within
 	// what RFC 3339 can say.
-	maxAhead  = 10 * 366 * 24 * time.Hour
+	maxAhead = 10 * 366 * 24 * time.Hour
+	// maxPeople bounds who is invited to one consultation, unless more may be connected at once.
 	maxPeople = 50
 )
 
@@ -36,10 +38,10 @@ type NewConsultation struct {
 	Profile         string           `json:"profile,omitempty" enum:"general,motion,detail" default:"general" doc:"What to keep when bandwidth is short: motion keeps frames, detail keeps resolution"`
 	VideoCodec      string           `json:"video_codec,omitempty" enum:"VP8,H264" default:"VP8" doc:"What everybody sends. With H264, for devices that have nothing else, a browser without it (Firefox without its plugin) is refused with codec_mismatch"`
 	Recording       string           `json:"recording,omitempty" enum:"never,ask,required" default:"never" doc:"Only never, for now"`
-	MaxParticipants int              `json:"max_participants,omitempty" minimum:"2" maximum:"20" default:"8" doc:"Of those connected at once, waiting ones included"`
+	MaxParticipants int              `json:"max_participants,omitempty" minimum:"2" maximum:"200" default:"8" doc:"Of those connected at once, waiting ones included. A server takes up to its signaling.limits.participants, 20 if it says nothing else"`
 	Group           bool             `json:"group,omitempty" doc:"Allows more than one patient"`
 	Lobby           *bool            `json:"lobby,omitempty" doc:"Whether everybody but clinicians waits to be admitted; true when it is left out"`
-	Participants    []NewParticipant `json:"participants" nullable:"false" minItems:"1" maxItems:"50"`
+	Participants    []NewParticipant `json:"participants" nullable:"false" minItems:"1" maxItems:"200" doc:"Up to 50, or as many as may be connected at once where that is more"`
 }
 
 // NewParticipant is one person or device to be invited.
@@ -192,6 +194,10 @@ func (s *Server) newRecord(now time.Time, tenant string, b NewConsultation) (rec
 	if b.Recording != recordingNever {
 		return record{}, refusal(wire.CodeNotSupported, `recording: this version records nothing; only "never" is possible`)
 	}
+	if most := s.cfg.Limits.Participants; b.MaxParticipants > most {
+		return record{}, problem(http.StatusUnprocessableEntity, wire.CodeBadRequest,
+			fmt.Sprintf("max_participants: this server takes at most %d (signaling.limits.participants)", most))
+	}
 	body, err := json.Marshal(b)
 	if err != nil {
 		return record{}, err
@@ -222,17 +228,20 @@ func (s *Server) newRecord(now time.Time, tenant string, b NewConsultation) (rec
 		}
 		rec.People = append(rec.People, invited)
 	}
-	return rec, checkRecord(now, rec)
+	return rec, s.checkRecord(now, rec)
 }
 
 // checkRecord refuses what the schema cannot.
-func checkRecord(now time.Time, rec record) error {
+func (s *Server) checkRecord(now time.Time, rec record) error {
 	err := rec.spec().Validate()
+	most := max(maxPeople, s.cfg.Limits.Participants)
 	switch {
 	case errors.Is(err, consult.ErrTwoPatients):
 		return refusal(wire.CodeTwoPatients, err.Error())
 	case err != nil:
 		return problem(http.StatusUnprocessableEntity, wire.CodeBadRequest, err.Error())
+	case len(rec.People) > most:
+		return problem(http.StatusUnprocessableEntity, wire.CodeBadRequest, fmt.Sprintf("participants: at most %d can be invited", most))
 	case !rec.End.After(rec.Start):
 		return problem(http.StatusUnprocessableEntity, wire.CodeBadRequest, "end must be after start")
 	case rec.End.Sub(rec.Start) > maxLength:

@@ -35,7 +35,7 @@ func TestIdleSessions(t *testing.T) {
 	}
 	cfg := config.Default().Signaling
 	cfg.APIKeys = []config.APIKey{{ID: "one", Tenant: "t", Hash: sha256Hex(apiKey), Scopes: []string{"consultations"}}}
-	cfg.Limits = config.Limits{Consultations: n, Sessions: 2 * n, SessionsPerIP: 2 * n, JoinsPerSecond: 1 << 20, MessagesPerSec: 20, MessagesInBurst: 60}
+	cfg.Limits = config.Limits{Consultations: n, Participants: 20, Sessions: 2 * n, SessionsPerIP: 2 * n, JoinsPerSecond: 1 << 20, MessagesPerSec: 20, MessagesInBurst: 60}
 	server, err := signaling.New(cfg, signaling.Deps{
 		Media: newFakeMedia(), Store: store.NewMap(4 * n), Audit: audit.NewMemory("node-1", 100), PublicURL: publicURL, Clock: time.Now,
 		Rand: rand.Reader, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),

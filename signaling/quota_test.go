@@ -50,6 +50,18 @@ func quotas() map[string]quota {
 				return w.ask("POST", "/v1/consultations", bearer(apiKey), "{"+threePeople+"}")
 			}, 429, "unavailable", `bedside_api_requests_total{operation="create-consultation",status="429"} 1`,
 		},
+		"Participants": {
+			func(l *config.Limits) { l.Participants = 60 },
+			func(t *testing.T, w *world, _ *visit) answer {
+				everybody := func(most int) string {
+					return fmt.Sprintf(`{"max_participants":%d,"participants":[{"role":"clinician"}%s]}`, most, strings.Repeat(`,{"role":"carer"}`, 59))
+				}
+				if a := w.ask("POST", "/v1/consultations", bearer(apiKey), everybody(60)); a.status != 201 {
+					t.Errorf("within the limit: %d %s", a.status, a.body)
+				}
+				return w.ask("POST", "/v1/consultations", bearer(apiKey), everybody(61))
+			}, 422, "bad_request", `bedside_api_requests_total{operation="create-consultation",status="422"} 1`,
+		},
 		"Sessions": {
 			func(l *config.Limits) { l.Sessions = 1 },
 			func(_ *testing.T, w *world, _ *visit) answer { return connectTo(w) },
@@ -133,7 +145,7 @@ func TestLimits(t *testing.T) {
 				if a.status != q.status || a.code() != q.code {
 					t.Errorf("got %d %s, want %d %s", a.status, a.code(), q.status, q.code)
 				}
-				if (a.header.Get("Retry-After") != "") != (q.status != 0) {
+				if (a.header.Get("Retry-After") != "") != (q.status != 0 && q.status != 422) {
 					t.Errorf("try again after %q", a.header.Get("Retry-After"))
 				}
 				if !strings.Contains(w.metricsText(), q.metric+"\n") {
@@ -167,7 +179,7 @@ func TestFixedLimits(t *testing.T) {
 			v := w.open(people(50))
 			return w.ask("POST", "/v1/consultations/"+v.ID+"/participants", bearer(apiKey), `{"role":"carer"}`)
 		}, 422, "bad_request"},
-		{"the 101st connected", func(w *world) answer { // of a consultation; 20 is the most
+		{"one more than max_participants", func(w *world) answer {
 			v := w.open(people(50))
 			for i := range 20 {
 				v.enter(i)

@@ -5,6 +5,7 @@ package consult
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -26,11 +27,12 @@ var (
 	ErrTwoPatients = errors.New("two patients in one consultation need the policy group")
 	ErrNobody      = errors.New("a consultation needs at least one participant")
 	ErrRole        = errors.New("unknown role")
-	ErrCapacity    = errors.New("max_participants must be between 2 and 20")
+	ErrCapacity    = fmt.Errorf("max_participants must be between 2 and %d", MaxParticipants)
 )
 
-// MaxParticipants bounds Policy.MaxParticipants.
-const MaxParticipants = 20
+// MaxParticipants bounds Policy.MaxParticipants, whatever a server allows: everybody is told of
+// everybody, so what is sent grows with the square.
+const MaxParticipants = 200
 
 // Policy is what the scheduler decided for one consultation.
 type Policy struct {

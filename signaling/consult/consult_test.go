@@ -131,7 +131,7 @@ func TestSpecValidate(t *testing.T) {
 		{"two patients in a group", func(s *consult.Spec) { s.People, s.Policy.Group = two, true }, nil},
 		{"no such role", func(s *consult.Spec) { s.People[0].Role = "doctor" }, consult.ErrRole},
 		{"one place", func(s *consult.Spec) { s.Policy.MaxParticipants = 1 }, consult.ErrCapacity},
-		{"21 places", func(s *consult.Spec) { s.Policy.MaxParticipants = 21 }, consult.ErrCapacity},
+		{"201 places", func(s *consult.Spec) { s.Policy.MaxParticipants = 201 }, consult.ErrCapacity},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := spec()
