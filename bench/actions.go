@@ -55,7 +55,7 @@ func (c *Client) Mute(ctx context.Context, source wire.Source, muted bool) error
 	if !c.cfg.Defects.MediaMuted {
 		p.setMuted(muted)
 	}
-	_, err = c.Call(ctx, &wire.Mute{Mid: p.transceiver.Mid(), Muted: muted})
+	_, err = c.Call(ctx, &wire.Mute{Mid: p.mid, Muted: muted})
 	return err
 }
 
@@ -70,7 +70,7 @@ func (c *Client) Share(ctx context.Context, on bool) error {
 	if !on {
 		p.setHidden(true)
 	}
-	_, err = c.Call(ctx, &wire.Mute{Mid: p.transceiver.Mid(), Muted: !on})
+	_, err = c.Call(ctx, &wire.Mute{Mid: p.mid, Muted: !on})
 	if err == nil && on {
 		p.setHidden(false)
 	}
@@ -123,7 +123,7 @@ func (c *Client) Forge(packets []rtcp.Packet) error {
 	if conn == nil {
 		return ErrClosed
 	}
-	return conn.pc.WriteRTCP(packets)
+	return conn.media.writeRTCP(packets)
 }
 
 // RequestKey sends a PLI for the slot mid, whether or not it needs one.
@@ -141,7 +141,7 @@ func (c *Client) RequestKey(mid string) error {
 	s.mu.Lock()
 	ssrc := s.ssrc
 	s.mu.Unlock()
-	return conn.pc.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{SenderSSRC: 1, MediaSSRC: ssrc}})
+	return conn.media.writeRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{SenderSSRC: 1, MediaSSRC: ssrc}})
 }
 
 // SlotStreams are the SSRCs of one slot; 0 for not known yet.

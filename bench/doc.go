@@ -6,12 +6,12 @@
 // slot, whether a frame is whole, and whether the numbers that a decoder relies on are continuous.
 // The path of one sent packet:
 //
-//	runMedia: camera.frame ─► encoding.send ─► history, pion (SRTP) ─► socket
+//	runMedia: camera.frame ─► encoding.send ─► history, stack (SRTP) ─► socket
 //	runRTCP:  NACK ─► history ─► RTX; PLI, FIR ─► camera.requestKey
 //
 // and of one received packet:
 //
-//	socket ─► pion (SRTP) ─► runSlot ─► Receiver.Packet ─► reorder ─► continuity, frames, flows
+//	socket ─► stack (SRTP) ─► arrived ─► Receiver.Packet ─► reorder ─► continuity, frames, flows
 //	runFeedback: Receiver.Feedback ─► NACK, PLI
 //
 // Clock, sockets and seeds come in through Config, so that a Client runs as well inside a

@@ -3,43 +3,36 @@ package bench
 import (
 	"encoding/binary"
 	"errors"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
-	"github.com/pion/sdp/v3"
-	"github.com/pion/webrtc/v4"
 
 	"github.com/bedside-video/bedside/signaling/wire"
 )
 
 const historyPackets = 512 // of one encoding, for retransmission: 8 s of a camera at 60 packets/s
 
-// encoding is one encoding of a published track: a webrtc.TrackLocal that numbers packets, keeps
-// them, and sends them again as RTX. pion's own NACK responder is not used, because it marks RTX
-// with the RID where RFC 8852 section 3 wants the repaired RID.
+// encoding is one encoding of a published track: it numbers packets, keeps them, and sends them again
+// as RTX. pion's own NACK responder is not used, because it marks RTX with the RID where RFC 8852
+// section 3 wants the repaired RID.
 type encoding struct {
-	id, stream string
-	source     wire.Source
-	rid        string
-	kind       webrtc.RTPCodecType
-	clockRate  uint32
+	stream    string
+	source    wire.Source
+	rid       string
+	video     bool
+	clockRate uint32
 
 	mu      sync.Mutex
 	bound   bool
-	writer  webrtc.TrackLocalWriter
-	ssrc    uint32
-	rtxSSRC uint32
-	pt      uint8
-	rtxPT   uint8
-	ids     extensionIDs
+	to      binding
 	mid     string
 	numbers numbering
 	sent    [historyPackets]sentPacket
 	report  SentReport
+	header  rtp.Header // of the packet being written
+	body    []byte     // of the RTX packet being written
 }
 
 // numbering is the state of an encoding's RTP headers.
@@ -53,70 +46,32 @@ type numbering struct {
 
 // sentPacket is one packet kept for retransmission.
 type sentPacket struct {
-	used    bool
-	header  rtp.Header
-	payload []byte
+	used      bool
+	marker    bool
+	level     uint8
+	sequence  uint16
+	timestamp uint32
+	payload   []byte
 }
 
-// extensionIDs are the negotiated header extension ids, 0 for not negotiated.
-type extensionIDs struct{ mid, rid, repairedRID, level uint8 }
-
-var errNoCodec = errors.New("bench: no codec negotiated")
-
-// Bind implements webrtc.TrackLocal.
-func (e *encoding) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
+// bind lets the encoding send.
+func (e *encoding) bind(b binding) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	codecs := c.CodecParameters()
-	if len(codecs) == 0 {
-		return webrtc.RTPCodecParameters{}, errNoCodec
-	}
-	chosen := codecs[0]
-	e.bound, e.writer, e.ssrc, e.rtxSSRC = true, c.WriteStream(), uint32(c.SSRC()), uint32(c.SSRCRetransmission())
-	e.pt = uint8(chosen.PayloadType)
-	e.report.SSRC = e.ssrc
-	for _, codec := range codecs {
-		if strings.EqualFold(codec.MimeType, webrtc.MimeTypeRTX) && codec.SDPFmtpLine == "apt="+strconv.Itoa(int(e.pt)) {
-			e.rtxPT = uint8(codec.PayloadType)
-		}
-	}
-	for _, x := range c.HeaderExtensions() {
-		switch x.URI {
-		case sdp.SDESMidURI:
-			e.ids.mid = uint8(x.ID)
-		case sdp.SDESRTPStreamIDURI:
-			e.ids.rid = uint8(x.ID)
-		case sdp.SDESRepairRTPStreamIDURI:
-			e.ids.repairedRID = uint8(x.ID)
-		case sdp.AudioLevelURI:
-			e.ids.level = uint8(x.ID)
-		}
-	}
-	return chosen, nil
+	e.bound, e.to = true, b
+	e.report.SSRC = b.ssrc
 }
 
-// Unbind implements webrtc.TrackLocal.
-func (e *encoding) Unbind(webrtc.TrackLocalContext) error {
+// unbind stops it.
+func (e *encoding) unbind() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.bound = false
-	return nil
 }
 
-// ID implements webrtc.TrackLocal.
-func (e *encoding) ID() string { return e.id }
-
-// RID implements webrtc.TrackLocal.
-func (e *encoding) RID() string { return e.rid }
-
-// StreamID implements webrtc.TrackLocal.
-func (e *encoding) StreamID() string { return e.stream }
-
-// Kind implements webrtc.TrackLocal.
-func (e *encoding) Kind() webrtc.RTPCodecType { return e.kind }
-
 // send sends one frame, captured at now. level is the audio level (RFC 6464), ignored for video.
-func (e *encoding) send(now time.Time, packets []payload, level uint8) error {
+// It keeps the packets' data, and gives back through free that of packets which it kept before.
+func (e *encoding) send(now time.Time, packets []payload, level uint8, free func([]byte)) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.bound {
@@ -127,20 +82,34 @@ func (e *encoding) send(now time.Time, packets []payload, level uint8) error {
 	e.report.Frames++
 	var errs []error
 	for _, p := range packets {
-		h := rtp.Header{
-			Version: 2, Marker: p.marker, PayloadType: e.pt, SequenceNumber: e.numbers.sequence, Timestamp: ts, SSRC: e.ssrc,
+		kept := &e.sent[e.numbers.sequence%historyPackets]
+		if kept.payload != nil {
+			free(kept.payload)
+		}
+		*kept = sentPacket{
+			used: true, marker: p.marker, level: level, sequence: e.numbers.sequence, timestamp: ts, payload: p.data,
 		}
 		e.numbers.sequence++
-		if err := e.extend(&h, e.ids.rid, level); err != nil {
-			return err
-		}
-		e.sent[h.SequenceNumber%historyPackets] = sentPacket{used: true, header: h.Clone(), payload: p.data}
 		e.report.Packets++
 		e.numbers.octets += uint32(len(p.data))
-		_, err := e.writer.WriteRTP(&h, p.data)
-		errs = append(errs, err)
+		if err := e.write(*kept); err != nil {
+			errs = append(errs, err)
+		}
 	}
+	errs = append(errs, e.to.writer.Flush())
 	return errors.Join(errs...)
+}
+
+// write writes a packet as it is sent first.
+func (e *encoding) write(p sentPacket) error {
+	h := &e.header
+	h.Version, h.Padding, h.PaddingSize = 2, false, 0
+	h.Marker, h.PayloadType, h.SequenceNumber, h.Timestamp, h.SSRC = p.marker, e.to.pt, p.sequence, p.timestamp, e.to.ssrc
+	if err := e.extend(h, e.to.ids.rid, p.level); err != nil {
+		return err
+	}
+	_, err := e.to.writer.WriteRTP(h, p.payload)
+	return err
 }
 
 // timestamp is the RTP timestamp of now, from a base that the seed chose.
@@ -154,15 +123,16 @@ func (e *encoding) timestamp(now time.Time) uint32 {
 
 // extend writes the header extensions that browsers write; ridID is rid's or repairedRID's.
 func (e *encoding) extend(h *rtp.Header, ridID, level uint8) error {
+	h.Extension, h.Extensions = false, h.Extensions[:0]
 	var errs []error
-	if e.ids.mid != 0 && e.mid != "" {
-		errs = append(errs, h.SetExtension(e.ids.mid, []byte(e.mid)))
+	if e.to.ids.mid != 0 && e.mid != "" {
+		errs = append(errs, h.SetExtension(e.to.ids.mid, []byte(e.mid)))
 	}
 	if ridID != 0 && e.rid != "" {
 		errs = append(errs, h.SetExtension(ridID, []byte(e.rid)))
 	}
-	if e.kind == webrtc.RTPCodecTypeAudio && e.ids.level != 0 {
-		errs = append(errs, h.SetExtension(e.ids.level, []byte{0x80 | level}))
+	if !e.video && e.to.ids.level != 0 {
+		errs = append(errs, h.SetExtension(e.to.ids.level, []byte{0x80 | level}))
 	}
 	return errors.Join(errs...)
 }
@@ -175,13 +145,13 @@ func (e *encoding) resend(sequences []uint16) error {
 	var errs []error
 	for _, s := range sequences {
 		kept := e.sent[s%historyPackets]
-		if !e.bound || !kept.used || kept.header.SequenceNumber != s {
+		if !e.bound || !kept.used || kept.sequence != s {
 			continue
 		}
 		e.report.Resent++
 		errs = append(errs, e.writeRTX(kept))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, e.flush())...)
 }
 
 // probe sends n packets again, from the one that was sent back packets ago, as RTX though nobody
@@ -194,31 +164,38 @@ func (e *encoding) probe(back, n int) error {
 	for ; back > 0 && n > 0; back, n = back-1, n-1 {
 		sequence := e.numbers.sequence - uint16(back)
 		kept := e.sent[sequence%historyPackets]
-		if !e.bound || !kept.used || kept.header.SequenceNumber != sequence {
+		if !e.bound || !kept.used || kept.sequence != sequence {
 			continue
 		}
 		e.report.Probes++
 		errs = append(errs, e.writeRTX(kept))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, e.flush())...)
+}
+
+// flush sends what was written; the caller holds mu.
+func (e *encoding) flush() error {
+	if !e.bound {
+		return nil
+	}
+	return e.to.writer.Flush()
 }
 
 // writeRTX sends a packet again in the form of RFC 4588, or as it was where no RTX was negotiated.
 func (e *encoding) writeRTX(kept sentPacket) error {
-	h := kept.header.Clone()
-	if e.rtxPT == 0 || e.rtxSSRC == 0 {
-		_, err := e.writer.WriteRTP(&h, kept.payload)
-		return err
+	if e.to.rtxPT == 0 || e.to.rtxSSRC == 0 {
+		return e.write(kept)
 	}
-	body := binary.BigEndian.AppendUint16(make([]byte, 0, 2+len(kept.payload)), h.SequenceNumber)
-	h = rtp.Header{
-		Version: 2, Marker: h.Marker, PayloadType: e.rtxPT, SequenceNumber: e.numbers.rtxSequence, Timestamp: h.Timestamp, SSRC: e.rtxSSRC,
-	}
+	e.body = append(binary.BigEndian.AppendUint16(e.body[:0], kept.sequence), kept.payload...)
+	h := &e.header
+	h.Version, h.Padding, h.PaddingSize = 2, false, 0
+	h.Marker, h.PayloadType, h.SequenceNumber = kept.marker, e.to.rtxPT, e.numbers.rtxSequence
+	h.Timestamp, h.SSRC = kept.timestamp, e.to.rtxSSRC
 	e.numbers.rtxSequence++
-	if err := e.extend(&h, e.ids.repairedRID, 0); err != nil {
+	if err := e.extend(h, e.to.ids.repairedRID, 0); err != nil {
 		return err
 	}
-	_, err := e.writer.WriteRTP(&h, append(body, kept.payload...))
+	_, err := e.to.writer.WriteRTP(h, e.body)
 	return err
 }
 
@@ -233,17 +210,17 @@ func (e *encoding) padding(n int) error {
 			return nil
 		}
 		h := rtp.Header{
-			Version: 2, Padding: true, PaddingSize: 255, PayloadType: e.pt, SequenceNumber: e.numbers.sequence,
-			Timestamp: e.numbers.lastTimestamp, SSRC: e.ssrc,
+			Version: 2, Padding: true, PaddingSize: 255, PayloadType: e.to.pt, SequenceNumber: e.numbers.sequence,
+			Timestamp: e.numbers.lastTimestamp, SSRC: e.to.ssrc,
 		}
 		e.numbers.sequence++
-		if err := e.extend(&h, e.ids.rid, 0); err != nil {
+		if err := e.extend(&h, e.to.ids.rid, 0); err != nil {
 			return err
 		}
-		_, err := e.writer.WriteRTP(&h, nil)
+		_, err := e.to.writer.WriteRTP(&h, nil)
 		errs = append(errs, err)
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, e.flush())...)
 }
 
 // senderReport describes the encoding at now (RFC 3550 section 6.4.1); nil before the first packet.
@@ -256,7 +233,7 @@ func (e *encoding) senderReport(now time.Time) *rtcp.SenderReport {
 	const ntpEpoch = 2208988800 // seconds from 1900 to 1970
 	fraction := (uint64(now.Nanosecond()) << 32) / uint64(time.Second)
 	return &rtcp.SenderReport{
-		SSRC: e.ssrc, NTPTime: uint64(now.Unix()+ntpEpoch)<<32 | fraction, RTPTime: e.timestamp(now),
+		SSRC: e.to.ssrc, NTPTime: uint64(now.Unix()+ntpEpoch)<<32 | fraction, RTPTime: e.timestamp(now),
 		PacketCount: uint32(e.report.Packets), OctetCount: e.numbers.octets,
 	}
 }
@@ -284,10 +261,10 @@ func (e *encoding) flood(n int) error {
 		if !e.bound {
 			return nil
 		}
-		h := rtp.Header{Version: 2, PayloadType: e.pt, SSRC: e.ssrc + 1 + uint32(i)}
-		if _, err := e.writer.WriteRTP(&h, []byte{0, 0}); err != nil {
+		h := rtp.Header{Version: 2, PayloadType: e.to.pt, SSRC: e.to.ssrc + 1 + uint32(i)}
+		if _, err := e.to.writer.WriteRTP(&h, []byte{0, 0}); err != nil {
 			return err
 		}
 	}
-	return nil
+	return e.flush()
 }

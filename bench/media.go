@@ -73,6 +73,6 @@ func (c *connection) sendReports(now time.Time) {
 		}
 	}
 	if len(out) > 0 {
-		_ = c.pc.WriteRTCP(out)
+		_ = c.media.writeRTCP(out)
 	}
 }

@@ -7,18 +7,17 @@ import (
 	"time"
 
 	"github.com/pion/rtcp"
-	"github.com/pion/webrtc/v4"
 
 	"github.com/bedside-video/bedside/signaling/wire"
 )
 
 // publication is one published track: its encodings and what makes their frames.
 type publication struct {
-	source      wire.Source
-	level       uint8
-	interval    time.Duration
-	encodings   []*encoding
-	transceiver *webrtc.RTPTransceiver
+	source    wire.Source
+	level     uint8
+	interval  time.Duration
+	encodings []*encoding
+	mid       string // set by the offer
 
 	mu       sync.Mutex
 	encoders []*encoder // of a video track
@@ -34,7 +33,7 @@ func newVideo(source wire.Source, v *Video, stream string, rng *rand.Rand) *publ
 	p := &publication{source: source, interval: time.Second / time.Duration(v.FPS), stopped: make([]bool, len(v.Layers))}
 	for i, l := range v.Layers {
 		p.encoders = append(p.encoders, newEncoder(v, source, i, rng))
-		p.encodings = append(p.encodings, newEncoding(source, stream, l.RID, webrtc.RTPCodecTypeVideo, 90000, rng))
+		p.encodings = append(p.encodings, newEncoding(source, stream, l.RID, true, 90000, rng))
 	}
 	return p
 }
@@ -43,15 +42,23 @@ func newAudio(source wire.Source, a *Audio, stream string, rng *rand.Rand) *publ
 	return &publication{
 		source: source, level: a.Level, interval: audioFrame, stopped: make([]bool, 1),
 		voice:     &voice{source: sourceNumber(source), audio: *a, rng: rng},
-		encodings: []*encoding{newEncoding(source, stream, "", webrtc.RTPCodecTypeAudio, 48000, rng)},
+		encodings: []*encoding{newEncoding(source, stream, "", false, 48000, rng)},
 	}
 }
 
-func newEncoding(source wire.Source, stream, rid string, kind webrtc.RTPCodecType, rate uint32, rng *rand.Rand) *encoding {
-	e := &encoding{id: string(source), stream: stream, source: source, rid: rid, kind: kind, clockRate: rate}
+func newEncoding(source wire.Source, stream, rid string, video bool, rate uint32, rng *rand.Rand) *encoding {
+	e := &encoding{stream: stream, source: source, rid: rid, video: video, clockRate: rate}
 	e.numbers = numbering{sequence: uint16(rng.Uint32()), rtxSequence: uint16(rng.Uint32()), base: rng.Uint32()}
 	e.report = SentReport{Source: source, RID: rid}
 	return e
+}
+
+// setMid tells the track the m-line it is sent on.
+func (p *publication) setMid(mid string) {
+	p.mid = mid
+	for _, e := range p.encodings {
+		e.setMid(mid)
+	}
 }
 
 // start sets who sends and when the first frame is due.
@@ -82,12 +89,12 @@ func (p *publication) tick(now time.Time) (time.Time, error) {
 		return p.due, nil
 	}
 	if p.voice != nil {
-		return p.due, p.encodings[0].send(now, []payload{p.voice.frame(now)}, p.level)
+		return p.due, p.encodings[0].send(now, []payload{p.voice.frame(now)}, p.level, drop)
 	}
 	var errs []error
 	for i, e := range p.encoders {
 		if !p.stopped[i] {
-			errs = append(errs, p.encodings[i].send(now, e.frame(now), 0))
+			errs = append(errs, p.encodings[i].send(now, e.frame(now), 0, drop))
 		}
 	}
 	return p.due, errors.Join(errs...)
@@ -166,22 +173,5 @@ func (p *publication) requestKey(now time.Time, index int) {
 	}
 }
 
-// runRTCP reads the RTCP of one encoding until its sender stops.
-func (p *publication) runRTCP(clock Clock, index int) {
-	sender := p.transceiver.Sender()
-	rid := p.encodings[index].rid
-	for {
-		var packets []rtcp.Packet
-		var err error
-		if rid == "" {
-			packets, _, err = sender.ReadRTCP()
-		} else {
-			packets, _, err = sender.ReadSimulcastRTCP(rid)
-		}
-		if err != nil {
-			return
-		}
-		// A failed write means that the connection is closing; the next read tells.
-		_ = p.feedback(clock.Now(), index, packets)
-	}
-}
+// drop leaves a buffer to the garbage collector.
+func drop([]byte) {}

@@ -5,15 +5,12 @@ import (
 	"time"
 
 	"github.com/pion/rtcp"
-	"github.com/pion/rtp"
-	"github.com/pion/webrtc/v4"
 )
-
-const receiveMTU = 1500
 
 // slot is one receiving m-line.
 type slot struct {
-	mid string
+	video bool
+	mid   string // set by the offer
 
 	mu       sync.Mutex
 	ssrc     uint32
@@ -21,55 +18,31 @@ type slot struct {
 	receiver *Receiver
 }
 
-func (c *connection) onTrack(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
-	s := c.slot(r.RTPTransceiver().Mid())
-	if s == nil {
-		return
-	}
+func newSlot(video bool) *slot { return &slot{video: video, receiver: NewReceiver(video)} }
+
+// setStreams notes the SSRCs that the slot is received on; rtx is 0 without RTX.
+func (s *slot) setStreams(media, rtx uint32) {
 	s.mu.Lock()
-	s.ssrc, s.rtxSSRC = uint32(t.SSRC()), uint32(t.RtxSSRC())
-	s.mu.Unlock()
-	c.goRun(func() { c.runSlot(s, t) })
-	c.goRun(func() { runDrain(r) })
+	defer s.mu.Unlock()
+	s.ssrc, s.rtxSSRC = media, rtx
 }
 
-// runSlot accounts for what arrives in one slot.
-func (c *connection) runSlot(s *slot, t *webrtc.TrackRemote) {
-	buf := make([]byte, receiveMTU)
-	for {
-		n, attributes, err := t.Read(buf)
-		if err != nil {
-			return
-		}
-		var h rtp.Header
-		size, err := h.Unmarshal(buf[:n])
-		if err != nil {
-			continue
-		}
-		end := n
-		if h.Padding && n > size {
-			end = max(size, n-int(buf[n-1]))
-		}
-		now := c.cfg.Clock.Now()
-		p := Inbound{
-			Sequence: h.SequenceNumber, Timestamp: h.Timestamp, Marker: h.Marker,
-			Repaired: attributes.Get(webrtc.AttributeRtxSequenceNumber) != nil,
-			Payload:  append([]byte(nil), buf[size:end]...),
-		}
-		s.mu.Lock()
-		tag, ok := s.receiver.Packet(now, p)
-		due := s.receiver.Deadline()
-		decodable := s.receiver.frames.decodable
-		s.mu.Unlock()
-		c.steps.reach(now, StepPacket)
-		if decodable > 0 {
-			c.steps.reach(now, StepFrame)
-		}
-		if ok {
-			c.cfg.Observer.Packet(now, Arrival{Mid: s.mid, Tag: tag, Timestamp: h.Timestamp, Repaired: p.Repaired})
-		}
-		c.schedule(due)
+// arrived accounts for one packet that the stack received in a slot.
+func (c *connection) arrived(s *slot, p Inbound) {
+	now := c.cfg.Clock.Now()
+	s.mu.Lock()
+	tag, ok := s.receiver.Packet(now, p)
+	due := s.receiver.Deadline()
+	decodable := s.receiver.frames.decodable
+	s.mu.Unlock()
+	c.steps.reach(now, StepPacket)
+	if decodable > 0 {
+		c.steps.reach(now, StepFrame)
 	}
+	if ok {
+		c.cfg.Observer.Packet(now, Arrival{Mid: s.mid, Tag: tag, Timestamp: p.Timestamp, Repaired: p.Repaired})
+	}
+	c.schedule(due)
 }
 
 // schedule makes runFeedback look at due, unless it will look before anyway.
@@ -79,16 +52,6 @@ func (c *connection) schedule(due time.Time) {
 	}
 	if planned := c.planned.Load(); planned == 0 || due.UnixNano() < planned {
 		c.poke()
-	}
-}
-
-// runDrain reads a receiver's RTCP, because pion's interceptors see only what is read.
-func runDrain(r *webrtc.RTPReceiver) {
-	buf := make([]byte, receiveMTU)
-	for {
-		if _, _, err := r.Read(buf); err != nil {
-			return
-		}
 	}
 }
 
@@ -111,7 +74,7 @@ func (c *connection) runFeedback() {
 		}
 		if len(packets) > 0 {
 			// A failed write means that the connection is closing.
-			_ = c.pc.WriteRTCP(packets)
+			_ = c.media.writeRTCP(packets)
 		}
 		var timer <-chan time.Time
 		if !due.IsZero() {
