@@ -63,6 +63,9 @@ func layers() []layer {
 
 		{pkg: "bench", ours: []string{"signaling/wire", "sfu/codec", "bench/scenario", "bench/linkem/..."},
 			why: "virtual clients see the server as browsers do"},
+		{pkg: "bench/hist", pure: true, why: "counting is arithmetic"},
+		{pkg: "bench/result", pure: true, ours: []string{"signaling/wire", "bench/hist", "bench/scenario"},
+			why: "what a run comes to is a function of what was seen"},
 		{pkg: "bench/scenario", pure: true, ours: []string{"signaling/wire", "bench/linkem/link"}, libs: []string{"go.yaml.in/yaml/v3"},
 			why: "a scenario is data, in the words of the protocol"},
 		{pkg: "bench/linkem", ours: []string{"bench/linkem/link"}, why: "a link is emulated without knowing what crosses it"},
