@@ -149,12 +149,15 @@ func (s *Server) newPerson(p NewParticipant) (person, error) {
 	if p.ProxyFor != "" && p.Role != wire.RoleCarer {
 		return person{}, problem(http.StatusUnprocessableEntity, wire.CodeBadRequest, consult.ErrProxy.Error()+": proxy_for needs the role carer")
 	}
-	return person{ID: id, Ref: p.Ref, Role: p.Role, Display: p.Display, ProxyFor: p.ProxyFor, PIN: p.PIN}, nil
+	if p.Watch && p.Role != wire.RoleDevice {
+		return person{}, problem(http.StatusUnprocessableEntity, wire.CodeBadRequest, consult.ErrWatch.Error())
+	}
+	return person{ID: id, Ref: p.Ref, Role: p.Role, Display: p.Display, ProxyFor: p.ProxyFor, Watch: p.Watch, PIN: p.PIN}, nil
 }
 
 // viewPerson is what the API tells of a participant; the PIN only when it is new.
 func (s *Server) viewPerson(rec record, p person, isNew bool) Participant {
-	v := Participant{ID: p.ID, Ref: p.Ref, Role: p.Role, ProxyFor: p.ProxyFor, Revoked: p.Revoked, PINRequired: p.PIN}
+	v := Participant{ID: p.ID, Ref: p.Ref, Role: p.Role, ProxyFor: p.ProxyFor, Watch: p.Watch, Revoked: p.Revoked, PINRequired: p.PIN}
 	if !p.Revoked {
 		v.JoinURL = s.deps.PublicURL + "/j/#" + s.tokens.invitation(rec.ID, p.ID, p.Epoch)
 	}

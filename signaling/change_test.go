@@ -161,6 +161,7 @@ func TestInvite(t *testing.T) {
 		for _, tt := range []struct{ name, body, code string }{
 			{"a second patient", `{"role":"patient"}`, "two_patients"},
 			{"a patient who decides for a patient", `{"role":"patient","proxy_for":"r2"}`, "bad_request"},
+			{"an observer who watches like a device", `{"role":"observer","watch":true}`, "bad_request"},
 			{"no role", `{}`, "bad_request"},
 		} {
 			if status, code := w.call("POST", path, apiKey, tt.body, nil); status != 422 || code != tt.code {

@@ -50,6 +50,7 @@ type NewParticipant struct {
 	Role     wire.Role `json:"role" enum:"clinician,patient,carer,interpreter,observer,device"`
 	Display  string    `json:"display,omitempty" maxLength:"64" doc:"The name that the others see. It is kept until a day after the end and never logged"`
 	ProxyFor string    `json:"proxy_for,omitempty" maxLength:"200" doc:"For a carer who decides for the patient (a parent, a legal guardian): the patient's ref. The patient need not be a participant"`
+	Watch    bool      `json:"watch,omitempty" doc:"For a device that receives what is said and shown, such as a wall display, also by WHEP. Everybody sees in the roster that it does, and a clinician lets it in"`
 	PIN      bool      `json:"pin,omitempty" doc:"Ask for a PIN, which goes to the person by another way than the link. It is shown once, in the answer to this request"`
 }
 
@@ -82,6 +83,7 @@ type Participant struct {
 	Ref         string    `json:"ref,omitempty"`
 	Role        wire.Role `json:"role"`
 	ProxyFor    string    `json:"proxy_for,omitempty" doc:"A guardian: the ref of the patient for whom this carer decides"`
+	Watch       bool      `json:"watch,omitempty" doc:"A device that receives what is said and shown"`
 	Revoked     bool      `json:"revoked,omitempty"`
 	PINRequired bool      `json:"pin_required,omitempty"`
 	PIN         string    `json:"pin,omitempty" example:"493027" doc:"Once, when the invitation is made"`

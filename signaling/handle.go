@@ -10,6 +10,7 @@ import (
 	"github.com/bedside-video/bedside/sfu"
 	"github.com/bedside-video/bedside/sfu/codec"
 	"github.com/bedside-video/bedside/signaling/consult"
+	"github.com/bedside-video/bedside/signaling/whip"
 	"github.com/bedside-video/bedside/signaling/wire"
 )
 
@@ -101,7 +102,7 @@ func (s *session) enter(ctx context.Context, token, audience string, id uint64) 
 	s.log = r.log.With("participant", c.Subject, "session", s.id)
 	var e consult.Effects
 	if doErr := r.do(ctx, func() {
-		e, err = r.connect(ctx, s, consult.Connect{Participant: c.Subject, Epoch: c.Epoch, Session: s.id, Resume: c.Session, Untold: s.publisher}, id)
+		e, err = r.connect(ctx, s, consult.Connect{Participant: c.Subject, Epoch: c.Epoch, Session: s.id, Resume: c.Session, Untold: s.by != 0, Watch: s.by == whip.WHEP}, id)
 	}); doErr != nil {
 		err = doErr
 	}

@@ -26,11 +26,11 @@ const outcomeOK = "ok"
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		sessions: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "bedside_sessions", Help: "Sessions that are open: WebSockets and publishers by WHIP."}),
+			Name: "bedside_sessions", Help: "Sessions that are open: WebSockets, and devices by WHIP and WHEP."}),
 		consultations: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "bedside_consultations_live", Help: "Consultations in which somebody is connected or may come back."}),
 		joins: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "bedside_joins_total", Help: "First messages of sessions and offers of publishers by WHIP, by outcome."}, []string{"outcome"}),
+			Name: "bedside_joins_total", Help: "First messages of sessions and offers by WHIP and WHEP, by outcome."}, []string{"outcome"}),
 		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "bedside_messages_total", Help: "Messages from clients after joining, by type and outcome."}, []string{"type", "outcome"}),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{

@@ -46,6 +46,7 @@ type person struct {
 	Role     wire.Role `json:"role"`
 	Display  string    `json:"display,omitempty"`
 	ProxyFor string    `json:"proxy_for,omitempty"` // the ref of the patient for whom a guardian decides
+	Watch    bool      `json:"watch,omitempty"`     // a device that receives
 	PIN      bool      `json:"pin,omitempty"`       // the link alone does not let them in
 	Epoch    uint32    `json:"epoch"`
 	Revoked  bool      `json:"revoked,omitempty"`
@@ -55,7 +56,7 @@ func (r record) spec() consult.Spec {
 	s := consult.Spec{Start: r.Start, End: r.End, From: r.From, To: r.To, Started: r.Started, Policy: r.Policy}
 	for _, p := range r.People {
 		s.People = append(s.People, consult.Person{
-			ID: p.ID, Role: p.Role, Display: p.Display, Proxy: p.ProxyFor != "", Epoch: p.Epoch, Revoked: p.Revoked,
+			ID: p.ID, Role: p.Role, Display: p.Display, Proxy: p.ProxyFor != "", Watch: p.Watch, Epoch: p.Epoch, Revoked: p.Revoked,
 		})
 	}
 	return s

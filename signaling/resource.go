@@ -17,8 +17,8 @@ import (
 	"github.com/bedside-video/bedside/signaling/wire"
 )
 
-// resource is what RFC 9725 calls a WHIP session: a session whose client publishes and cannot be told
-// anything, because it has no WebSocket. Its messages are thrown away; what ends the session ends the
+// resource is what RFC 9725 calls a WHIP session, and the draft of WHEP a WHEP session: one whose client
+// publishes or watches and cannot be told anything, because it has no WebSocket. Its messages are thrown away; what ends the session ends the
 // resource.
 type resource struct {
 	session *session
@@ -61,15 +61,15 @@ func (l *resources) remove(id string) {
 	delete(l.byID, id)
 }
 
-// openResource takes a publisher into the consultation that the token names, and answers its offer. A
+// openResource takes a device into the consultation that the token names, and answers its offer. A
 // resource whose offer cannot be answered has left again.
-func (s *Server) openResource(ctx context.Context, remote, token string, offer whip.Offer) (r *resource, answer string, err error) {
+func (s *Server) openResource(ctx context.Context, by whip.Protocol, remote, token string, offer whip.Offer) (r *resource, answer string, err error) {
 	id, err := s.tokens.newID("s_")
 	if err != nil {
 		return nil, "", err
 	}
 	of := newSession(s, id, remote)
-	of.publisher = true
+	of.by = by
 	if err := s.sessions.enter(of, remote); err != nil {
 		return nil, "", err
 	}
@@ -121,6 +121,9 @@ func (r *resource) answer(ctx context.Context, offer whip.Offer) (string, error)
 func sources(offer whip.Offer) []sfu.Track {
 	tracks := make([]sfu.Track, 0, len(offer.Lines))
 	for _, l := range offer.Lines {
+		if !l.Sends {
+			continue
+		}
 		source := wire.SourceAuscultation
 		if l.Video {
 			source = wire.SourceExam
@@ -178,4 +181,4 @@ func (r *resource) give() { <-r.turn }
 func (r *resource) etag() string { return strconv.Quote(strconv.Itoa(r.generation)) }
 
 // location is where the resource is, relative to the endpoint's URL.
-func (r *resource) location() string { return whipPath + "/" + r.session.id }
+func (r *resource) location() string { return endpointOf(r.session.by) + "/" + r.session.id }

@@ -10,6 +10,7 @@ import (
 	"github.com/bedside-video/bedside/sfu"
 	"github.com/bedside-video/bedside/sfu/codec"
 	"github.com/bedside-video/bedside/signaling/consult"
+	"github.com/bedside-video/bedside/signaling/whip"
 	"github.com/bedside-video/bedside/signaling/wire"
 )
 
@@ -175,9 +176,9 @@ func (r *room) connect(ctx context.Context, s *session, cmd consult.Connect, re 
 	}
 	r.carry(e)
 	person := r.person(cmd.Participant)
-	rights := consult.RightsFor(person.Role, person.Proxy)
+	rights := consult.Person{Role: person.Role, Proxy: person.Proxy, Watch: person.Watch}.Rights()
 	o := sfu.PeerOptions{
-		ID: person.ID, Subscribe: rights.May(consult.VerbSubscribe) && !s.publisher,
+		ID: person.ID, Subscribe: rights.May(consult.VerbSubscribe) && s.by != whip.WHIP,
 		NeverEvict: person.Role == wire.RoleInterpreter, Events: mediaEvents{s},
 	}
 	for _, source := range rights.Publish {

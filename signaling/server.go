@@ -8,7 +8,7 @@
 //	  -> reply -> session.enqueue -> session.runWriter
 //
 // Goroutines: two for each session (its HTTP handler reads, runWriter writes) or one if it is a
-// publisher's (resource.run), one for each live consultation (room.run) and one for the server
+// resource's (resource.run), one for each live consultation (room.run) and one for the server
 // (runSweep). A room never waits for a session: a
 // session waits for its room.
 //

@@ -14,6 +14,7 @@ import (
 
 	"github.com/bedside-video/bedside/signaling/audit"
 	"github.com/bedside-video/bedside/signaling/consult"
+	"github.com/bedside-video/bedside/signaling/whip"
 	"github.com/bedside-video/bedside/signaling/wire"
 )
 
@@ -31,11 +32,11 @@ const (
 )
 
 // session is one WebSocket: a reader, which is the HTTP handler's goroutine and carries out what the
-// client asks, and a writer. Or it is a publisher's: see resource.
+// client asks, and a writer. Or it is without one, by WHIP or WHEP: see resource.
 type session struct {
 	server *Server
 	id     string
-	ws     *websocket.Conn // nil for a publisher
+	ws     *websocket.Conn // nil by WHIP and WHEP
 	log    *slog.Logger
 	queue  chan []byte
 
@@ -44,9 +45,9 @@ type session struct {
 	finished  chan struct{}
 	lingering bool
 
-	publisher bool // by WHIP: it sends media and receives nothing
+	by whip.Protocol // 0 for a WebSocket
 
-	// The reader alone; a publisher's requests, one at a time.
+	// The reader alone; a resource's requests, one at a time.
 	pace       pace
 	room       *room
 	sources    map[string]wire.Source // of the client's m-lines, by mid

@@ -16,20 +16,35 @@ import (
 
 const (
 	whipPath     = "/v1/whip"
+	whepPath     = "/v1/whep"
 	sdpType      = "application/sdp"
 	fragmentType = "application/trickle-ice-sdpfrag"
 )
 
-// registerWHIP registers the endpoint and the resources of the WebRTC-HTTP Ingestion Protocol (RFC 9725).
+// registerWHIP registers the endpoints and the resources of the WebRTC-HTTP Ingestion Protocol (RFC 9725)
+// and the Egress Protocol (draft-ietf-wish-whep), which differ in who sends.
 func (s *Server) registerWHIP(mux *http.ServeMux) {
 	mux.HandleFunc("OPTIONS /v1/whip", s.whipOptions)
-	mux.HandleFunc("POST /v1/whip", s.whipRoute(s.publish))
+	mux.HandleFunc("POST /v1/whip", s.whipRoute(s.post(whip.WHIP)))
 	mux.HandleFunc("OPTIONS /v1/whip/{session}", s.whipOptions)
 	mux.HandleFunc("PATCH /v1/whip/{session}", s.whipRoute(s.patch))
-	mux.HandleFunc("DELETE /v1/whip/{session}", s.whipRoute(s.unpublish))
+	mux.HandleFunc("DELETE /v1/whip/{session}", s.whipRoute(s.hangUp))
+	mux.HandleFunc("OPTIONS /v1/whep", s.whipOptions)
+	mux.HandleFunc("POST /v1/whep", s.whipRoute(s.post(whip.WHEP)))
+	mux.HandleFunc("OPTIONS /v1/whep/{session}", s.whipOptions)
+	mux.HandleFunc("PATCH /v1/whep/{session}", s.whipRoute(s.patch))
+	mux.HandleFunc("DELETE /v1/whep/{session}", s.whipRoute(s.hangUp))
 }
 
-// whipRoute makes a handler of a method of WHIP.
+// endpointOf is where a protocol's sessions are opened.
+func endpointOf(p whip.Protocol) string {
+	if p == whip.WHEP {
+		return whepPath
+	}
+	return whipPath
+}
+
+// whipRoute makes a handler of a method of WHIP or WHEP.
 func (s *Server) whipRoute(serve func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		s.whipHeaders(w, r)
@@ -44,7 +59,7 @@ func (s *Server) whipRoute(serve func(http.ResponseWriter, *http.Request) error)
 func (s *Server) whipOptions(w http.ResponseWriter, r *http.Request) {
 	s.whipHeaders(w, r)
 	w.Header().Set("Allow", whipMethods(r)+", "+http.MethodOptions)
-	if r.URL.Path == whipPath {
+	if isEndpoint(r) {
 		w.Header().Set("Accept-Post", sdpType)
 	} else {
 		w.Header().Set("Accept-Patch", fragmentType)
@@ -52,21 +67,26 @@ func (s *Server) whipOptions(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
 }
 
+func isEndpoint(r *http.Request) bool { return r.URL.Path == whipPath || r.URL.Path == whepPath }
+
 // whipMethods are those of a request's URL.
 func whipMethods(r *http.Request) string {
-	if r.URL.Path == whipPath {
+	if isEndpoint(r) {
 		return http.MethodPost
 	}
 	return http.MethodPatch + ", " + http.MethodDelete
 }
 
-// noRoute answers what nothing else does: 405 for another method of a URL of WHIP, which RFC 9725
+// noRoute answers what nothing else does: 405 for another method of a URL of WHIP or WHEP, which RFC 9725
 // wants for later versions' sake, else 404.
 func (s *Server) noRoute(w http.ResponseWriter, r *http.Request) {
-	if resource := strings.TrimPrefix(r.URL.Path, whipPath); resource != r.URL.Path && strings.LastIndex(resource, "/") <= 0 {
-		w.Header().Set("Allow", whipMethods(r)+", "+http.MethodOptions)
-		writeProblem(w, problem(http.StatusMethodNotAllowed, wire.CodeBadRequest, "the Allow header has the methods of this URL"))
-		return
+	for _, endpoint := range []string{whipPath, whepPath} {
+		resource, is := strings.CutPrefix(r.URL.Path, endpoint)
+		if is && (resource == "" || strings.LastIndex(resource, "/") == 0) {
+			w.Header().Set("Allow", whipMethods(r)+", "+http.MethodOptions)
+			writeProblem(w, problem(http.StatusMethodNotAllowed, wire.CodeBadRequest, "the Allow header has the methods of this URL"))
+			return
+		}
 	}
 	writeProblem(w, refusal(wire.CodeNotFound, "no such route"))
 }
@@ -92,30 +112,32 @@ func (s *Server) whipHeaders(w http.ResponseWriter, r *http.Request) {
 	h.Set("Access-Control-Expose-Headers", "Location, ETag, Link, Retry-After")
 }
 
-// publish is POST: it opens a session that publishes.
-func (s *Server) publish(w http.ResponseWriter, r *http.Request) error {
-	token, offer, err := s.readOffer(w, r)
-	var opened *resource
-	var answer string
-	if err == nil {
-		opened, answer, err = s.openResource(r.Context(), r.RemoteAddr, token, offer)
+// post is POST: it opens a session that publishes or watches.
+func (s *Server) post(by whip.Protocol) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		token, offer, err := s.readOffer(by, w, r)
+		var opened *resource
+		var answer string
+		if err == nil {
+			opened, answer, err = s.openResource(r.Context(), by, r.RemoteAddr, token, offer)
+		}
+		s.metrics.joins.WithLabelValues(outcomeOf(err)).Inc()
+		if err != nil {
+			s.deps.Log.Info("device refused", "endpoint", endpointOf(by), "outcome", outcomeOf(err))
+			return err
+		}
+		h := w.Header()
+		h.Set("Content-Type", sdpType)
+		h.Set("Location", opened.location())
+		h.Set("ETag", opened.etag())
+		w.WriteHeader(http.StatusCreated)
+		_, _ = io.WriteString(w, answer)
+		return nil
 	}
-	s.metrics.joins.WithLabelValues(outcomeOf(err)).Inc()
-	if err != nil {
-		s.deps.Log.Info("publisher refused", "outcome", outcomeOf(err))
-		return err
-	}
-	h := w.Header()
-	h.Set("Content-Type", sdpType)
-	h.Set("Location", opened.location())
-	h.Set("ETag", opened.etag())
-	w.WriteHeader(http.StatusCreated)
-	_, _ = io.WriteString(w, answer)
-	return nil
 }
 
 // readOffer refuses what would be refused with a token, too, before the token is used up.
-func (s *Server) readOffer(w http.ResponseWriter, r *http.Request) (token string, offer whip.Offer, err error) {
+func (s *Server) readOffer(by whip.Protocol, w http.ResponseWriter, r *http.Request) (token string, offer whip.Offer, err error) {
 	token, err = tokenOf(r)
 	if err == nil && !s.originAllowed(r) {
 		err = refusal(wire.CodeForbidden, "pages of this origin may not open sessions")
@@ -132,7 +154,7 @@ func (s *Server) readOffer(w http.ResponseWriter, r *http.Request) (token string
 	if err != nil {
 		return "", whip.Offer{}, err
 	}
-	offer, err = whip.ReadOffer(text)
+	offer, err = whip.ReadOffer(by, text)
 	switch {
 	case errors.Is(err, whip.ErrUnsupported):
 		return "", whip.Offer{}, problem(http.StatusUnprocessableEntity, wire.CodeBadSDP, err.Error())
@@ -142,8 +164,8 @@ func (s *Server) readOffer(w http.ResponseWriter, r *http.Request) (token string
 	return token, offer, nil
 }
 
-// unpublish is DELETE: the participant leaves.
-func (s *Server) unpublish(w http.ResponseWriter, r *http.Request) error {
+// hangUp is DELETE: the participant leaves.
+func (s *Server) hangUp(w http.ResponseWriter, r *http.Request) error {
 	res, err := s.resourceOf(r)
 	if err != nil {
 		return err
@@ -199,7 +221,7 @@ func (s *Server) resourceOf(r *http.Request) (*resource, error) {
 		return nil, err
 	}
 	res := s.resources.find(r.PathValue("session"))
-	if res == nil {
+	if res == nil || res.location() != r.URL.Path {
 		return nil, refusal(wire.CodeNotFound, "there is no such session, or it is over")
 	}
 	if !res.opens(token) {

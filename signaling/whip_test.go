@@ -225,7 +225,8 @@ func TestWHIPResource(t *testing.T) {
 			{"GET the endpoint", "GET", "/v1/whip", nil, "", 405, "bad_request"},
 			{"PATCH the endpoint", "PATCH", "/v1/whip", nil, "", 405, "bad_request"},
 			{"below a resource", "GET", p.location + "/x", nil, "", 404, "not_found"},
-			{"WHEP is not there", "POST", "/v1/whep", bearing(p.token, "application/sdp"), whipOffer, 404, "not_found"},
+			{"by the other protocol", "DELETE", strings.Replace(p.location, "whip", "whep", 1), bearing(p.token, ""), "", 404, "not_found"},
+			{"a name that begins like it", "GET", "/v1/whipped", nil, "", 404, "not_found"},
 		} {
 			a := v.ask(tt.method, tt.location, tt.header, tt.body)
 			if a.status != tt.status || a.code() != tt.code {

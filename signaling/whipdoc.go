@@ -8,7 +8,7 @@ import (
 
 const whipSecurity = "sessionToken"
 
-// describeWHIP adds the routes of WHIP, which huma does not serve, to the description.
+// describeWHIP adds the routes of WHIP and WHEP, which huma does not serve, to the description.
 func describeWHIP(o *huma.OpenAPI) {
 	o.Components.SecuritySchemes[whipSecurity] = &huma.SecurityScheme{
 		Type: "http", Scheme: "bearer", Description: "The token of POST /v1/join, which opens one session and then its resource."}
@@ -30,23 +30,28 @@ func describeWHIP(o *huma.OpenAPI) {
 	}
 	security := []map[string][]string{{whipSecurity: {}}}
 	id := &huma.Param{Name: "session", In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString}}
-	published := answers(map[string]string{"201": "The answer; Location is the session's URL, ETag names its ICE session"})
-	published["201"].Content = text(sdpType).Content
-	o.AddOperation(&huma.Operation{
-		OperationID: "whip", Method: http.MethodPost, Path: whipPath, Tags: []string{"sessions"}, Security: security,
-		Summary:     "Publish by WHIP (RFC 9725)",
-		Description: "At most one audio and one video line, which a device publishes as auscultation and exam. Nobody else may: a person must be told who listens, by the WebSocket.",
-		RequestBody: text(sdpType), Responses: published,
-	})
-	o.AddOperation(&huma.Operation{
-		OperationID: "whip-patch", Method: http.MethodPatch, Path: whipPath + "/{session}", Tags: []string{"sessions"}, Security: security,
-		Summary: "Restart ICE", Description: "If-Match is * or the ETag. Candidates are taken and not needed.",
-		Parameters:  []*huma.Param{id},
-		RequestBody: text(fragmentType),
-		Responses:   answers(map[string]string{"200": "The server's new credentials", "204": "Candidates are not needed"}),
-	})
-	o.AddOperation(&huma.Operation{
-		OperationID: "whip-delete", Method: http.MethodDelete, Path: whipPath + "/{session}", Tags: []string{"sessions"}, Security: security,
-		Summary: "Leave", Parameters: []*huma.Param{id}, Responses: answers(map[string]string{"200": "The session is over"}),
-	})
+	for _, p := range []struct{ name, path, summary, description string }{
+		{"whip", whipPath, "Publish by WHIP (RFC 9725)",
+			"At most one audio and one video line, which a device publishes as auscultation and exam. Nobody else may: a person must be told who listens, by the WebSocket."},
+		{"whep", whepPath, "Watch by WHEP (draft-ietf-wish-whep)",
+			"For a device that is invited to watch. Every line receives, at most nine audio and nine video, and each shows one person at a time."},
+	} {
+		opened := answers(map[string]string{"201": "The answer; Location is the session's URL, ETag names its ICE session"})
+		opened["201"].Content = text(sdpType).Content
+		o.AddOperation(&huma.Operation{
+			OperationID: p.name, Method: http.MethodPost, Path: p.path, Tags: []string{"sessions"}, Security: security,
+			Summary: p.summary, Description: p.description, RequestBody: text(sdpType), Responses: opened,
+		})
+		o.AddOperation(&huma.Operation{
+			OperationID: p.name + "-patch", Method: http.MethodPatch, Path: p.path + "/{session}", Tags: []string{"sessions"}, Security: security,
+			Summary: "Restart ICE", Description: "If-Match is * or the ETag. Candidates are taken and not needed.",
+			Parameters:  []*huma.Param{id},
+			RequestBody: text(fragmentType),
+			Responses:   answers(map[string]string{"200": "The server's new credentials", "204": "Candidates are not needed"}),
+		})
+		o.AddOperation(&huma.Operation{
+			OperationID: p.name + "-delete", Method: http.MethodDelete, Path: p.path + "/{session}", Tags: []string{"sessions"}, Security: security,
+			Summary: "Leave", Parameters: []*huma.Param{id}, Responses: answers(map[string]string{"200": "The session is over"}),
+		})
+	}
 }

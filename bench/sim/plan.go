@@ -12,6 +12,7 @@ type Person struct {
 	Ref     string // names the person in the plan and in its report
 	Role    wire.Role
 	Display string // "" is a canary that must turn up in rosters and nowhere else
+	Watch   bool   // a device that is invited to watch
 	Media   bench.Media
 	Up      Path // the zero value is 5 ms without loss
 	Down    Path

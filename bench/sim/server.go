@@ -155,6 +155,7 @@ func (w *World) invite() error {
 		Ref     string    `json:"ref"`
 		Role    wire.Role `json:"role"`
 		Display string    `json:"display"`
+		Watch   bool      `json:"watch,omitempty"`
 	}
 	body := struct {
 		MaxParticipants int       `json:"max_participants,omitempty"`
@@ -163,7 +164,7 @@ func (w *World) invite() error {
 	}{MaxParticipants: w.plan.MaxParticipants, Group: true}
 	for _, ref := range w.refs {
 		p := w.people[ref]
-		body.Participants = append(body.Participants, invited{Ref: refCanary(ref), Role: p.Role, Display: p.Display})
+		body.Participants = append(body.Participants, invited{Ref: refCanary(ref), Role: p.Role, Display: p.Display, Watch: p.Watch})
 	}
 	var created struct {
 		Participants []struct {

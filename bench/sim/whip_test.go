@@ -21,21 +21,20 @@ import (
 
 const whipURL = "http://10.0.0.1:8443"
 
-// encoder is a plain WHIP client: pion as it comes, one VP8 track.
-type encoder struct {
+// device is a plain client of WHIP or WHEP: pion as it comes.
+type device struct {
 	w        *sim.World
 	ref      string
+	endpoint string
 	pc       *webrtc.PeerConnection
-	track    *webrtc.TrackLocalStaticRTP
 	token    string
 	resource string
 	etag     string
 	answer   string
-	sequence uint16
 	deaf     bool // never connects
 }
 
-func newEncoder(w *sim.World, ref string) (*encoder, error) {
+func newDevice(w *sim.World, ref, endpoint string) (*device, error) {
 	m := new(webrtc.MediaEngine)
 	if err := m.RegisterDefaultCodecs(); err != nil {
 		return nil, err
@@ -49,16 +48,31 @@ func newEncoder(w *sim.World, ref string) (*encoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &encoder{w: w, ref: ref, pc: pc}
+	return &device{w: w, ref: ref, endpoint: endpoint, pc: pc}, nil
+}
+
+// encoder publishes one VP8 track.
+type encoder struct {
+	*device
+	track    *webrtc.TrackLocalStaticRTP
+	sequence uint16
+}
+
+func newEncoder(w *sim.World, ref string) (*encoder, error) {
+	d, err := newDevice(w, ref, "/v1/whip")
+	if err != nil {
+		return nil, err
+	}
+	e := &encoder{device: d}
 	e.track, err = webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8}, "video", "encoder")
 	if err == nil {
-		_, err = pc.AddTransceiverFromTrack(e.track, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
+		_, err = d.pc.AddTransceiverFromTrack(e.track, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
 	}
 	return e, err
 }
 
 // request sends one, and returns the answer if it has the status.
-func (e *encoder) request(method, path, typ, body string, status int) (string, http.Header, error) {
+func (e *device) request(method, path, typ, body string, status int) (string, http.Header, error) {
 	req, err := http.NewRequestWithContext(e.w.Context(), method, whipURL+path, strings.NewReader(body))
 	if err != nil {
 		return "", nil, err
@@ -78,8 +92,8 @@ func (e *encoder) request(method, path, typ, body string, status int) (string, h
 	return string(answer), resp.Header, err
 }
 
-// publish joins and publishes, and waits until the media connection is up.
-func (e *encoder) publish() error {
+// open joins and opens the resource, and waits until the media connection is up.
+func (e *device) open() error {
 	answer, _, err := e.request("POST", "/v1/join", "application/json", `{"invitation":"`+e.w.Invitation(e.ref)+`"}`, 200)
 	if err != nil {
 		return err
@@ -105,7 +119,7 @@ func (e *encoder) publish() error {
 	if err := e.pc.SetLocalDescription(offer); err != nil {
 		return err
 	}
-	answer, header, err := e.request("POST", "/v1/whip", "application/sdp", offer.SDP, 201)
+	answer, header, err := e.request("POST", e.endpoint, "application/sdp", offer.SDP, 201)
 	if err != nil {
 		return err
 	}
@@ -125,7 +139,7 @@ func (e *encoder) publish() error {
 }
 
 // restart restarts ICE, as a client does that has changed networks.
-func (e *encoder) restart() error {
+func (e *device) restart() error {
 	offer, err := e.pc.CreateOffer(&webrtc.OfferOptions{ICERestart: true})
 	if err != nil {
 		return err
@@ -210,7 +224,7 @@ func TestWHIP(t *testing.T) {
 		sim.Join{Ref: "doctor"}, sim.Connected{Ref: "doctor"},
 		step("publish", 0, func(w *sim.World) (err error) {
 			if e, err = newEncoder(w, "scope"); err == nil {
-				err = e.publish()
+				err = e.open()
 			}
 			return err
 		}),
@@ -262,7 +276,7 @@ func TestWHIPSilence(t *testing.T) {
 						return err
 					}
 					e.deaf = deaf
-					err = e.publish()
+					err = e.open()
 					w.Host("scope").Cut(true)
 					sessions(w, 2)
 					return err

@@ -389,3 +389,19 @@ func TestUnknownSourceAndDoubles(t *testing.T) {
 		t.Errorf("%d unplaced, want 1", n)
 	}
 }
+
+// What a player sees that offers one audio and one video line: who speaks, or a screen that was first.
+func TestOneSlotOfEach(t *testing.T) {
+	r := newRoom(t, 1, 1).join("ann", "bob").loud("ann", 40)
+	r.want(0, "ann | ann")
+	r.loud("bob", 60)
+	r.want(1000, "ann | ann")
+	r.want(2000, "bob | bob")
+	r.publish("ann", codec.Screen)
+	r.want(2100, "bob | bob")
+	r.unpublish("bob")
+	r.want(2200, "ann | ann.screen")
+	r.join("cat").loud("cat", 90)
+	r.want(2300, "ann | ann.screen")
+	r.want(3300, "cat | ann.screen")
+}

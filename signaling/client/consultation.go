@@ -34,6 +34,8 @@ type NewParticipant struct {
 	Display string `json:"display,omitempty"`
 	// ProxyFor is for a carer who decides for the patient: the patient's ref.
 	ProxyFor string `json:"proxy_for,omitempty"`
+	// Watch is for a device that receives what is said and shown, such as a wall display.
+	Watch bool `json:"watch,omitempty"`
 	// PIN asks for a PIN, which is shown once, in the answer, and goes to the person by another way
 	// than the link.
 	PIN bool `json:"pin,omitempty"`
@@ -77,6 +79,7 @@ type Participant struct {
 	Ref      string    `json:"ref,omitempty"`
 	Role     wire.Role `json:"role"`
 	ProxyFor string    `json:"proxy_for,omitempty"`
+	Watch    bool      `json:"watch,omitempty"`
 	Revoked  bool      `json:"revoked,omitempty"`
 	// PINRequired tells that the link alone lets nobody in. PIN is there once, in the answer to the
 	// request that invited the person.

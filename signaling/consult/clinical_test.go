@@ -1,6 +1,7 @@
 package consult_test
 
 import (
+	"errors"
 	"reflect"
 	"slices"
 	"testing"
@@ -199,6 +200,60 @@ func TestDeviceGoesWithItsPatient(t *testing.T) {
 	p.wantAdmitted("doc", "pat") // whose device is it?
 	p.admit("doc", "dev")
 	p.wantAdmitted("doc", "pat", "dev")
+}
+
+// A device that is invited to watch hears what is said: a clinician lets it in, each time. It goes out with
+// its patient, who would watch on it.
+func TestWatchingDevice(t *testing.T) {
+	p := met(t, func(s *consult.Spec) {
+		s.People = append(s.People, consult.Person{ID: "wall", Role: wire.RoleDevice, Watch: true})
+	})
+	connect := func(session string, watch bool) error {
+		_, err := p.c.Connect(p.now, consult.Connect{Participant: "wall", Session: session, Untold: true, Watch: watch})
+		return err
+	}
+	if err := connect("s5", true); err != nil {
+		t.Fatal(err)
+	}
+	p.wantAdmitted("doc", "pat", "int", "dev")
+	p.admit("doc", "wall")
+	p.wantAdmitted("doc", "pat", "int", "dev", "wall")
+	for _, viewer := range []string{"doc", "pat", "int"} {
+		for _, line := range p.c.Roster(viewer).Participants {
+			if line.Watch != (line.ID == "wall") {
+				t.Errorf("%s is told of %s that it watches: %v", viewer, line.ID, line.Watch)
+			}
+		}
+	}
+	p.did(p.c.Hold("doc", "pat"))
+	p.wantAdmitted("doc", "int")
+	p.did(p.c.Unhold("doc", "pat"))
+	p.wantAdmitted("doc", "pat", "int", "dev")
+	p.did(p.c.Unhold("doc", "wall"))
+	p.wantAdmitted("doc", "pat", "int", "dev", "wall")
+	if err := connect("s6", true); err != nil { // whoever has the link
+		t.Fatal(err)
+	}
+	p.wantAdmitted("doc", "pat", "int", "dev")
+	for _, tt := range []struct {
+		name, id string
+		watch    bool
+		want     bool
+	}{
+		{"a device that is not invited to", "dev", true, false},
+		{"a device that only sends", "dev", false, true},
+		{"a person, who has to be told who is there", "int", true, false},
+	} {
+		_, err := p.c.Connect(p.now, consult.Connect{Participant: tt.id, Session: tt.name, Untold: true, Watch: tt.watch})
+		if (err == nil) != tt.want {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+	s := spec()
+	s.People[1].Watch = true
+	if _, err := consult.New(s); !errors.Is(err, consult.ErrWatch) {
+		t.Errorf("a patient as a wall display: %v", err)
+	}
 }
 
 func TestQueueIsInTheOrderOfArrival(t *testing.T) {

@@ -15,6 +15,7 @@ type Connect struct {
 	Session     string
 	Resume      string
 	Untold      bool // nothing can be told to it: no roster
+	Watch       bool // it is there to receive
 }
 
 // Connect lets a participant in: clinicians into the room, others into the lobby, unless they
@@ -45,7 +46,7 @@ func (c *Consultation) Connect(now time.Time, cmd Connect) (Effects, error) {
 		e.note(EventRejoined, p.ID, p.ID, "")
 	case p.Rights().May(VerbSkipLobby), !c.spec.Policy.Lobby:
 		c.enter(now, p, Event{EventJoined, p.ID, p.ID, ""}, &e)
-	case p.Role == wire.RoleDevice && c.patientAdmitted():
+	case p.Role == wire.RoleDevice && !p.Watch && c.patientAdmitted():
 		c.enter(now, p, Event{EventJoined, p.ID, p.ID, ReasonWithPatient}, &e)
 	default:
 		p.place, p.arrived = waiting, arrived
@@ -68,7 +69,9 @@ func (c *Consultation) mayConnect(now time.Time, cmd Connect) (*participant, err
 		return nil, &Error{Code: wire.CodeInvitationRevoked, Detail: "the invitation has been withdrawn"}
 	case cmd.Untold && p.Role != wire.RoleDevice:
 		// A person must be told who listens.
-		return nil, &Error{Code: wire.CodeForbidden, Detail: "only devices publish without a WebSocket"}
+		return nil, &Error{Code: wire.CodeForbidden, Detail: "only devices publish or watch without a WebSocket"}
+	case cmd.Watch && !p.Rights().May(VerbSubscribe):
+		return nil, &Error{Code: wire.CodeForbidden, Detail: "the device is not invited to watch"}
 	case cmd.Resume != "" && cmd.Resume != p.session:
 		return nil, &Error{Code: wire.CodeTokenInvalid, Detail: "the session has been replaced or is too old"}
 	}
@@ -119,14 +122,15 @@ func (c *Consultation) enter(now time.Time, p *participant, why Event, e *Effect
 }
 
 // withPatient moves the devices from one place to another: they go where their patient goes. With
-// several patients nobody knows whose device it is, and a clinician decides.
+// several patients nobody knows whose device it is, and a clinician decides. A device that watches goes
+// out with its patient, and comes in by a clinician's word only: somebody looks at who listens.
 func (c *Consultation) withPatient(from, to place, why Event, e *Effects) {
 	if c.spec.Policy.Group {
 		return
 	}
 	for i := range c.people {
 		d := &c.people[i]
-		if d.Role != wire.RoleDevice || d.place != from || from == waiting && !d.online {
+		if d.Role != wire.RoleDevice || d.place != from || from == waiting && !d.online || d.Watch && to == admitted {
 			continue
 		}
 		d.place, d.arrived = to, time.Time{}

@@ -24,6 +24,7 @@ const HoldAfter = 5 * time.Minute
 // What New and Validate find wrong.
 var (
 	ErrProxy       = errors.New("only a carer can decide for the patient")
+	ErrWatch       = errors.New("only a device can be invited to watch")
 	ErrTwoPatients = errors.New("two patients in one consultation need the policy group")
 	ErrNobody      = errors.New("a consultation needs at least one participant")
 	ErrRole        = errors.New("unknown role")
@@ -47,12 +48,19 @@ type Person struct {
 	Role    wire.Role
 	Display string
 	Proxy   bool   // a guardian: a carer who decides for the patient
+	Watch   bool   // a device that receives, such as a wall display
 	Epoch   uint32 // of the invitation: raised when it is revoked
 	Revoked bool
 }
 
 // Rights returns what the person may do.
-func (p Person) Rights() Rights { return RightsFor(p.Role, p.Proxy) }
+func (p Person) Rights() Rights {
+	r := RightsFor(p.Role, p.Proxy)
+	if p.Watch && p.Role == wire.RoleDevice {
+		r.Can = append(r.Can, VerbSubscribe)
+	}
+	return r
+}
 
 // Spec is what is known of a consultation before anybody joins.
 type Spec struct {
@@ -78,6 +86,9 @@ func (s Spec) Validate() error {
 		}
 		if p.Proxy && p.Role != wire.RoleCarer {
 			return ErrProxy
+		}
+		if p.Watch && p.Role != wire.RoleDevice {
+			return ErrWatch
 		}
 		if p.Role == wire.RolePatient {
 			patients++

@@ -32,7 +32,8 @@ const maxHere = 4
 func newWalk(t *testing.T, seed uint64) *walk {
 	s := spec()
 	s.Policy.MaxParticipants = maxHere
-	s.People = append(s.People, consult.Person{ID: "obs", Role: wire.RoleObserver}, consult.Person{ID: "dev", Role: wire.RoleDevice})
+	s.People = append(s.People, consult.Person{ID: "obs", Role: wire.RoleObserver}, consult.Person{ID: "dev", Role: wire.RoleDevice},
+		consult.Person{ID: "mon", Role: wire.RoleDevice, Watch: true})
 	c, err := consult.New(s)
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +42,7 @@ func newWalk(t *testing.T, seed uint64) *walk {
 		sessions: map[string]string{}, lost: map[string]time.Time{}, dead: map[string]bool{}}
 }
 
-var everybody = []string{"doc", "pat", "int", "car", "doc2", "obs", "dev"}
+var everybody = []string{"doc", "pat", "int", "car", "doc2", "obs", "dev", "mon"}
 
 // step does one random thing and reports whose entry into the room it may bring about.
 func (w *walk) step() (mayEnter []string) {
@@ -87,7 +88,8 @@ func (w *walk) step() (mayEnter []string) {
 	return mayEnter
 }
 
-// decided is whom a clinician's word brings into the room: the one named, and a patient's device.
+// decided is whom a clinician's word brings into the room: the one named, and a patient's
+// device unless it watches.
 func (w *walk) decided(by, whom string) []string {
 	switch {
 	case !strings.HasPrefix(by, "doc") || !slices.Contains(w.c.Admitted(), by):

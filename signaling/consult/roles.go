@@ -38,7 +38,7 @@ type Rights struct {
 //
 // A carer or an interpreter has no screen to share and no instrument; an observer (a student) is
 // there to watch and listen; a device sends what it measures and receives nothing, so that nobody
-// listens in through a stethoscope.
+// listens in through a stethoscope, unless it is invited to watch.
 func rights() []Rights {
 	const (
 		camera, mic, screen, exam, auscultation = wire.SourceCamera, wire.SourceMic, wire.SourceScreen,

@@ -83,7 +83,7 @@ func (p *participant) sees(other *participant) bool {
 
 func (p *participant) line() wire.Participant {
 	line := wire.Participant{
-		ID: p.ID, Role: p.Role, Display: p.Display, Proxy: p.Proxy, State: p.state(),
+		ID: p.ID, Role: p.Role, Display: p.Display, Proxy: p.Proxy, Watch: p.Watch, State: p.state(),
 		Connected: p.online, Muted: slices.Clone(p.muted),
 	}
 	if p.place == waiting {

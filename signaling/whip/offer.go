@@ -1,5 +1,6 @@
-// Package whip reads what the WebRTC-HTTP Ingestion Protocol (RFC 9725) needs of SDP and of the fragments
-// of it that PATCH carries. It looks at lines only: the media plane checks offers in full.
+// Package whip reads what the WebRTC-HTTP Ingestion Protocol (RFC 9725) and the Egress Protocol
+// (draft-ietf-wish-whep) need of SDP and of the fragments of it that PATCH carries. It looks at lines only:
+// the media plane checks offers in full.
 package whip
 
 import (
@@ -22,23 +23,52 @@ var (
 	ErrUnsupported = errors.New("cannot be had")
 )
 
+// Protocol is one of the two: the same but for the direction of the media.
+type Protocol uint8
+
+// The protocols.
+const (
+	WHIP Protocol = 1 + iota // the client sends: at most one audio and one video line
+	WHEP                     // the client receives, on as many lines as MaxLines says
+)
+
+// MaxLines bounds the lines of each kind of a client that receives: what a room of nine has (sfu.SlotsFor).
+const MaxLines = 9
+
+// limit of lines of one kind, and the direction that each line is given.
+func (p Protocol) limit() int {
+	if p == WHEP {
+		return MaxLines
+	}
+	return 1
+}
+
+func (p Protocol) direction() string {
+	if p == WHEP {
+		return "a=recvonly"
+	}
+	return "a=sendonly"
+}
+
 // Line is one m-line of an offer.
 type Line struct {
 	Mid   string
 	Video bool
+	Sends bool // to the server; otherwise it receives
 }
 
-// Offer is the offer of a client that publishes: at most one audio and one video line, both to send on.
+// Offer is the offer of a client: every line sends, or every line receives.
 type Offer struct {
 	Lines []Line
 	ice   Credentials
 	lines []string
 }
 
-// ReadOffer reads an offer. A line that sends and receives is taken as one that sends, which is how it is
-// answered (RFC 9725 section 4.2). Errors wrap ErrSyntax or ErrUnsupported and repeat nothing of the text.
-func ReadOffer(text string) (Offer, error) {
-	r := offerReader{direction: "a=sendrecv"}
+// ReadOffer reads an offer of p. A line that sends and receives is taken as one that does what p is for,
+// which is how it is answered (RFC 9725 section 4.2; section 4.2 of the draft). Errors wrap ErrSyntax or
+// ErrUnsupported and repeat nothing of the text.
+func ReadOffer(p Protocol, text string) (Offer, error) {
+	r := offerReader{protocol: p, direction: "a=sendrecv"}
 	for line := range strings.Lines(text) {
 		if err := r.read(strings.TrimRight(line, "\r\n")); err != nil {
 			return Offer{}, err
@@ -76,6 +106,7 @@ func (o Offer) Restarted(c Credentials) Offer {
 
 // offerReader reads line by line.
 type offerReader struct {
+	protocol  Protocol
 	offer     Offer
 	direction string // of the session, which holds for m-lines without their own (RFC 8866 section 6.7)
 	own       string // of the m-line being read
@@ -122,16 +153,21 @@ func (r *offerReader) beginSection(line string) error {
 	if kind != "audio" && kind != "video" {
 		return fmt.Errorf("%w: m-line %d is neither audio nor video", ErrUnsupported, len(o.Lines)+1)
 	}
+	section := Line{Video: kind == "video", Sends: r.protocol == WHIP}
+	same := 0
 	for _, l := range o.Lines {
-		if l.Video == (kind == "video") {
-			return fmt.Errorf("%w: more than one m-line of %s", ErrUnsupported, kind)
+		if l.Video == section.Video {
+			same++
 		}
 	}
-	o.Lines = append(o.Lines, Line{Video: kind == "video"})
+	if same == r.protocol.limit() {
+		return fmt.Errorf("%w: more than %d m-lines of %s", ErrUnsupported, same, kind)
+	}
+	o.Lines = append(o.Lines, section)
 	return nil
 }
 
-// endSection makes explicit that the m-line that was read sends.
+// endSection makes explicit which way the m-line that was read goes.
 func (r *offerReader) endSection() error {
 	o := &r.offer
 	if len(o.Lines) == 0 {
@@ -144,10 +180,11 @@ func (r *offerReader) endSection() error {
 	if direction == "" {
 		direction = r.direction
 	}
-	if direction != "a=sendonly" && direction != "a=sendrecv" {
-		return fmt.Errorf("%w: m-line %d does not send", ErrUnsupported, len(o.Lines))
+	want := r.protocol.direction()
+	if direction != want && direction != "a=sendrecv" {
+		return fmt.Errorf("%w: m-line %d is not %s", ErrUnsupported, len(o.Lines), strings.TrimPrefix(want, "a="))
 	}
-	o.lines = append(o.lines, "a=sendonly")
+	o.lines = append(o.lines, want)
 	r.own = ""
 	return nil
 }

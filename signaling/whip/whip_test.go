@@ -2,6 +2,7 @@ package whip_test
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -18,7 +19,7 @@ const offer = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE v
 func replace(old, with string) string { return strings.ReplaceAll(offer, old, with) }
 
 func TestReadOffer(t *testing.T) {
-	both := []whip.Line{{Mid: "video0", Video: true}, {Mid: "audio1"}}
+	both := []whip.Line{{Mid: "video0", Video: true, Sends: true}, {Mid: "audio1", Sends: true}}
 	for _, tt := range []struct {
 		name, text string
 		lines      []whip.Line
@@ -42,7 +43,7 @@ func TestReadOffer(t *testing.T) {
 		{"the session receives", strings.Replace(replace("a=sendonly\r\n", ""), "t=0 0\r\n", "t=0 0\r\na=recvonly\r\n", 1), nil, whip.ErrUnsupported},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			o, err := whip.ReadOffer(tt.text)
+			o, err := whip.ReadOffer(whip.WHIP, tt.text)
 			if !errors.Is(err, tt.err) || (err != nil) != (tt.err != nil) || !reflect.DeepEqual(o.Lines, tt.lines) {
 				t.Fatalf("got %v, %v; want %v, %v", o.Lines, err, tt.lines, tt.err)
 			}
@@ -56,6 +57,52 @@ func TestReadOffer(t *testing.T) {
 			for _, gone := range []string{"candidate", "sendrecv"} {
 				if strings.Contains(sdp, gone) {
 					t.Errorf("the offer still has %s", gone)
+				}
+			}
+		})
+	}
+}
+
+// more returns n m-lines of video that receive.
+func more(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:more%d\r\na=recvonly\r\n", i)
+	}
+	return b.String()
+}
+
+func TestReadOfferToWatch(t *testing.T) {
+	watching := strings.ReplaceAll(offer, "a=sendonly", "a=recvonly")
+	for _, tt := range []struct {
+		name, text string
+		lines      int
+		err        error
+	}{
+		{"two lines", watching, 2, nil}, // one of them sendrecv
+		{"no direction", replace("a=sendonly\r\n", ""), 2, nil},
+		{"the session's direction", strings.Replace(replace("a=sendonly\r\n", ""), "t=0 0\r\n", "t=0 0\r\na=recvonly\r\n", 1), 2, nil},
+		{"as many as there are", watching + more(whip.MaxLines-1), 1 + whip.MaxLines, nil},
+		{"one more", watching + more(whip.MaxLines), 0, whip.ErrUnsupported},
+		{"a line to send", offer, 0, whip.ErrUnsupported},
+		{"an inactive line", strings.ReplaceAll(watching, "sendrecv", "inactive"), 0, whip.ErrUnsupported},
+		{"a data channel", watching + "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:2\r\n", 0, whip.ErrUnsupported},
+		{"no mid", strings.ReplaceAll(watching, "a=mid:audio1\r\n", ""), 0, whip.ErrSyntax},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o, err := whip.ReadOffer(whip.WHEP, tt.text)
+			if !errors.Is(err, tt.err) || (err != nil) != (tt.err != nil) || len(o.Lines) != tt.lines {
+				t.Fatalf("got %v, %v; want %d lines, %v", o.Lines, err, tt.lines, tt.err)
+			}
+			if err != nil {
+				return
+			}
+			if n := strings.Count(o.SDP(), "a=recvonly\r\n"); n != tt.lines || strings.Contains(o.SDP(), "sendrecv") {
+				t.Errorf("%d lines receive, want %d", n, tt.lines)
+			}
+			for _, l := range o.Lines {
+				if l.Sends {
+					t.Errorf("line %s sends", l.Mid)
 				}
 			}
 		})
@@ -85,7 +132,7 @@ func TestFragment(t *testing.T) {
 		{"a long ufrag", "a=ice-ufrag:" + strings.Repeat("x", 257) + "\r\na=ice-pwd:" + password, whip.Credentials{}, false, whip.ErrSyntax},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			o, err := whip.ReadOffer(offer)
+			o, err := whip.ReadOffer(whip.WHIP, offer)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -110,15 +157,18 @@ func TestFragment(t *testing.T) {
 func FuzzReadOffer(f *testing.F) {
 	f.Add(offer)
 	f.Add("v=0\nm=audio\na=mid:\x00\n")
+	f.Add(replace("a=sendonly", "a=recvonly"))
 	f.Fuzz(func(t *testing.T, text string) {
-		o, err := whip.ReadOffer(text)
-		if err != nil {
-			return
-		}
-		// What was read reads the same again, and after a restart.
-		for _, again := range []string{o.SDP(), o.Restarted(whip.Credentials{Ufrag: "efgh", Password: "b"}).SDP()} {
-			if second, err := whip.ReadOffer(again); err != nil || !reflect.DeepEqual(second.Lines, o.Lines) {
-				t.Fatalf("read again: %v, %v, want %v", second.Lines, err, o.Lines)
+		for _, p := range []whip.Protocol{whip.WHIP, whip.WHEP} {
+			o, err := whip.ReadOffer(p, text)
+			if err != nil {
+				continue
+			}
+			// What was read reads the same again, and after a restart.
+			for _, again := range []string{o.SDP(), o.Restarted(whip.Credentials{Ufrag: "efgh", Password: "b"}).SDP()} {
+				if second, err := whip.ReadOffer(p, again); err != nil || !reflect.DeepEqual(second.Lines, o.Lines) {
+					t.Fatalf("read again: %v, %v, want %v", second.Lines, err, o.Lines)
+				}
 			}
 		}
 	})

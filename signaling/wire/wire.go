@@ -138,6 +138,7 @@ type Participant struct {
 	Role      Role     `json:"role"`
 	Display   string   `json:"display,omitempty"`
 	Proxy     bool     `json:"proxy,omitempty"` // a guardian: a carer who decides for the patient
+	Watch     bool     `json:"watch,omitempty"` // a device that receives what is said and shown
 	State     State    `json:"state"`
 	Connected bool     `json:"connected"`         // false while their connection is being restored
 	Waiting   int64    `json:"waiting,omitempty"` // StateWaiting: Unix milliseconds since when

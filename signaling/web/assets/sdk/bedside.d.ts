@@ -17,6 +17,8 @@ export interface Participant {
   display?: string;
   /** A guardian: a carer who decides for the patient. */
   proxy?: boolean;
+  /** A device that receives what is said and shown, such as a wall display. */
+  watch?: boolean;
   state: 'waiting' | 'admitted' | 'held';
   /** False while their connection is being restored. */
   connected: boolean;

@@ -62,9 +62,9 @@ export class Context {
   }
 
   /** A participant's name and role as they stand on tiles and in lists. */
-  who({ display, role, proxy }) { return this.t.nameAndRole(display ?? '', this.roleOf({ role, proxy })); }
+  who(p) { return this.t.nameAndRole(p.display ?? '', this.roleOf(p)); }
 
-  roleOf({ role, proxy }) { return this.t.roles[proxy ? 'guardian' : role] ?? role ?? ''; }
+  roleOf({ role, proxy, watch }) { return this.t.roles[proxy ? 'guardian' : watch ? 'watcher' : role] ?? role ?? ''; }
 
   close() {
     this.capture.closeAll();

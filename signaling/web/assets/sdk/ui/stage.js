@@ -128,8 +128,8 @@ export class Stage {
     const line = (list, words) => (list.length ? words(names(list)) : '');
     const held = this.#c.roster.filter((p) => p.state === 'held' && p.id !== this.#c.self);
     const text = [
-      line(others.filter((p) => p.role === 'observer'), room.watching),
-      line(others.filter((p) => p.role === 'device'), room.devices),
+      line(others.filter((p) => p.role === 'observer' || p.watch), room.watching),
+      line(others.filter((p) => p.role === 'device' && !p.watch), room.devices),
       line(held, room.onHold),
     ].filter(Boolean).join(' \u00b7 ');
     this.also.hidden = !text;

@@ -14,7 +14,7 @@ export const strings = {
   loading: 'Ihre Sprechstunde wird geöffnet',
   roles: {
     clinician: 'Behandlungsteam', patient: 'Patient/in', carer: 'Begleitung', guardian: 'gesetzliche Vertretung', interpreter: 'Dolmetschen',
-    observer: 'Zuschauend', device: 'Gerät',
+    observer: 'Zuschauend', device: 'Gerät', watcher: 'Zuschauendes Gerät',
   },
   nameAndRole: (name, role) => named(name, role),
   you: 'Sie',

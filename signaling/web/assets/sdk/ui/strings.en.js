@@ -16,7 +16,7 @@ export const strings = {
   loading: 'Opening your consultation',
   roles: {
     clinician: 'clinician', patient: 'patient', carer: 'carer', guardian: 'guardian', interpreter: 'interpreter',
-    observer: 'observer', device: 'device',
+    observer: 'observer', device: 'device', watcher: 'watching device',
   },
   nameAndRole: (name, role) => named(name, role),
   you: 'You',
