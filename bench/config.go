@@ -29,6 +29,7 @@ type Config struct {
 	Clock    Clock // the zero value is SystemClock
 	Seed     uint64
 	Media    Media
+	Stream   string // the msid stream id of what is published; one is drawn if empty
 	Observer Observer
 	Log      *slog.Logger // nil discards
 	Defects  Defects

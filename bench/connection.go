@@ -48,6 +48,10 @@ func newConnection(cfg Config, rng *rand.Rand, steps *milestones, slots wire.Slo
 // video.
 func (c *connection) addLines(slots wire.SlotCount) {
 	stream := fmt.Sprintf("stream%08x", c.rng.Uint32())
+	screenStream := stream + "s"
+	if c.cfg.Stream != "" {
+		stream, screenStream = c.cfg.Stream, c.cfg.Stream
+	}
 	m := c.cfg.Media
 	if m.Mic != nil {
 		c.pubs = append(c.pubs, newAudio(wire.SourceMic, m.Mic, stream, c.fork()))
@@ -56,7 +60,7 @@ func (c *connection) addLines(slots wire.SlotCount) {
 		c.pubs = append(c.pubs, newVideo(wire.SourceCamera, m.Camera, stream, c.fork()))
 	}
 	if m.Screen != nil {
-		screen := newVideo(wire.SourceScreen, m.Screen, stream+"s", c.fork())
+		screen := newVideo(wire.SourceScreen, m.Screen, screenStream, c.fork())
 		screen.hidden = true
 		c.pubs = append(c.pubs, screen)
 	}

@@ -50,6 +50,7 @@ func (f *Flow) count(t Tag) {
 type Receiver struct {
 	video       bool
 	assignments []wire.Assignment
+	fixed       bool // the one assignment holds whatever the timestamp
 	unverified  []owned
 	order       reorder
 	frames      frames
@@ -89,6 +90,12 @@ func (r *Receiver) Assign(now time.Time, a wire.Assignment) {
 	}
 }
 
+// Fix notes whose the slot is for good, where a server has no slots messages.
+func (r *Receiver) Fix(now time.Time, a wire.Assignment) {
+	r.fixed = true
+	r.Assign(now, a)
+}
+
 // Packet takes one packet and reports its tag, false where it has none.
 func (r *Receiver) Packet(now time.Time, p Inbound) (Tag, bool) {
 	r.stats.Packets++
@@ -125,7 +132,7 @@ func (r *Receiver) releaseAll(now time.Time, packets []held) {
 func (r *Receiver) verify(o owned) {
 	for i := len(r.assignments) - 1; i >= 0; i-- {
 		a := r.assignments[i]
-		if int32(o.timestamp-a.RTP) < 0 {
+		if !r.fixed && int32(o.timestamp-a.RTP) < 0 {
 			continue
 		}
 		if a.Participant != "" && SenderHash(a.Participant) == o.tag.Sender && sourceNumber(a.Source) == o.tag.Source {
