@@ -71,6 +71,10 @@ func layers() []layer {
 		{pkg: "bench/linkem", ours: []string{"bench/linkem/link"}, why: "a link is emulated without knowing what crosses it"},
 		{pkg: "bench/linkem/link", pure: true, why: "what befalls a packet is a function of the seed and the time"},
 		{pkg: "bench/sim", ours: []string{"..."}, why: "the simulation holds everything, and only tests hold it"},
+		{pkg: "bench/yardstick", ours: []string{"bench", "bench/yardstick/...", "signaling/wire"},
+			why: "what is measured against is measured by the same clients, and shares nothing with the server"},
+		{pkg: "bench/yardstick/plainpion", ours: []string{"bench/yardstick"}, why: "the yardstick is pion and nothing of ours"},
+		{pkg: "bench/yardstick/floor", ours: []string{"bench/yardstick"}, why: "the floor shares nothing with the server"},
 		{pkg: "bench/browser", ours: []string{"signaling/wire", "bench", "bench/browser/bidi"}, why: "browsers see the server from outside"},
 		{pkg: "bench/browser/bidi", why: "a browser is driven without knowing what for"},
 	}
@@ -87,7 +91,7 @@ func shell() []struct {
 		users []string
 		why   string
 	}{
-		{"github.com/pion/webrtc", []string{"sfu/transport", "bench", "bench/sim"},
+		{"github.com/pion/webrtc", []string{"sfu/transport", "bench", "bench/sim", "bench/yardstick/plainpion"},
 			"PeerConnections stay behind one seam, so that they can be replaced"},
 		{"unsafe", []string{"sfu/port"}, "only system calls need it"},
 		{"golang.org/x/sys", []string{"sfu/port", "bench/linkem"}, "only the port knows the kernel"},

@@ -1,0 +1,152 @@
+package yardstick_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/bedside-video/bedside/bench"
+	"github.com/bedside-video/bedside/bench/yardstick"
+	"github.com/bedside-video/bedside/bench/yardstick/floor"
+	"github.com/bedside-video/bedside/bench/yardstick/plainpion"
+	"github.com/bedside-video/bedside/signaling/wire"
+)
+
+const patience = 20 * time.Second
+
+// server is a yardstick with its front.
+type server interface {
+	yardstick.Server
+	Close() error
+}
+
+// start runs a yardstick on loopback until the test ends, and returns its URL.
+func start(t *testing.T, of func(*net.UDPConn) (server, error)) string {
+	t.Helper()
+	socket, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := of(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := yardstick.NewHandler(s)
+	web := httptest.NewServer(h)
+	t.Cleanup(func() {
+		web.Close()
+		if err := h.Close(); err != nil {
+			t.Errorf("sessions: %v", err)
+		}
+		if err := s.Close(); err != nil {
+			t.Errorf("server: %v", err)
+		}
+	})
+	return web.URL
+}
+
+// servers are the yardsticks.
+func servers() map[string]func(*net.UDPConn) (server, error) {
+	return map[string]func(*net.UDPConn) (server, error){
+		"plainpion": func(c *net.UDPConn) (server, error) { return plainpion.New(plainpion.Config{Socket: c}) },
+		"floor": func(c *net.UDPConn) (server, error) {
+			return floor.New(floor.Config{Socket: c, Now: time.Now, Rand: rand.Reader})
+		},
+	}
+}
+
+// TestRoomOfThree lets three people see and hear each other, each by their own name.
+func TestRoomOfThree(t *testing.T) {
+	for name, of := range servers() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			base := start(t, of)
+			refs := []string{"anna", "ben", "chris"}
+			var wg, room sync.WaitGroup
+			room.Add(len(refs))
+			people := make([]*bench.Broadcast, len(refs))
+			for i, ref := range refs {
+				heard := newTally()
+				people[i] = bench.NewBroadcast(bench.BroadcastConfig{
+					Config: bench.Config{
+						HTTP: http.DefaultClient, Loopback: true, Seed: uint64(i + 1),
+						Media:    bench.Media{Camera: bench.Camera(), Mic: bench.Microphone()},
+						Observer: bench.Observer{Packet: heard.packet},
+					},
+					Ref: ref, Publish: fmt.Sprintf("%s/whip/room/%s", base, ref), Watch: fmt.Sprintf("%s/whep/room/%s?tracks=4", base, ref),
+					Audio: 2, Video: 2,
+				})
+				wg.Go(func() { runPerson(t, people[i], heard, &room) })
+			}
+			wg.Wait()
+			for i, p := range people {
+				r := p.Report()
+				for _, other := range refs {
+					for _, source := range []wire.Source{wire.SourceCamera, wire.SourceMic} {
+						if got := r.Received(other, source).Packets; (got == 0) != (other == refs[i]) {
+							t.Errorf("%s received %d packets of %s's %s", refs[i], got, other, source)
+						}
+					}
+				}
+				if wrong := r.Total(func(s bench.SlotReport) uint64 { return s.Wrong }); wrong != 0 {
+					t.Errorf("%s received %d packets of the wrong person", refs[i], wrong)
+				}
+				if n := r.Total(func(s bench.SlotReport) uint64 { return s.Decodable }); n == 0 {
+					t.Errorf("%s saw no picture: %+v", refs[i], r.Slots)
+				}
+			}
+		})
+	}
+}
+
+// runPerson joins, stays until everybody has had enough of every track, and leaves.
+func runPerson(t *testing.T, p *bench.Broadcast, heard *tally, room *sync.WaitGroup) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	defer p.Close()
+	err := p.Join(ctx)
+	if err == nil {
+		err = p.Connected(ctx)
+	}
+	if err != nil {
+		t.Errorf("join: %v", err)
+	}
+	select {
+	case <-heard.enough:
+	case <-ctx.Done():
+		t.Errorf("not enough came")
+	}
+	room.Done()
+	room.Wait()
+	if err := p.Leave(t.Context()); err != nil {
+		t.Errorf("leave: %v", err)
+	}
+}
+
+// tally waits for packets of four tracks.
+type tally struct {
+	mu      sync.Mutex
+	packets map[string]int
+	full    int
+	enough  chan struct{}
+}
+
+func newTally() *tally { return &tally{packets: make(map[string]int), enough: make(chan struct{})} }
+
+func (h *tally) packet(_ time.Time, a bench.Arrival) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	key := fmt.Sprintf("%x %d", a.Tag.Sender, a.Tag.Source)
+	h.packets[key]++
+	if h.packets[key] == 40 {
+		if h.full++; h.full == 4 {
+			close(h.enough)
+		}
+	}
+}
