@@ -20,7 +20,8 @@ type Client struct {
 	rng     *rand.Rand
 	session *session
 	conn    *connection
-	past    Report // accounts of connections that are gone
+	past    Report  // accounts of connections that are gone
+	gone    Traffic // likewise
 	self    string
 	resume  string
 	state   wire.State
@@ -305,6 +306,7 @@ func (c *Client) Drop() {
 	defer c.mu.Unlock()
 	if conn != nil {
 		conn.addTo(&c.past)
+		c.gone.add(conn.traffic())
 	}
 }
 

@@ -213,6 +213,7 @@ func inMirror(t *testing.T, up, down sim.Path, run func(ctx context.Context, c *
 
 func TestClientAgainstAMirror(t *testing.T) {
 	path := sim.Path{Delay: 10 * time.Millisecond}
+	var traffic bench.Traffic
 	r := inMirror(t, path, path, func(ctx context.Context, c *bench.Client, m *mirror) {
 		sim.Advance(time.Minute)
 		if _, err := c.Call(ctx, &wire.Admit{}); err == nil || err.(*bench.RemoteError).Code != wire.CodeForbidden {
@@ -221,11 +222,20 @@ func TestClientAgainstAMirror(t *testing.T) {
 		if err := c.Leave(ctx); err != nil {
 			t.Error(err)
 		}
+		c.Drop()
+		traffic = c.Traffic() // that of a connection which is gone
 	})
 	if r.Ended != wire.EndedLeft || r.Participant != "p1" {
 		t.Errorf("ended %q as %q", r.Ended, r.Participant)
 	}
 	mic, camera := r.Received("p1", wire.SourceMic), r.Received("p1", wire.SourceCamera)
+	rtx := r.Total(func(s bench.SlotReport) uint64 { return s.RTX })
+	if sent, got := traffic.SentPackets, r.Total(func(s bench.SlotReport) uint64 { return s.Packets }); sent != r.Sent[0].Packets+r.Sent[1].Packets || got != traffic.ReceivedPackets || rtx != 0 {
+		t.Errorf("traffic %+v: %d packets arrived", traffic, got)
+	}
+	if traffic.SentBytes < 60*(200_000+24_000)/8*8/10 || traffic.ReceivedBytes > traffic.SentBytes || traffic.ReceivedBytes < traffic.SentBytes*99/100 {
+		t.Errorf("traffic %+v in a minute of 224 kbit/s that comes back", traffic)
+	}
 	// Two packets at most are on the way when the minute is over.
 	if sent := r.Sent[0].Packets; mic.Packets != sent && mic.Packets+1 != sent {
 		t.Errorf("%d of %d audio packets came back", mic.Packets, sent)

@@ -33,6 +33,7 @@ type encoding struct {
 	report  SentReport
 	header  rtp.Header // of the packet being written
 	body    []byte     // of the RTX packet being written
+	traffic Traffic    // sent
 }
 
 // numbering is the state of an encoding's RTP headers.
@@ -108,6 +109,7 @@ func (e *encoding) write(p sentPacket) error {
 	if err := e.extend(h, e.to.ids.rid, p.level); err != nil {
 		return err
 	}
+	e.traffic.sent(len(p.payload))
 	_, err := e.to.writer.WriteRTP(h, p.payload)
 	return err
 }
@@ -195,6 +197,7 @@ func (e *encoding) writeRTX(kept sentPacket) error {
 	if err := e.extend(h, e.to.ids.repairedRID, 0); err != nil {
 		return err
 	}
+	e.traffic.sent(len(e.body))
 	_, err := e.to.writer.WriteRTP(h, e.body)
 	return err
 }

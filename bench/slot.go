@@ -16,6 +16,7 @@ type slot struct {
 	ssrc     uint32
 	rtxSSRC  uint32
 	receiver *Receiver
+	traffic  Traffic // received
 }
 
 func newSlot(video bool) *slot { return &slot{video: video, receiver: NewReceiver(video)} }
@@ -34,6 +35,7 @@ func (c *connection) arrived(s *slot, p Inbound) {
 	tag, ok := s.receiver.Packet(now, p)
 	due := s.receiver.Deadline()
 	decodable := s.receiver.frames.decodable
+	s.traffic.received(len(p.Payload))
 	s.mu.Unlock()
 	c.steps.reach(now, StepPacket)
 	if decodable > 0 {
