@@ -51,7 +51,8 @@ func layers() []layer {
 		{pkg: "sfu/pace", pure: true, ours: []string{"sfu/codec"}, libs: rtp, why: "the release schedule must be steppable"},
 		{pkg: "sfu/quality", pure: true, ours: []string{"sfu/codec"}, libs: rtp, why: "scores are functions of statistics"},
 		{pkg: "sfu/transport", ours: []string{"config", "sfu/codec", "sfu/port"}, why: "one participant's connection knows no rooms"},
-		{pkg: "sfu/port", ours: []string{"config"}, why: "the port knows datagrams, not what they carry"},
+		{pkg: "sfu/port", ours: []string{"config", "sfu/port/plan"}, why: "the port knows datagrams, not what they carry"},
+		{pkg: "sfu/port/plan", pure: true, why: "which datagrams go together is a function of their sizes and destinations"},
 
 		{pkg: "turn", ours: []string{"config", "sfu/port"}, why: "the relay knows nothing of calls"},
 		{pkg: "recording", ours: []string{"config", "recording/seal", "recording/mkv", "sfu", "sfu/codec"},
