@@ -83,7 +83,7 @@ func (w *World) startServer() error {
 	s := &server{metrics: prometheus.NewRegistry()}
 	w.server = s
 	log := slog.New(slog.NewJSONHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	if s.port, err = port.New(socket, s.metrics); err != nil {
+	if s.port, err = port.New(socket, port.Options{Metrics: s.metrics}); err != nil {
 		return err
 	}
 	if s.sfu, err = sfu.New(config.Default().SFU, sfu.Deps{

@@ -13,47 +13,33 @@ import (
 type Conn struct {
 	port  *Port
 	local net.Addr
-	queue chan datagram
 	done  chan struct{}
 	once  sync.Once
-}
 
-type datagram struct {
-	buf  *[datagramBytes]byte // from datagramPool; the receiver gives it back
-	n    int
-	from netip.AddrPort
+	queue
+	touched bool // has got something in this burst; the port's reader's
 }
-
-var datagramPool = sync.Pool{New: func() any { return new([datagramBytes]byte) }}
 
 func newConn(p *Port, local net.Addr) *Conn {
-	return &Conn{port: p, local: local, queue: make(chan datagram, queuePackets), done: make(chan struct{})}
-}
-
-// push queues a copy of b; it reports false when the queue is full.
-func (c *Conn) push(b []byte, from netip.AddrPort) bool {
-	d := datagram{buf: datagramPool.Get().(*[datagramBytes]byte), from: from}
-	d.n = copy(d.buf[:], b)
-	select {
-	case c.queue <- d:
-		return true
-	default:
-		datagramPool.Put(d.buf)
-		return false
-	}
+	return &Conn{port: p, local: local, done: make(chan struct{}), queue: queue{wake: make(chan struct{}, 1)}}
 }
 
 // ReadFromAddrPort waits for the next datagram; io.EOF after Close.
 func (c *Conn) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
-	select {
-	case d := <-c.queue:
-		defer datagramPool.Put(d.buf)
-		if d.n > len(b) {
-			return 0, d.from, io.ErrShortBuffer
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	for {
+		if d, from, ok := c.pop(); ok {
+			if len(d) > len(b) {
+				return 0, from, io.ErrShortBuffer
+			}
+			return copy(b, d), from, nil
 		}
-		return copy(b, d.buf[:d.n]), d.from, nil
-	case <-c.done:
-		return 0, netip.AddrPort{}, io.EOF
+		select {
+		case <-c.wake:
+		case <-c.done:
+			return 0, netip.AddrPort{}, io.EOF
+		}
 	}
 }
 
@@ -66,20 +52,18 @@ func (c *Conn) ReadFrom(b []byte) (int, net.Addr, error) {
 	return n, net.UDPAddrFromAddrPort(from), nil
 }
 
-// WriteToAddrPort sends b from the shared socket.
+// WriteToAddrPort has b sent from the shared socket. Where the port sends in batches, nil means that b
+// is on its way there: what the kernel says of it is counted.
 func (c *Conn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 	select {
 	case <-c.done:
 		return 0, io.ErrClosedPipe
 	default:
 	}
-	n, err := c.port.write(b, to)
-	if err != nil {
-		c.port.stats.writeErrors.Add(1)
-		return n, err
+	if err := c.port.link.send(b, to); err != nil {
+		return 0, err
 	}
-	c.port.stats.sent.Add(1)
-	return n, nil
+	return len(b), nil
 }
 
 // WriteTo is WriteToAddrPort for those who do not know it.

@@ -35,6 +35,26 @@ type counters struct {
 	received, sent          atomic.Uint64
 	readErrors, writeErrors atomic.Uint64
 	dropped                 [dropReasons]atomic.Uint64
+
+	sendDropped   atomic.Uint64 // for want of room
+	kernelDropped atomic.Uint64 // by the kernel, for want of room
+	gsoRefused    atomic.Uint64 // messages
+	gso           *atomic.Bool  // whether it is in use; nil: it never is
+
+	receiveBatch, sendBatch, segments prometheus.Histogram
+}
+
+// newCounters returns counters that are 0.
+func newCounters() counters {
+	sizes := []float64{1, 2, 4, 8, 16, 32, 64, 128, 256}
+	return counters{
+		receiveBatch: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "bedside_port_receive_datagrams", Help: "Datagrams that one system call received.", Buckets: sizes}),
+		sendBatch: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "bedside_port_send_datagrams", Help: "Datagrams that one system call sent.", Buckets: sizes}),
+		segments: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "bedside_port_message_datagrams", Help: "Datagrams that one message was cut into by the kernel (GSO).", Buckets: sizes[:7]}),
+	}
 }
 
 func (c *counters) drop(r dropReason) { c.dropped[r].Add(1) }
@@ -51,9 +71,19 @@ func (c *counters) register(r prometheus.Registerer) error {
 		{"bedside_udp_datagrams_sent_total", "Datagrams sent.", &c.sent},
 		{"bedside_udp_read_errors_total", "Errors reading the socket; each was retried.", &c.readErrors},
 		{"bedside_udp_write_errors_total", "Datagrams the kernel refused.", &c.writeErrors},
+		{"bedside_port_send_dropped_total", "Datagrams dropped because too many waited to be sent.", &c.sendDropped},
+		{"bedside_port_kernel_dropped_total", "Datagrams the kernel dropped because the socket's buffer was full.", &c.kernelDropped},
+		{"bedside_port_gso_refused_total", "Messages the kernel would not cut into datagrams; they were sent one by one.", &c.gsoRefused},
 	} {
 		f := prometheus.NewCounterFunc(prometheus.CounterOpts{Name: m.name, Help: m.help}, load(m.value))
 		if err := r.Register(f); err != nil {
+			return err
+		}
+	}
+	gso := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "bedside_port_gso", Help: "1 while the kernel cuts messages into datagrams (GSO)."}, c.segmenting)
+	for _, m := range []prometheus.Collector{gso, c.receiveBatch, c.sendBatch, c.segments} {
+		if err := r.Register(m); err != nil {
 			return err
 		}
 	}
@@ -68,6 +98,13 @@ func (c *counters) register(r prometheus.Registerer) error {
 		}
 	}
 	return nil
+}
+
+func (c *counters) segmenting() float64 {
+	if c.gso != nil && c.gso.Load() {
+		return 1
+	}
+	return 0
 }
 
 func load(v *atomic.Uint64) func() float64 { return func() float64 { return float64(v.Load()) } }

@@ -1,7 +1,9 @@
 // Package port owns the server's UDP socket and is the only place that knows the kernel.
 //
 //	socket ─► runReader: classify (RFC 7983) ─► filter ─► endpoint of the 5-tuple ─► its Conn's queue ─► pion
-//	pion ─► Conn.WriteToAddrPort ─► socket
+//	pion ─► Conn.WriteToAddrPort ─► outbox ─► runSender: plan ─► socket
+//
+// Both ways go in batches where the kernel has system calls for that: see link.
 //
 // An address belongs to an endpoint from the moment a STUN check with the endpoint's ICE password
 // came from it; nothing else, and no media, ever moves one.
@@ -9,12 +11,13 @@ package port
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/pion/stun/v4"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -33,51 +36,78 @@ const (
 	readRetry = 5 * time.Millisecond
 )
 
+// SocketBuffer is asked for in either direction: some 80 ms of 200 Mbit/s, for when all cores are busy.
+// The usual default of 208 kB is 8 ms. The kernel gives what net.core.rmem_max and wmem_max allow, unless
+// the process may exceed them, and says nothing; bedside check does.
+const SocketBuffer = 2 << 20
+
+// Options of a Port. The zero value uses what the system has.
+type Options struct {
+	// NoGSO sends every datagram as one, though still many with one system call: for networks whose
+	// drivers get segmentation wrong.
+	NoGSO bool
+	// NoGRO receives every datagram as one, and Portable uses one system call for each, as other
+	// systems than Linux do: for comparison.
+	NoGRO, Portable bool
+	Metrics         prometheus.Registerer // nil: none
+}
+
 // Port shares one UDP socket among the participants' connections. It satisfies pion's ice.UDPMux.
 type Port struct {
-	conn  net.PacketConn
-	fast  addrPortConn // conn, where it can do without allocating addresses
+	local net.Addr
+	link  link
 	stats counters
+	demux demux
 	done  chan struct{}
 	wg    sync.WaitGroup
 
-	mu        sync.RWMutex
+	mu        sync.Mutex
 	closed    bool
 	endpoints map[string]*endpoint // by local ufrag
-	addresses map[netip.AddrPort]*endpoint
+	removed   []*endpoint          // since the reader has looked
 }
 
 // endpoint is one ICE agent of ours: a ufrag, its password, and where its peer has been heard from.
 type endpoint struct {
 	ufrag     string
-	password  string // "" until SetPassword: until then every check is refused
+	password  string // "" until SetPassword: until then every check is refused; guarded by Port.mu
 	conns     [2]*Conn
-	addresses []netip.AddrPort // oldest first, <= endpointAddresses
+	removed   atomic.Bool
+	addresses []netip.AddrPort // oldest first, <= endpointAddresses; the reader's
 }
 
-// addrPortConn is what *net.UDPConn offers beyond net.PacketConn.
-type addrPortConn interface {
-	ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error)
-	WriteToUDPAddrPort(b []byte, addr netip.AddrPort) (int, error)
+// New starts reading conn, which belongs to the Port from then on.
+func New(conn net.PacketConn, o Options) (*Port, error) {
+	return open(conn.LocalAddr(), o.Metrics, func(stats *counters) (link, error) { return newLink(conn, stats, o) })
 }
 
-// New starts reading conn, which belongs to the Port from then on. metrics may be nil.
-func New(conn net.PacketConn, metrics prometheus.Registerer) (*Port, error) {
-	p := &Port{
-		conn:      conn,
-		done:      make(chan struct{}),
-		endpoints: map[string]*endpoint{},
-		addresses: map[netip.AddrPort]*endpoint{},
+func open(local net.Addr, metrics prometheus.Registerer, newLink func(*counters) (link, error)) (*Port, error) {
+	p := &Port{local: local, stats: newCounters(), done: make(chan struct{}), endpoints: map[string]*endpoint{}}
+	p.demux = demux{port: p, addresses: map[netip.AddrPort]*endpoint{}}
+	l, err := newLink(&p.stats)
+	if err != nil {
+		return nil, fmt.Errorf("port: %w", err)
 	}
-	p.fast, _ = conn.(addrPortConn)
+	p.link = l
 	if err := p.stats.register(metrics); err != nil {
-		return nil, err
+		_ = l.close()
+		return nil, fmt.Errorf("port: metrics: %w", err)
 	}
 	p.wg.Go(p.runReader)
 	return p, nil
 }
 
-// Close closes the socket and every Conn, and waits for the reader.
+// newLink takes the best way that there is.
+func newLink(conn net.PacketConn, stats *counters, o Options) (link, error) {
+	if !o.Portable {
+		if l, err := newBatch(conn, stats, o); l != nil || err != nil {
+			return l, err
+		}
+	}
+	return newPlain(conn, stats), nil
+}
+
+// Close sends what waits, closes the socket and every Conn, and waits for the goroutines.
 func (p *Port) Close() error {
 	p.mu.Lock()
 	if p.closed {
@@ -90,15 +120,14 @@ func (p *Port) Close() error {
 		e.close()
 	}
 	clear(p.endpoints)
-	clear(p.addresses)
 	p.mu.Unlock()
-	err := p.conn.Close()
+	err := p.link.close()
 	p.wg.Wait()
 	return err
 }
 
 // LocalAddr is the socket's address.
-func (p *Port) LocalAddr() net.Addr { return p.conn.LocalAddr() }
+func (p *Port) LocalAddr() net.Addr { return p.local }
 
 // SetPassword makes the endpoint of ufrag accept checks that carry this password (RFC 8445
 // section 7.3). Until then none are.
@@ -113,7 +142,7 @@ func (p *Port) SetPassword(ufrag, password string) {
 // GetListenAddresses gives pion one host candidate of each family. The candidates that clients see
 // are written into the answer by sfu/transport; these only name the queues behind them.
 func (p *Port) GetListenAddresses() []net.Addr {
-	at := p.conn.LocalAddr().(*net.UDPAddr)
+	at := p.local.(*net.UDPAddr)
 	v4 := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: at.Port}
 	if at.IP.To4() != nil && !at.IP.IsUnspecified() {
 		return []net.Addr{&net.UDPAddr{IP: at.IP, Port: at.Port}}
@@ -150,22 +179,39 @@ func (p *Port) RemoveConnByUfrag(ufrag string) {
 		return
 	}
 	delete(p.endpoints, ufrag)
-	for _, a := range e.addresses {
-		if p.addresses[a] == e {
-			delete(p.addresses, a)
-		}
-	}
 	e.close()
+	p.removed = append(p.removed, e)
+	p.demux.stale.Store(true)
+}
+
+// endpoint returns the one with this ufrag and its password, nil if there is none.
+func (p *Port) endpoint(ufrag string) (*endpoint, string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e := p.endpoints[ufrag]
+	if e == nil {
+		return nil, ""
+	}
+	return e, e.password
+}
+
+// takeRemoved returns the endpoints that have been removed since the last call.
+func (p *Port) takeRemoved() []*endpoint {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := p.removed
+	p.removed = nil
+	return list
 }
 
 // runReader is the one goroutine that reads the socket.
 func (p *Port) runReader() {
-	buf := make([]byte, datagramBytes)
-	check := new(stun.Message)
+	take := p.demux.route
 	for {
-		n, from, err := p.read(buf)
+		err := p.link.receive(take)
 		if err == nil {
-			p.route(buf[:n], from, check)
+			p.demux.wake()
+			p.demux.purge()
 			continue
 		}
 		if errors.Is(err, net.ErrClosed) {
@@ -180,149 +226,13 @@ func (p *Port) runReader() {
 	}
 }
 
-func (p *Port) read(buf []byte) (int, netip.AddrPort, error) {
-	if p.fast != nil {
-		n, from, err := p.fast.ReadFromUDPAddrPort(buf)
-		return n, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), err
-	}
-	n, addr, err := p.conn.ReadFrom(buf)
-	if err != nil {
-		return 0, netip.AddrPort{}, err
-	}
-	from := addr.(*net.UDPAddr).AddrPort()
-	return n, netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), nil
-}
+// conn returns the Conn of a family; nil if pion has not asked for it. conns is written before the
+// endpoint can be authenticated, and never after.
+func (e *endpoint) conn(family int) *Conn { return e.conns[family] }
 
-func (p *Port) write(b []byte, to netip.AddrPort) (int, error) {
-	if p.fast != nil {
-		return p.fast.WriteToUDPAddrPort(b, to)
-	}
-	return p.conn.WriteTo(b, net.UDPAddrFromAddrPort(to))
-}
-
-// route hands one datagram to its endpoint or counts why not. b is the reader's.
-func (p *Port) route(b []byte, from netip.AddrPort, check *stun.Message) {
-	if len(b) == 0 {
-		p.stats.drop(dropUnknown)
-		return
-	}
-	switch classify(b[0]) {
-	case classSTUN:
-		p.routeSTUN(b, from, check)
-	case classDTLS:
-		if !acceptDTLS(b) {
-			p.stats.drop(dropDTLS)
-			return
-		}
-		p.deliver(b, from)
-	case classMedia:
-		p.deliver(b, from)
-	case classTURNChannel:
-		p.stats.drop(dropTURN)
-	default:
-		p.stats.drop(dropUnknown)
-	}
-}
-
-// routeSTUN authenticates a connectivity check and binds its source address to the endpoint. As an
-// ICE-lite agent we send no requests (RFC 8445 section 2.4), so no response is ever for us.
-func (p *Port) routeSTUN(b []byte, from netip.AddrPort, check *stun.Message) {
-	messageType, ok := stunType(b)
-	if !ok {
-		p.stats.drop(dropSTUNMalformed)
-		return
-	}
-	if stunMethod(messageType) != stunMethodBinding {
-		p.stats.drop(dropTURN)
-		return
-	}
-	if messageType != stunBindingRequest {
-		p.stats.drop(dropSTUNOther)
-		return
-	}
-	check.Raw = append(check.Raw[:0], b...)
-	if check.Decode() != nil {
-		p.stats.drop(dropSTUNMalformed)
-		return
-	}
-	ufrag, ok := localUfrag(check)
-	if !ok {
-		p.stats.drop(dropSTUNMalformed)
-		return
-	}
-	p.mu.RLock()
-	e := p.endpoints[ufrag]
-	var password string
-	bound := false
-	if e != nil {
-		password, bound = e.password, p.addresses[from] == e
-	}
-	p.mu.RUnlock()
-	switch {
-	case e == nil:
-		p.stats.drop(dropUnknownUfrag)
-		return
-	case password == "" || stun.MessageIntegrity(password).Check(check) != nil:
-		p.stats.drop(dropUnauthenticated)
-		return
-	}
-	if !bound {
-		p.bind(e, from)
-	}
-	p.push(e, b, from)
-}
-
-// bind makes from an address of e. It may have been another endpoint's: a NAT that re-uses a port
-// hands a new participant the address of one who has gone.
-func (p *Port) bind(e *endpoint, from netip.AddrPort) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.endpoints[e.ufrag] != e {
-		return
-	}
-	if len(e.addresses) == endpointAddresses {
-		if p.addresses[e.addresses[0]] == e {
-			delete(p.addresses, e.addresses[0])
-		}
-		e.addresses = e.addresses[1:]
-	}
-	e.addresses = append(e.addresses, from)
-	p.addresses[from] = e
-}
-
-func (p *Port) deliver(b []byte, from netip.AddrPort) {
-	p.mu.RLock()
-	e := p.addresses[from]
-	p.mu.RUnlock()
-	if e == nil {
-		p.stats.drop(dropUnknownAddress)
-		return
-	}
-	p.push(e, b, from)
-}
-
-func (p *Port) push(e *endpoint, b []byte, from netip.AddrPort) {
-	c := e.conn(familyOf(from.Addr()))
-	if c == nil {
-		p.stats.drop(dropUnknownAddress)
-		return
-	}
-	p.stats.received.Add(1)
-	if !c.push(b, from) {
-		p.stats.drop(dropQueueFull)
-	}
-}
-
-// conn returns the Conn of a family, or that of the only family there is. conns is written before
-// the endpoint can be authenticated, and never after.
-func (e *endpoint) conn(family int) *Conn {
-	if c := e.conns[family]; c != nil {
-		return c
-	}
-	return nil
-}
-
+// close is called with Port.mu held.
 func (e *endpoint) close() {
+	e.removed.Store(true)
 	for _, c := range e.conns {
 		if c != nil {
 			_ = c.Close()
@@ -335,19 +245,4 @@ func familyOf(a netip.Addr) int {
 		return 0
 	}
 	return 1
-}
-
-// localUfrag is the part of USERNAME before the colon: the ufrag of the agent that is checked
-// (RFC 8445 section 7.2.2).
-func localUfrag(m *stun.Message) (string, bool) {
-	username, err := m.Get(stun.AttrUsername)
-	if err != nil {
-		return "", false
-	}
-	for i, c := range username {
-		if c == ':' {
-			return string(username[:i]), i > 0
-		}
-	}
-	return "", false
 }

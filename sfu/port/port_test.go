@@ -72,7 +72,7 @@ func run(t *testing.T, f func(f *fixture)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		x := &fixture{t: t, s: newSocket(), metrics: prometheus.NewRegistry(), inbox: map[*port.Conn]chan netip.AddrPort{}}
-		p, err := port.New(x.s, x.metrics)
+		p, err := port.New(x.s, port.Options{Metrics: x.metrics})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -315,7 +315,7 @@ func TestRemovedEndpointIsForgotten(t *testing.T) {
 // One stranger's datagram costs a counter: no allocation, no log, no map of ours grows.
 func BenchmarkStranger(b *testing.B) {
 	s := newSocket()
-	p, err := port.New(s, nil)
+	p, err := port.New(s, port.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -49,7 +49,7 @@ func TestICERestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := port.New(socket, nil)
+	p, err := port.New(socket, port.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

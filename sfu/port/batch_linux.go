@@ -1,0 +1,178 @@
+package port
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// closeFlush bounds how long close waits for what is still to be sent.
+	closeFlush = 100 * time.Millisecond
+	// settleTurns bounds how often the sender lets others run before it sends: see settle.
+	settleTurns = 4
+)
+
+// batch is many datagrams with one system call, and many of one destination as one message, which the
+// kernel cuts (GSO) or has put together (GRO).
+type batch struct {
+	conn  *net.UDPConn
+	raw   syscall.RawConn
+	k     kernel
+	stats *counters
+	ipv6  bool
+
+	in       *inbox // the receiver's, as are the next two
+	received int
+	errno    syscall.Errno
+	fill     func(fd uintptr) bool // made once, so that it is not allocated for each call
+
+	out    outbox
+	done   chan struct{}
+	wg     sync.WaitGroup
+	sender sender
+}
+
+// newBatch returns nil for what is not a UDP socket of the system.
+func newBatch(conn net.PacketConn, stats *counters, o Options) (link, error) {
+	udp, ok := conn.(*net.UDPConn)
+	if !ok {
+		return nil, nil
+	}
+	b, err := openBatch(udp, stats, o, linux())
+	if err != nil {
+		return nil, err
+	}
+	b.wg.Go(b.runSender)
+	return b, nil
+}
+
+// openBatch makes a batch that does not send yet.
+func openBatch(conn *net.UDPConn, stats *counters, o Options, k kernel) (*batch, error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	s, err := setUp(raw, !o.NoGRO)
+	if err != nil {
+		return nil, fmt.Errorf("socket options: %w", err)
+	}
+	b := &batch{
+		conn: conn, raw: raw, k: k, stats: stats, ipv6: s.ipv6,
+		in: newInbox(s.gro), out: newOutbox(), done: make(chan struct{}),
+	}
+	b.fill = b.fillInbox
+	b.sender = sender{batch: b, volley: newVolley(volleyMessages, s.ipv6), lone: newVolley(1, s.ipv6)}
+	b.sender.write = b.sender.writeVolley
+	b.sender.offload.on.Store(!o.NoGSO && s.gso && b.sender.probe())
+	stats.gso = &b.sender.offload.on
+	return b, nil
+}
+
+// socket is what the system says about a socket.
+type socket struct{ ipv6, gso, gro bool }
+
+// setUp asks for what helps; nothing of it is indispensable but the family.
+func setUp(raw syscall.RawConn, gro bool) (s socket, err error) {
+	var domain int
+	controlErr := raw.Control(func(fd uintptr) {
+		f := int(fd)
+		domain, err = unix.GetsockoptInt(f, unix.SOL_SOCKET, unix.SO_DOMAIN)
+		_ = unix.SetsockoptInt(f, unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1)
+		if unix.SetsockoptInt(f, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, SocketBuffer) != nil {
+			_ = unix.SetsockoptInt(f, unix.SOL_SOCKET, unix.SO_RCVBUF, SocketBuffer)
+		}
+		if unix.SetsockoptInt(f, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, SocketBuffer) != nil {
+			_ = unix.SetsockoptInt(f, unix.SOL_SOCKET, unix.SO_SNDBUF, SocketBuffer)
+		}
+		_, gsoErr := unix.GetsockoptInt(f, unix.IPPROTO_UDP, unix.UDP_SEGMENT)
+		s.gso = gsoErr == nil
+		s.gro = gro && unix.SetsockoptInt(f, unix.IPPROTO_UDP, unix.UDP_GRO, 1) == nil
+	})
+	s.ipv6 = domain == unix.AF_INET6
+	return s, errors.Join(controlErr, err)
+}
+
+// receive implements link.
+func (b *batch) receive(take func([]byte, netip.AddrPort)) error {
+	if err := b.raw.Read(b.fill); err != nil {
+		return err
+	}
+	if b.errno != 0 {
+		return os.NewSyscallError("recvmmsg", b.errno)
+	}
+	n, dropped := b.in.empty(b.received, take)
+	b.stats.kernelDropped.Add(uint64(dropped))
+	b.stats.receiveBatch.Observe(float64(n))
+	return nil
+}
+
+// fillInbox is called by the runtime when there may be something; false makes it wait.
+func (b *batch) fillInbox(fd uintptr) bool {
+	for {
+		b.received, b.errno = b.in.fill(b.k, fd)
+		switch b.errno {
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return false
+		default:
+			return true
+		}
+	}
+}
+
+// send implements link.
+func (b *batch) send(d []byte, to netip.AddrPort) error {
+	if !b.out.put(d, to) {
+		b.stats.sendDropped.Add(1)
+	}
+	return nil
+}
+
+// runSender sends what is put into the outbox.
+func (b *batch) runSender() {
+	for {
+		select {
+		case <-b.out.wake:
+		case <-b.done:
+			for b.out.take(&b.sender.parcel) {
+				b.sender.send()
+			}
+			return
+		}
+		b.settle()
+		for b.out.take(&b.sender.parcel) {
+			b.sender.send()
+		}
+	}
+}
+
+// settle lets the burst be worked off of which the first packet has woken the sender, so that packets
+// of one destination come together. Those who decrypt and forward are ready to run or running: yielding
+// puts the sender behind them. It waits for nothing: on an idle machine yielding returns at once.
+func (b *batch) settle() {
+	for before, turns := 0, 0; turns < settleTurns; turns++ {
+		runtime.Gosched()
+		now := b.out.length()
+		if now == before {
+			return
+		}
+		before = now
+	}
+}
+
+// close implements link.
+func (b *batch) close() error {
+	_ = b.conn.SetWriteDeadline(time.Now().Add(closeFlush))
+	close(b.done)
+	b.wg.Wait()
+	return b.conn.Close()
+}

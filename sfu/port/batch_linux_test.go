@@ -1,0 +1,505 @@
+package port
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pion/stun/v4"
+	"golang.org/x/sys/unix"
+)
+
+const testDeadline = 10 * time.Second
+
+// ways are the Ports that must not differ in what they deliver.
+func ways() []way {
+	return []way{
+		{"batched", Options{}},
+		{"without GSO", Options{NoGSO: true}},
+		{"without GRO", Options{NoGRO: true}},
+		{"portable", Options{Portable: true}},
+	}
+}
+
+type way struct {
+	name    string
+	options Options
+}
+
+func listen(t testing.TB, network, address string) *net.UDPConn {
+	t.Helper()
+	at, err := net.ResolveUDPAddr(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := net.ListenUDP(network, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = c.SetReadBuffer(4 << 20)
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func newPort(t testing.TB, conn net.PacketConn, o Options) *Port {
+	t.Helper()
+	p, err := New(conn, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Close() })
+	return p
+}
+
+// endpointOf returns the Conn of a new endpoint, of the family of its peer.
+func endpointOf(t testing.TB, p *Port, ufrag string, peer netip.AddrPort) *Conn {
+	t.Helper()
+	c, err := p.GetConn(ufrag, net.UDPAddrFromAddrPort(peer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.SetPassword(ufrag, "password of "+ufrag)
+	return c.(*Conn)
+}
+
+func checkOf(t testing.TB, ufrag string) []byte {
+	t.Helper()
+	m, err := stun.Build(stun.BindingRequest, stun.TransactionID, stun.NewUsername(ufrag+":client"),
+		stun.NewShortTermIntegrity("password of "+ufrag), stun.Fingerprint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.Raw
+}
+
+func addrOf(c *net.UDPConn) netip.AddrPort {
+	a := c.LocalAddr().(*net.UDPAddr).AddrPort()
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}
+
+// packet is the n-th of somebody, with a content that nothing else has.
+func packet(whose, n, size int) []byte {
+	b := bytes.Repeat([]byte{byte(whose), byte(n), byte(n >> 8)}, size/3+1)[:size]
+	b[0] = 0x80
+	return b
+}
+
+// sizes that video and audio have, and those that make messages end.
+func someSizes(rng *rand.Rand, n int) []int {
+	list := make([]int, n)
+	for i := range list {
+		list[i] = []int{1116, 1116, 1116, 1116, 1117, 700, 96, 1452, 1500, 3}[rng.IntN(10)]
+	}
+	return list
+}
+
+// Whatever way a Port sends, everybody gets the same packets in the same order.
+func TestSendsTheSameEveryWay(t *testing.T) {
+	for _, network := range []struct{ name, network, server, client string }{
+		{"IPv4", "udp4", "127.0.0.1:0", "127.0.0.1:0"},
+		{"IPv6", "udp6", "[::1]:0", "[::1]:0"},
+		{"IPv4 from an IPv6 socket", "udp", "[::]:0", "127.0.0.1:0"},
+	} {
+		for _, w := range ways() {
+			t.Run(network.name+" "+w.name, func(t *testing.T) {
+				sendsTheSame(t, newPort(t, listen(t, network.network, network.server), w.options), network.client)
+			})
+		}
+	}
+}
+
+func sendsTheSame(t *testing.T, p *Port, client string) {
+	const clients, packets = 7, 300
+	rng := rand.New(rand.NewPCG(5, 1))
+	var conns [clients]*Conn
+	var ears [clients]*net.UDPConn
+	var sizes [clients][]int
+	for i := range clients {
+		ears[i] = listen(t, "udp", client)
+		conns[i] = endpointOf(t, p, fmt.Sprint("client", i), addrOf(ears[i]))
+		sizes[i] = someSizes(rng, packets)
+	}
+	for n := range packets {
+		for i, c := range conns {
+			if _, err := c.WriteToAddrPort(packet(i, n, sizes[i][n]), addrOf(ears[i])); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	buf := make([]byte, datagramBytes)
+	for i, ear := range ears {
+		_ = ear.SetReadDeadline(time.Now().Add(testDeadline))
+		for n := range packets {
+			size, err := ear.Read(buf)
+			if err != nil {
+				t.Fatalf("client %d, packet %d: %v", i, n, err)
+			}
+			if want := packet(i, n, sizes[i][n]); !bytes.Equal(buf[:size], want) {
+				t.Fatalf("client %d got another packet than %d (%d bytes, want %d)", i, n, size, len(want))
+			}
+		}
+	}
+	await(t, func() bool { return p.stats.sent.Load() == clients*packets }) // counted after it has been sent
+}
+
+// Whatever way a Port receives, it delivers the same; the clients send as the server does, so that
+// there is something for GRO.
+func TestReceivesTheSameEveryWay(t *testing.T) {
+	for _, w := range ways() {
+		t.Run(w.name, func(t *testing.T) {
+			const clients, packets = 7, 300
+			rng := rand.New(rand.NewPCG(5, 2))
+			p := newPort(t, listen(t, "udp4", "127.0.0.1:0"), w.options)
+			server := p.LocalAddr().(*net.UDPAddr).AddrPort()
+			var conns [clients]*Conn
+			var mouths [clients]link
+			var sizes [clients][]int
+			for i := range clients {
+				stats := newCounters()
+				socket := listen(t, "udp4", "127.0.0.1:0")
+				l, err := newBatch(socket, &stats, Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = l.close() })
+				ufrag := fmt.Sprint("client", i)
+				conns[i], mouths[i], sizes[i] = endpointOf(t, p, ufrag, addrOf(socket)), l, someSizes(rng, packets)
+				_ = l.send(checkOf(t, ufrag), server)
+			}
+			for n := range packets {
+				for i, m := range mouths {
+					_ = m.send(packet(i, n, sizes[i][n]), server)
+				}
+			}
+			buf := make([]byte, 8192)
+			watchdog := time.AfterFunc(testDeadline, func() { _ = p.Close() })
+			defer watchdog.Stop()
+			for i, c := range conns {
+				if _, _, err := c.ReadFromAddrPort(buf); err != nil { // the check
+					t.Fatal(err)
+				}
+				for n := range packets {
+					size, _, err := c.ReadFromAddrPort(buf)
+					if err != nil {
+						t.Fatalf("client %d, packet %d: %v", i, n, err)
+					}
+					if want := packet(i, n, sizes[i][n]); !bytes.Equal(buf[:size], want) {
+						t.Fatalf("client %d: another packet than %d (%d bytes, want %d)", i, n, size, len(want))
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestSplit(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		size, segment int
+		want          string
+	}{
+		{"alone", 1116, 0, "[1116]"},
+		{"empty", 0, 0, "[0]"},
+		{"equal", 3000, 1000, "[1000 1000 1000]"},
+		{"a shorter tail", 2500, 1000, "[1000 1000 500]"},
+		{"a segment longer than all", 500, 1000, "[500]"},
+		{"longer than any datagram may be", 5000, 4000, "[2048 1000]"},
+		{"nonsense", 10, -1, "[10]"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var got []int
+			n := split(make([]byte, tt.size), tt.segment, netip.AddrPort{}, func(b []byte, _ netip.AddrPort) { got = append(got, len(b)) })
+			if fmt.Sprint(got) != tt.want || n != len(got) {
+				t.Errorf("got %d, %v, want %s", n, got, tt.want)
+			}
+		})
+	}
+}
+
+// faulty is a kernel that refuses, by turns, what a test says.
+type faulty struct {
+	mu    sync.Mutex
+	send  []syscall.Errno // of the calls to come; 0 lets a call through
+	read  []syscall.Errno
+	calls int
+	// gso, if not 0, is the error of every call whose first message is to be cut.
+	gso syscall.Errno
+}
+
+func (f *faulty) kernel() kernel {
+	real := linux()
+	return kernel{
+		receive: func(fd uintptr, h []mmsghdr) (int, syscall.Errno) {
+			if e := f.next(&f.read); e != 0 {
+				return 0, e
+			}
+			return real.receive(fd, h)
+		},
+		send: func(fd uintptr, h []mmsghdr) (int, syscall.Errno) {
+			if e := f.next(&f.send); e != 0 {
+				return 0, e
+			}
+			for i := range h {
+				if f.gso == 0 || h[i].header.Control == nil {
+					continue
+				}
+				if i == 0 {
+					return 0, f.gso
+				}
+				h = h[:i]
+				break
+			}
+			return real.send(fd, h)
+		},
+	}
+}
+
+func (f *faulty) next(list *[]syscall.Errno) syscall.Errno {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls++
+	if len(*list) == 0 {
+		return 0
+	}
+	e := (*list)[0]
+	*list = (*list)[1:]
+	return e
+}
+
+// An error of the kernel costs at most the message that it is about, and no call ends.
+func TestSendErrors(t *testing.T) {
+	const taken = 0
+	for _, tt := range []struct {
+		name     string
+		errs     []syscall.Errno // of the calls, one after the other; taken afterwards
+		gso      syscall.Errno   // of messages that are to be cut
+		lost     uint64          // datagrams of 10 messages of 3
+		refused  uint64          // messages
+		stillGSO bool
+	}{
+		{"none", nil, taken, 0, 0, true},
+		{"an error of an earlier datagram", []syscall.Errno{unix.ECONNREFUSED}, taken, 0, 0, true},
+		{"no buffers, once", []syscall.Errno{unix.ENOBUFS}, taken, 0, 0, true},
+		{"no buffers, twice", []syscall.Errno{unix.ENOBUFS, unix.ENOBUFS}, taken, 3, 0, true},
+		{"no buffers, for three messages", []syscall.Errno{unix.ENOBUFS, unix.ENOBUFS, unix.ENOBUFS, unix.ENOBUFS, unix.ENOBUFS, unix.ENOBUFS}, taken, 9, 0, true},
+		{"by turns", []syscall.Errno{unix.ENOBUFS, taken, unix.ECONNREFUSED, taken, unix.EHOSTUNREACH}, taken, 0, 0, true},
+		{"interrupted", []syscall.Errno{unix.EINTR, unix.EINTR, unix.EINTR}, taken, 0, 0, true},
+		{"forbidden by a firewall", []syscall.Errno{unix.EPERM, unix.EPERM}, taken, 3, 0, true},
+		{"a device without checksums", nil, unix.EIO, 0, 10, false},
+		{"segmentation unknown", nil, unix.ENOPROTOOPT, 0, 10, false},
+		{"paths with a small MTU", nil, unix.EINVAL, 0, 10, false},
+		{"one path with a small MTU", []syscall.Errno{unix.EINVAL}, taken, 0, 1, true},
+		{"five in a row", []syscall.Errno{unix.EMSGSIZE, taken, taken, taken, unix.EMSGSIZE, taken, taken, taken, unix.EMSGSIZE, taken, taken, taken,
+			unix.EMSGSIZE, taken, taken, taken, unix.EMSGSIZE}, taken, 0, 5, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := &faulty{}
+			stats := newCounters()
+			b, err := openBatch(listen(t, "udp4", "127.0.0.1:0"), &stats, Options{}, f.kernel())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !b.sender.offload.on.Load() {
+				t.Skip("SKIPPED: this kernel does not cut messages")
+			}
+			f.send, f.gso = tt.errs, tt.gso
+			const messages, packets = 10, 3
+			var ears [messages]*net.UDPConn
+			for i := range ears {
+				ears[i] = listen(t, "udp4", "127.0.0.1:0")
+			}
+			for n := range packets {
+				for i, ear := range ears {
+					b.out.put(packet(i, n, 1000), addrOf(ear))
+				}
+			}
+			b.out.take(&b.sender.parcel)
+			b.sender.send()
+
+			if got := stats.writeErrors.Load(); got != tt.lost {
+				t.Errorf("counted %d datagrams lost, want %d", got, tt.lost)
+			}
+			if got := stats.sent.Load(); got != messages*packets-tt.lost {
+				t.Errorf("counted %d datagrams sent, want %d", got, messages*packets-tt.lost)
+			}
+			if got := stats.gsoRefused.Load(); got != tt.refused {
+				t.Errorf("counted %d messages refused, want %d", got, tt.refused)
+			}
+			if got := b.sender.offload.on.Load(); got != tt.stillGSO {
+				t.Errorf("GSO is on: %v, want %v", got, tt.stillGSO)
+			}
+			if got := uint64(countArrived(t, ears[:], packets)); got != messages*packets-tt.lost {
+				t.Errorf("%d datagrams arrived, want %d", got, messages*packets-tt.lost)
+			}
+		})
+	}
+}
+
+// countArrived reads what everybody has got, which must be in order: on the loopback a datagram has
+// arrived when it has been sent.
+func countArrived(t *testing.T, ears []*net.UDPConn, packets int) (all int) {
+	t.Helper()
+	buf := make([]byte, datagramBytes)
+	for i, ear := range ears {
+		_ = ear.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+		for n := range packets {
+			size, err := ear.Read(buf)
+			if err != nil {
+				break
+			}
+			if !bytes.Equal(buf[:size], packet(i, n, 1000)) {
+				t.Errorf("destination %d got another packet than %d", i, n)
+			}
+			all++
+		}
+	}
+	return all
+}
+
+// An error of the kernel is that of a datagram: no call ends, and whatever came is delivered.
+func TestReceiveErrors(t *testing.T) {
+	f := &faulty{}
+	socket := listen(t, "udp4", "127.0.0.1:0")
+	p, err := open(socket.LocalAddr(), nil, func(stats *counters) (link, error) {
+		b, err := openBatch(socket, stats, Options{}, f.kernel())
+		if err != nil {
+			return nil, err
+		}
+		// The first call comes before anything is there to be read.
+		f.read = []syscall.Errno{unix.ECONNREFUSED, unix.ENOBUFS, unix.EINTR, unix.ENOMEM, unix.EIO}
+		b.wg.Go(b.runSender)
+		return b, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = p.Close() }()
+	client := listen(t, "udp4", "127.0.0.1:0")
+	c := endpointOf(t, p, "client", addrOf(client))
+	for _, b := range [][]byte{checkOf(t, "client"), packet(1, 1, 500)} {
+		if _, err := client.WriteToUDPAddrPort(b, addrOf(socket)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	watchdog := time.AfterFunc(testDeadline, func() { _ = p.Close() })
+	defer watchdog.Stop()
+	for range 2 {
+		if _, _, err := c.ReadFromAddrPort(make([]byte, datagramBytes)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := p.stats.readErrors.Load(); got != 4 { // an interruption is none
+		t.Errorf("counted %d read errors, want 4", got)
+	}
+}
+
+// With the kernel stuck, what waits stays bounded, and nobody waits for room.
+func TestFullOutboxDropsTheNewest(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		size, room int
+	}{
+		{"too many", 100, outboxDatagrams},
+		{"too large", 2000, outboxBytes / 2000},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			stats := newCounters()
+			b, err := openBatch(listen(t, "udp4", "127.0.0.1:0"), &stats, Options{}, linux())
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := packet(1, 1, tt.size)
+			for range tt.room + 3 {
+				if err := b.send(d, netip.MustParseAddrPort("127.0.0.1:9")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := stats.sendDropped.Load(); got != 3 {
+				t.Errorf("dropped %d, want 3", got)
+			}
+		})
+	}
+}
+
+// What was given to the port before it closes is sent: a DTLS alert, that a call has ended.
+func TestCloseSendsWhatWaits(t *testing.T) {
+	p := newPort(t, listen(t, "udp4", "127.0.0.1:0"), Options{})
+	ear := listen(t, "udp4", "127.0.0.1:0")
+	c := endpointOf(t, p, "client", addrOf(ear))
+	for n := range 100 {
+		_, _ = c.WriteToAddrPort(packet(1, n, 100), addrOf(ear))
+	}
+	_ = p.Close()
+	if got := p.stats.sent.Load(); got != 100 {
+		t.Errorf("sent %d, want 100", got)
+	}
+	if _, err := c.WriteToAddrPort(packet(1, 100, 100), addrOf(ear)); err == nil {
+		t.Error("a closed port takes more")
+	}
+}
+
+// A datagram costs no allocation, be it received or sent, on the real path.
+func TestDatagramsAllocateNothing(t *testing.T) {
+	for _, w := range ways() {
+		t.Run(w.name, func(t *testing.T) {
+			p := newPort(t, listen(t, "udp4", "127.0.0.1:0"), w.options)
+			client := listen(t, "udp4", "127.0.0.1:0")
+			server, at := p.LocalAddr().(*net.UDPAddr).AddrPort(), addrOf(client)
+			c := endpointOf(t, p, "client", at)
+			b, buf := packet(1, 1, 1116), make([]byte, datagramBytes)
+			say := func(b []byte) {
+				if _, err := client.WriteToUDPAddrPort(b, server); err != nil {
+					t.Fatal(err)
+				}
+				if _, _, err := c.ReadFromAddrPort(buf); err != nil {
+					t.Fatal(err)
+				}
+			}
+			say(checkOf(t, "client"))
+			roundTrip := func() {
+				say(b)
+				if _, err := c.WriteToAddrPort(b, at); err != nil {
+					t.Fatal(err)
+				}
+				if _, _, err := client.ReadFromUDPAddrPort(buf); err != nil {
+					t.Fatal(err)
+				}
+			}
+			roundTrip()
+			if n := testing.AllocsPerRun(1000, roundTrip); n != 0 {
+				t.Errorf("%v allocations a round trip", n)
+			}
+		})
+	}
+}
+
+func TestManglesSegments(t *testing.T) {
+	for release, want := range map[string]bool{
+		"6.18.44-fc-v595": false, "7.0.2-6-pve": true, "7.1.4": true, "7.1.5": false, "7.1": true, "7.2.0": false, "5.15.0-91": false, "": false, "7": true,
+	} {
+		if got := manglesSegments(release); got != want {
+			t.Errorf("%q: %v, want %v", release, got, want)
+		}
+	}
+}
+
+// await waits for what another goroutine is about to do.
+func await(t testing.TB, cond func() bool) {
+	t.Helper()
+	deadline := time.After(testDeadline)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !cond() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("it does not happen")
+		}
+	}
+}

@@ -1,0 +1,76 @@
+package port
+
+import (
+	"net/netip"
+	"sync"
+
+	"github.com/bedside-video/bedside/sfu/port/plan"
+)
+
+// What may wait to be sent: some 40 ms at 100,000 datagrams a second. What comes when it is full is
+// dropped and counted, as a router would: the senders are the goroutines that also receive.
+const (
+	outboxDatagrams = 4096
+	outboxBytes     = 4 << 20
+)
+
+// outbox holds what waits to be sent.
+type outbox struct {
+	wake chan struct{} // capacity 1: something waits, and the sender sleeps
+
+	mu       sync.Mutex
+	waiting  parcel
+	sleeping bool
+}
+
+// parcel is datagrams, one behind the other.
+type parcel struct {
+	bytes     []byte
+	datagrams []plan.Datagram
+}
+
+func (p *parcel) reset() { p.bytes, p.datagrams = p.bytes[:0], p.datagrams[:0] }
+
+func (p *parcel) at(d *plan.Datagram) []byte { return p.bytes[d.Offset : d.Offset+d.Size] }
+
+func newOutbox() outbox { return outbox{wake: make(chan struct{}, 1), sleeping: true} }
+
+// put copies b; false tells that there is no room.
+func (o *outbox) put(b []byte, to netip.AddrPort) bool {
+	o.mu.Lock()
+	w := &o.waiting
+	if len(w.datagrams) == outboxDatagrams || len(w.bytes)+len(b) > outboxBytes {
+		o.mu.Unlock()
+		return false
+	}
+	w.datagrams = append(w.datagrams, plan.Datagram{To: to, Offset: len(w.bytes), Size: len(b)})
+	w.bytes = append(w.bytes, b...)
+	wake := o.sleeping
+	o.sleeping = false
+	o.mu.Unlock()
+	if wake {
+		o.wake <- struct{}{} // there is room: the sender has taken the last one before it slept
+	}
+	return true
+}
+
+// take exchanges an empty parcel for what waits; false tells that nothing does, and then wake will tell
+// of the next.
+func (o *outbox) take(p *parcel) bool {
+	p.reset()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.waiting.datagrams) == 0 {
+		o.sleeping = true
+		return false
+	}
+	*p, o.waiting = o.waiting, *p
+	return true
+}
+
+// length is how many datagrams wait.
+func (o *outbox) length() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.waiting.datagrams)
+}
