@@ -58,7 +58,15 @@ type Media struct {
 	// Advertise are the IP addresses that clients are told to send media to. When empty they are
 	// found among the machine's interfaces.
 	Advertise []string `mapstructure:"advertise" yaml:"advertise"`
+	// GSO says whether the kernel may cut one message into the datagrams of a burst: GSOAuto or GSOOff.
+	GSO string `mapstructure:"gso" yaml:"gso"`
 }
+
+// The values of Media.GSO: where the kernel does it rightly, or never, for networks whose drivers do not.
+const (
+	GSOAuto = "auto"
+	GSOOff  = "off"
+)
 
 // SFU bounds what one participant may make the media plane keep.
 type SFU struct {
@@ -129,6 +137,7 @@ func Default() Config {
 		DrainTimeout:  3 * time.Second,
 		Audit:         Audit{OnFailure: AuditRefuse, MinFreePercent: 2},
 		Log:           Log{Level: "info", Format: "text"},
+		Media:         Media{GSO: GSOAuto},
 		SFU:           SFU{SSRCLimit: 16},
 		Signaling: Signaling{
 			WindowLead:  30 * time.Minute,

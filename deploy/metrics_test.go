@@ -56,7 +56,10 @@ func exported(t *testing.T, r running) map[string]string {
 func named(text string) []string {
 	var list []string
 	for _, name := range regexp.MustCompile(`\b(bedside|process|go)_[a-z][a-z_]*\b`).FindAllString(text, -1) {
-		list = append(list, strings.TrimSuffix(name, "_bucket"))
+		for _, part := range []string{"_bucket", "_sum", "_count"} { // of a histogram
+			name = strings.TrimSuffix(name, part)
+		}
+		list = append(list, name)
 	}
 	slices.Sort(list)
 	return slices.Compact(list)

@@ -110,7 +110,7 @@ func (h host) check(ctx context.Context) result {
 	r.Findings = append(r.Findings, ok("configuration", "no errors"))
 	for _, check := range []func(context.Context) []finding{
 		h.checkFiles, h.checkPorts, h.checkPublicURL, h.checkAddresses, h.checkCertificate,
-		h.checkClock, h.checkData, h.checkLimits,
+		h.checkClock, h.checkData, h.checkLimits, h.checkGSO,
 	} {
 		r.Findings = append(r.Findings, check(ctx)...)
 	}

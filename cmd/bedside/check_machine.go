@@ -10,6 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/bedside-video/bedside/config"
+	"github.com/bedside-video/bedside/sfu/port"
 )
 
 const (
@@ -180,6 +183,23 @@ func (h host) checkLimits(context.Context) []finding {
 	return found
 }
 
+// checkGSO asks whether the kernel does what sending in batches lives on.
+func (h host) checkGSO(context.Context) []finding {
+	return []finding{judgeGSO(h.cfg.Media.GSO, port.CanSegment)}
+}
+
+// judgeGSO tells what media.gso comes to on this machine.
+func judgeGSO(configured string, can func() (bool, string)) finding {
+	const check = "gso"
+	if configured == config.GSOOff {
+		return ok(check, "off, as media.gso says: each datagram goes through the network alone")
+	}
+	if works, why := can(); !works {
+		return warn(check, "not used: "+why, "nothing needs it; it halves what sending costs")
+	}
+	return ok(check, "the kernel cuts bursts into datagrams")
+}
+
 func judgeFiles(limit uint64, sessions int) finding {
 	const check = "limits"
 	if need := uint64(sessions*filesPerSession + filesOfServer); limit < need {
@@ -191,9 +211,9 @@ func judgeFiles(limit uint64, sessions int) finding {
 
 func judgeBuffer(name string, bytes int) finding {
 	const check = "limits"
-	if bytes < socketBuffer {
+	if bytes < port.SocketBuffer {
 		return warn(check, fmt.Sprintf("%s is %d: bursts of media are lost when the machine is busy", name, bytes),
-			fmt.Sprintf("sysctl -w %s=%d (deploy/sysctl.conf)", name, socketBuffer))
+			fmt.Sprintf("sysctl -w %s=%d (deploy/sysctl.conf)", name, port.SocketBuffer))
 	}
 	return ok(check, "%s is %d", name, bytes)
 }

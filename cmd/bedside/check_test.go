@@ -357,6 +357,9 @@ func TestJudge(t *testing.T) {
 		{"enough files", judgeFiles(5024, 4000), "ok limits: 5024 open files for 4000 sessions"},
 		{"too few files", judgeFiles(5023, 4000), "warn limits: 5023 open files here, and 4000 sessions need 5024"},
 		{"large buffer", judgeBuffer("net.core.rmem_max", 2<<20), "ok limits: net.core.rmem_max is 2097152"},
+		{"GSO works", judgeGSO("auto", func() (bool, string) { return true, "" }), "ok gso: the kernel cuts bursts into datagrams"},
+		{"GSO does not work", judgeGSO("auto", func() (bool, string) { return false, "too old" }), "warn gso: not used: too old"},
+		{"GSO off", judgeGSO("off", nil), "ok gso: off, as media.gso says: each datagram goes through the network alone"},
 		{"small buffer", judgeBuffer("net.core.rmem_max", 212992), "warn limits: net.core.rmem_max is 212992"},
 	}
 	for _, tt := range tests {

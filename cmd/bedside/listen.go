@@ -14,10 +14,6 @@ type sockets struct {
 	udp net.PacketConn
 }
 
-// socketBuffer of the one UDP socket holds some 80 ms of 200 Mbit/s, for when all cores are busy: the
-// default of 208 kB is 8 ms.
-const socketBuffer = 2 << 20
-
 // freePortTries is how often a port that is free for TCP may turn out to be taken for UDP when any
 // port will do.
 const freePortTries = 10
@@ -33,9 +29,6 @@ func openSockets(address, another string) (sockets, error) {
 		at := tcp.Addr().(*net.TCPAddr)
 		udp, err := net.ListenUDP("udp", &net.UDPAddr{IP: at.IP, Port: at.Port, Zone: at.Zone})
 		if err == nil {
-			// The kernel gives what net.core.rmem_max allows, and says nothing; bedside check does.
-			_ = udp.SetReadBuffer(socketBuffer)
-			_ = udp.SetWriteBuffer(socketBuffer)
 			return sockets{tcp: tcp, udp: udp}, nil
 		}
 		_ = tcp.Close()
