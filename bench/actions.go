@@ -200,33 +200,3 @@ func (c *Client) encoding(source wire.Source, rid string) (*publication, int, er
 	}
 	return p, i, nil
 }
-
-// Report returns the accounts of all the Client's connections so far.
-func (c *Client) Report() Report {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	r := Report{
-		Participant: c.self, State: c.state, Ended: c.ended, EpochGaps: c.past.EpochGaps,
-		Sent: slices.Clone(c.past.Sent), Slots: slices.Clone(c.past.Slots),
-	}
-	if c.conn != nil {
-		c.conn.addTo(&r)
-	}
-	return r
-}
-
-// addTo appends a connection's accounts.
-func (c *connection) addTo(r *Report) {
-	for _, p := range c.pubs {
-		for _, e := range p.encodings {
-			r.Sent = append(r.Sent, e.snapshot())
-		}
-	}
-	for _, s := range c.slots {
-		s.mu.Lock()
-		one := s.receiver.Report()
-		s.mu.Unlock()
-		one.Mid = s.mid
-		r.Slots = append(r.Slots, one)
-	}
-}

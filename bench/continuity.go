@@ -1,6 +1,10 @@
 package bench
 
-import "time"
+import (
+	"fmt"
+	"strings"
+	"time"
+)
 
 // Continuity counts breaks in the numbers that a VP8 decoder goes by. A server that rewrites them
 // right leaves all at zero, whatever it switches.
@@ -10,6 +14,22 @@ type Continuity struct {
 	TL0       uint64 // TL0PICIDX did not grow by one with each base-layer frame
 	Timestamp uint64 // the RTP timestamp of a new frame was not later, or 10 s later than time had passed
 	Reference uint64 // a delta frame did not follow the frame that its sender made before it
+}
+
+// String names what was broken.
+func (c Continuity) String() string {
+	var parts []string
+	for _, b := range []struct {
+		what  string
+		times uint64
+	}{
+		{"malformed", c.Malformed}, {"picture id", c.Picture}, {"TL0PICIDX", c.TL0}, {"timestamp", c.Timestamp}, {"reference", c.Reference},
+	} {
+		if b.times > 0 {
+			parts = append(parts, fmt.Sprintf("%s %d times", b.what, b.times))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // frames assembles video frames from packets in sequence order and checks their numbering. It is
@@ -34,9 +54,7 @@ type frames struct {
 	keys      uint64
 	lastTag   Tag       // of the last frame begun
 	first     time.Time // first decodable frame
-	last      time.Time
 	firstTS   uint32
-	gap       time.Duration // longest between decodable frames
 }
 
 // packet takes the next packet in order; lost tells how many before it never came.
@@ -141,14 +159,15 @@ func (f *frames) end(now time.Time) {
 	if f.first.IsZero() {
 		f.first, f.firstTS = now, f.prevTS
 	}
-	if !f.last.IsZero() {
-		f.gap = max(f.gap, now.Sub(f.last))
-	}
-	f.last = now
 }
 
 // handOver makes the next frame the first of somebody else's.
 func (f *frames) handOver() {
 	f.waitKey, f.stuck = true, false
-	f.first, f.last = time.Time{}, time.Time{}
+	f.first = time.Time{}
+}
+
+// mark forgets what was counted.
+func (f *frames) mark() {
+	f.breaks, f.whole, f.broken, f.decodable, f.keys = Continuity{}, 0, 0, 0, 0
 }

@@ -30,7 +30,8 @@ type encoding struct {
 	mid     string
 	numbers numbering
 	sent    [historyPackets]sentPacket
-	report  SentReport
+	report  SentReport // since the start
+	marked  SentReport // report as it was at mark
 	header  rtp.Header // of the packet being written
 	body    []byte     // of the RTX packet being written
 	traffic Traffic    // sent
@@ -249,11 +250,18 @@ func (e *encoding) setMid(mid string) {
 	e.report.Mid = mid
 }
 
-// snapshot returns the accounts so far.
+// snapshot returns the accounts since mark.
 func (e *encoding) snapshot() SentReport {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.report
+	return e.report.since(e.marked)
+}
+
+// mark starts the accounts anew. What sender reports tell is not among them: it counts from the start.
+func (e *encoding) mark() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.marked = e.report
 }
 
 // flood sends one small packet on each of n SSRCs that nobody announced.

@@ -167,6 +167,7 @@ func (s *pionStack) runTrack(slot *slot, t *webrtc.TrackRemote) {
 		s.c.arrived(slot, Inbound{
 			Sequence: h.SequenceNumber, Timestamp: h.Timestamp, Marker: h.Marker,
 			Repaired: attributes.Get(webrtc.AttributeRtxSequenceNumber) != nil,
+			Size:     n,
 			Payload:  append([]byte(nil), buf[size:end]...),
 		})
 	}

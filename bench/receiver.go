@@ -3,6 +3,7 @@ package bench
 import (
 	"time"
 
+	"github.com/bedside-video/bedside/bench/hist"
 	"github.com/bedside-video/bedside/signaling/wire"
 )
 
@@ -11,6 +12,9 @@ const (
 	flowsPerSlot      = 64
 	assignmentsKept   = 1024
 	pliRepeat         = 300 * time.Millisecond
+	// slotsPatience is how long a packet may wait for the message that says whose it is: one trip of a
+	// TCP segment that was lost and sent again.
+	slotsPatience = 250 * time.Millisecond
 )
 
 // Inbound is one RTP packet received in a slot. Payload is valid until Packet returns, except that a
@@ -20,69 +24,65 @@ type Inbound struct {
 	Timestamp uint32
 	Marker    bool
 	Repaired  bool // came as RTX (RFC 4588)
+	Size      int  // bytes of the RTP packet
 	Payload   []byte
-}
-
-// Flow is what one slot received of one participant's track.
-type Flow struct {
-	Sender  uint64 // SenderHash
-	Source  wire.Source
-	Packets uint64
-	Frames  uint64 // distinct frame numbers, per layer, in the order of arrival
-	// Layers counts Packets by encoding, lowest first.
-	Layers [3]uint64
-	First  time.Time
-	Last   time.Time
-
-	layer uint8 // of the last packet
-	frame uint32
-}
-
-func (f *Flow) count(t Tag) {
-	f.Packets++
-	if int(t.Layer) < len(f.Layers) {
-		f.Layers[t.Layer]++
-	}
 }
 
 // Receiver accounts for what arrives in one slot, and asks for what is missing. It is pure, and not
 // safe for concurrent use.
 type Receiver struct {
 	video       bool
-	assignments []wire.Assignment
+	assignments []seat
 	fixed       bool // the one assignment holds whatever the timestamp
 	unverified  []owned
 	order       reorder
 	frames      frames
 	flows       []Flow
+	viewing     viewing
 	stats       SlotReport
+	progress    progress
 	lastPLI     time.Time
-	since       time.Time // of the current assignment
-	lastPacket  time.Time
+}
+
+// progress is what a Receiver counts for who looks every second; Mark does not touch it.
+type progress struct {
+	lost   uint64
+	delays hist.Histogram // since they were last asked for
+}
+
+// seat is an assignment with its participant's SenderHash.
+type seat struct {
+	wire.Assignment
+	sender uint64
 }
 
 // owned is a packet whose slot was not known to be its sender's when it came.
 type owned struct {
+	at        time.Time
 	timestamp uint32
 	tag       Tag
 }
 
 // NewReceiver returns the Receiver of one slot. Holes in audio are not asked for: no browser
 // negotiates NACK for Opus.
-func NewReceiver(video bool) *Receiver { return &Receiver{video: video, order: reorder{nack: video}} }
+func NewReceiver(video bool) *Receiver { return &Receiver{video: video, order: newReorder(video)} }
 
 // Assign notes whose the slot is from now on.
 func (r *Receiver) Assign(now time.Time, a wire.Assignment) {
 	prev := r.current()
-	if prev.Participant != a.Participant || prev.Source != a.Source {
+	another := prev.Participant != a.Participant || prev.Source != a.Source
+	if another {
 		r.frames.handOver()
-		r.since, r.lastPacket = now, time.Time{}
 		r.stats.Handovers++
+	}
+	if another || prev.State != a.State {
+		r.settle(now)
+		r.viewing.begin(now, a.State == wire.SlotLive && a.Participant != "")
 	}
 	if len(r.assignments) == assignmentsKept {
 		r.assignments = r.assignments[1:]
 	}
-	r.assignments = append(r.assignments, a)
+	r.assignments = append(r.assignments, seat{a, SenderHash(a.Participant)})
 	waiting := r.unverified
 	r.unverified = nil
 	for _, o := range waiting {
@@ -96,6 +96,24 @@ func (r *Receiver) Fix(now time.Time, a wire.Assignment) {
 	r.Assign(now, a)
 }
 
+// settle books what the current assignment's view came to.
+func (r *Receiver) settle(now time.Time) {
+	if f := r.seated(); f != nil {
+		f.Viewed = r.viewing.until(now, r.video, f.Viewed)
+	}
+}
+
+// Mark forgets what was counted so far, not what the Receiver knows: what comes next is accounted for
+// as before.
+func (r *Receiver) Mark(now time.Time) {
+	r.stats, r.flows = SlotReport{}, nil
+	r.order.duplicates, r.order.repaired, r.order.lost = 0, 0, 0
+	r.frames.mark()
+	if !r.viewing.watching.IsZero() {
+		r.viewing.watching = now
+	}
+}
+
 // Packet takes one packet and reports its tag, false where it has none.
 func (r *Receiver) Packet(now time.Time, p Inbound) (Tag, bool) {
 	r.stats.Packets++
@@ -104,26 +122,60 @@ func (r *Receiver) Packet(now time.Time, p Inbound) (Tag, bool) {
 	}
 	tag, ok := ParseTag(p.Payload)
 	if ok {
-		r.verify(owned{timestamp: p.Timestamp, tag: tag})
+		r.verify(owned{at: now, timestamp: p.Timestamp, tag: tag})
 	} else {
 		r.stats.Untagged++
 	}
-	r.releaseAll(now, r.order.put(now, p))
+	duplicates, repaired := r.order.duplicates, r.order.repaired
+	packets := r.order.put(now, p)
+	if r.order.duplicates == duplicates {
+		r.arrived(now, p, tag, ok, r.order.repaired-repaired)
+	}
+	r.releaseAll(now, packets)
 	return tag, ok
+}
+
+// arrived books what is known of a packet when it comes, duplicates apart.
+func (r *Receiver) arrived(now time.Time, p Inbound, tag Tag, tagged bool, repaired uint64) {
+	f := r.seated()
+	if tagged {
+		f = r.flow(tag.Sender, tag.SourceOf())
+	}
+	if f == nil {
+		return
+	}
+	f.Bytes += uint64(p.Size)
+	f.Repaired += repaired
+	if tagged {
+		delay := now.Sub(tag.Sent)
+		r.progress.delays.Add(delay)
+		if f.Delay == nil {
+			f.Delay = new(hist.Histogram)
+		}
+		f.Delay.Add(delay)
+	}
 }
 
 // releaseAll takes packets in the order of their sequence numbers.
 func (r *Receiver) releaseAll(now time.Time, packets []held) {
 	for _, h := range packets {
-		if tag, ok := ParseTag(h.packet.Payload); ok {
-			r.account(now, tag)
+		tag, ok := ParseTag(h.packet.Payload)
+		if ok {
+			r.account(now, tag, h.lost)
 		}
-		if r.video {
-			r.frames.packet(now, h)
-		} else if !r.lastPacket.IsZero() {
-			r.stats.LongestGap = max(r.stats.LongestGap, now.Sub(r.lastPacket))
+		r.progress.lost += uint64(h.lost)
+		seat := r.seated()
+		if !r.video {
+			if seat != nil {
+				r.viewing.heard(h.at, h.packet.Timestamp, h.lost, &seat.Viewed)
+			}
+			continue
 		}
-		r.lastPacket = now
+		before := r.frames.decodable
+		r.frames.packet(now, h)
+		if r.frames.decodable != before && seat != nil {
+			r.viewing.shown(now, r.frames.lastTag.Layer, &seat.Viewed)
+		}
 	}
 }
 
@@ -135,45 +187,66 @@ func (r *Receiver) verify(o owned) {
 		if !r.fixed && int32(o.timestamp-a.RTP) < 0 {
 			continue
 		}
-		if a.Participant != "" && SenderHash(a.Participant) == o.tag.Sender && sourceNumber(a.Source) == o.tag.Source {
+		if a.Participant != "" && a.sender == o.tag.Sender && sourceNumber(a.Source) == o.tag.Source {
 			return
 		}
 		break
 	}
 	if len(r.unverified) == unverifiedPackets {
 		r.stats.Wrong++
+		if f := r.flow(o.tag.Sender, o.tag.SourceOf()); f != nil {
+			f.Wrong++
+		}
 		return
 	}
 	r.unverified = append(r.unverified, o)
 }
 
 // account adds an in-order packet to its flow.
-func (r *Receiver) account(now time.Time, t Tag) {
-	source := t.SourceOf()
-	for i := range r.flows {
-		f := &r.flows[i]
-		if f.Sender != t.Sender || f.Source != source {
-			continue
-		}
-		if f.layer != t.Layer || f.frame != t.Frame {
-			f.Frames++
-			f.layer, f.frame = t.Layer, t.Frame
-		}
-		f.count(t)
-		f.Last = now
+func (r *Receiver) account(now time.Time, t Tag, lost int64) {
+	f := r.flow(t.Sender, t.SourceOf())
+	if f == nil {
 		return
 	}
-	if len(r.flows) < flowsPerSlot {
-		f := Flow{Sender: t.Sender, Source: source, Frames: 1, First: now, Last: now, layer: t.Layer, frame: t.Frame}
-		f.count(t)
-		r.flows = append(r.flows, f)
+	if f.Packets == 0 {
+		f.First, f.frame = now, t.Frame-1
 	}
+	if f.layer != t.Layer || f.frame != t.Frame {
+		f.Frames++
+		f.layer, f.frame = t.Layer, t.Frame
+	}
+	f.count(t)
+	f.Lost += uint64(lost)
+	f.Last = now
+}
+
+// flow finds the accounts of a track, or opens them; nil when there are too many already.
+func (r *Receiver) flow(sender uint64, source wire.Source) *Flow {
+	for i := range r.flows {
+		if f := &r.flows[i]; f.Sender == sender && f.Source == source {
+			return f
+		}
+	}
+	if len(r.flows) == flowsPerSlot {
+		return nil
+	}
+	r.flows = append(r.flows, Flow{Sender: sender, Source: source})
+	return &r.flows[len(r.flows)-1]
+}
+
+// seated is the flow of whose the slot is, nil for nobody.
+func (r *Receiver) seated() *Flow {
+	a := r.current()
+	if a.Participant == "" || a.State == wire.SlotEmpty {
+		return nil
+	}
+	return r.flow(a.sender, a.Source)
 }
 
 // current is the latest assignment; the zero value before the first.
-func (r *Receiver) current() wire.Assignment {
+func (r *Receiver) current() seat {
 	if len(r.assignments) == 0 {
-		return wire.Assignment{}
+		return seat{}
 	}
 	return r.assignments[len(r.assignments)-1]
 }

@@ -8,6 +8,7 @@ import (
 const (
 	reorderPackets = 512                    // at most so many wait behind a hole
 	holePatience   = time.Second            // then a hole is lost
+	audioPatience  = 100 * time.Millisecond // likewise of audio, which nobody sends again
 	nackDelay      = 10 * time.Millisecond  // reordering is no loss yet
 	nackRepeat     = 100 * time.Millisecond // about one round trip of a bad line
 	nackTries      = 10                     // libwebrtc's kMaxNackRetries
@@ -33,6 +34,7 @@ type hole struct {
 // holes to ask for. It is pure.
 type reorder struct {
 	nack       bool // holes are asked for
+	patience   time.Duration
 	started    bool
 	next       int64 // the lowest sequence number not yet released
 	highest    int64
@@ -41,6 +43,13 @@ type reorder struct {
 	duplicates uint64
 	repaired   uint64 // holes filled by RTX
 	lost       uint64 // holes given up
+}
+
+func newReorder(video bool) reorder {
+	if video {
+		return reorder{nack: true, patience: holePatience}
+	}
+	return reorder{patience: audioPatience}
 }
 
 // unwrap extends a sequence number relative to the highest seen.
@@ -99,7 +108,7 @@ func (r *reorder) release(now time.Time) []held {
 	for len(r.waiting) > 0 {
 		h := r.waiting[0]
 		if h.seq > r.next {
-			if now.Sub(r.holes[0].since) < holePatience && len(r.waiting) < reorderPackets {
+			if now.Sub(r.holes[0].since) < r.patience && len(r.waiting) < reorderPackets {
 				break
 			}
 			h.lost = h.seq - r.next
@@ -134,7 +143,7 @@ func (r *reorder) nacks(now time.Time) []uint16 {
 func (r *reorder) deadline() time.Time {
 	var due time.Time
 	for _, h := range r.holes {
-		at := h.since.Add(holePatience)
+		at := h.since.Add(r.patience)
 		if r.nack && h.tries < nackTries && h.next.Before(at) {
 			at = h.next
 		}

@@ -1,13 +1,12 @@
 package bench
 
 import (
-	"slices"
 	"time"
 
 	"github.com/bedside-video/bedside/signaling/wire"
 )
 
-// SlotReport is what one slot received.
+// SlotReport is what one slot received since the last Mark.
 type SlotReport struct {
 	Mid              string
 	Video            bool
@@ -26,27 +25,50 @@ type SlotReport struct {
 	Continuity       Continuity
 	FirstFrame       time.Time     // since the last handover, zero for none
 	FirstFrameRTP    uint32        // its timestamp
-	LongestGap       time.Duration // between decodable frames, or audio packets, of one assignment
+	LongestGap       time.Duration // of the Flows' Viewed
 	Flows            []Flow        // by first arrival
 }
 
-// Report returns the accounts so far. Packets that no slots message explained count as wrong.
-func (r *Receiver) Report() SlotReport {
+// Report returns the accounts as they stand at now. Packets that no slots message explained in time
+// count as wrong; a video that stands still does so up to now.
+func (r *Receiver) Report(now time.Time) SlotReport {
 	out := r.stats
 	out.Video = r.video
-	out.Wrong += uint64(len(r.unverified))
 	out.Duplicates, out.Repaired, out.Lost = r.order.duplicates, r.order.repaired, r.order.lost
 	out.Frames, out.Broken, out.Decodable = r.frames.whole, r.frames.broken, r.frames.decodable
 	out.Continuity = r.frames.breaks
 	out.FirstFrame, out.FirstFrameRTP = r.frames.first, r.frames.firstTS
-	if r.video {
-		out.LongestGap = r.frames.gap
+	seat := r.seated()
+	for i := range r.flows {
+		f := r.flows[i].clone()
+		if &r.flows[i] == seat {
+			f.Viewed = r.viewing.until(now, r.video, f.Viewed)
+		}
+		out.LongestGap = max(out.LongestGap, f.Viewed.LongestGap)
+		out.Flows = append(out.Flows, f)
 	}
-	out.Flows = slices.Clone(r.flows)
+	for _, o := range r.unverified {
+		if now.Sub(o.at) >= slotsPatience {
+			out.wrong(o.tag)
+		}
+	}
 	return out
 }
 
-// SentReport is what one encoding sent.
+// wrong counts a packet of somebody whose the slot is not.
+func (s *SlotReport) wrong(t Tag) {
+	s.Wrong++
+	source := t.SourceOf()
+	for i := range s.Flows {
+		if f := &s.Flows[i]; f.Sender == t.Sender && f.Source == source {
+			f.Wrong++
+			return
+		}
+	}
+	s.Flows = append(s.Flows, Flow{Sender: t.Sender, Source: source, Wrong: 1})
+}
+
+// SentReport is what one encoding sent since the last Mark.
 type SentReport struct {
 	Source      wire.Source
 	Mid         string
@@ -58,6 +80,17 @@ type SentReport struct {
 	Nacked      uint64 // sequence numbers asked for
 	Resent      uint64 // RTX packets sent, probes apart
 	Probes      uint64 // RTX packets that nobody asked for
+}
+
+// since is what was added after a mark.
+func (r SentReport) since(mark SentReport) SentReport {
+	r.Packets -= mark.Packets
+	r.Frames -= mark.Frames
+	r.KeyRequests -= mark.KeyRequests
+	r.Nacked -= mark.Nacked
+	r.Resent -= mark.Resent
+	r.Probes -= mark.Probes
+	return r
 }
 
 // Report is everything a Client knows of its own call.
@@ -79,17 +112,7 @@ func (r Report) Received(participant string, source wire.Source) Flow {
 			if f.Sender != sum.Sender || f.Source != source {
 				continue
 			}
-			sum.Packets += f.Packets
-			sum.Frames += f.Frames
-			for i, n := range f.Layers {
-				sum.Layers[i] += n
-			}
-			if sum.First.IsZero() || f.First.Before(sum.First) {
-				sum.First = f.First
-			}
-			if f.Last.After(sum.Last) {
-				sum.Last = f.Last
-			}
+			sum.add(f)
 		}
 	}
 	return sum

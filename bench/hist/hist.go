@@ -98,6 +98,16 @@ func (h *Histogram) Clone() *Histogram {
 	return out
 }
 
+// Reset forgets all durations, not the memory that they took.
+func (h *Histogram) Reset() {
+	h.count, h.sum, h.min, h.max = 0, 0, 0, 0
+	for _, block := range h.blocks {
+		if block != nil {
+			*block = [perBlock]uint64{}
+		}
+	}
+}
+
 // Count returns how many durations were counted.
 func (h *Histogram) Count() uint64 { return h.count }
 

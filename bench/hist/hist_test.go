@@ -71,6 +71,14 @@ func TestMergedIsAsIfAddedToOne(t *testing.T) {
 	if a.Count()+b.Count() != sum.Count() {
 		t.Error("merging changed what was merged")
 	}
+	a.Reset()
+	if a.Count() != 0 || a.Quantile(0.5) != 0 || a.Max() != 0 {
+		t.Error("something is left after Reset")
+	}
+	a.Merge(&one)
+	if a.Count() != one.Count() || a.Quantile(0.9) != one.Quantile(0.9) || a.Min() != one.Min() {
+		t.Error("Reset left something in the buckets")
+	}
 }
 
 func TestEdges(t *testing.T) {

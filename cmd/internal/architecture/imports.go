@@ -62,7 +62,7 @@ func layers() []layer {
 
 		{pkg: "docs/examples/schedule", ours: []string{"signaling/client", "signaling/wire"}, why: "an example is what anybody could write"},
 
-		{pkg: "bench", ours: []string{"signaling/wire", "sfu/codec", "bench/scenario", "bench/linkem/..."},
+		{pkg: "bench", ours: []string{"signaling/wire", "sfu/codec", "bench/scenario", "bench/linkem/...", "bench/hist", "bench/result"},
 			why: "virtual clients see the server as browsers do"},
 		{pkg: "bench/hist", pure: true, why: "counting is arithmetic"},
 		{pkg: "bench/result", pure: true, ours: []string{"signaling/wire", "bench/hist", "bench/scenario"},
