@@ -43,6 +43,7 @@ type Broadcast struct {
 	opened   uint64         // connections so far
 	up, down *broadcastPath // nil where there is nothing to publish, or to watch
 	past     Report         // accounts of connections that are gone
+	gone     Traffic        // theirs
 	closed   bool
 }
 
@@ -249,6 +250,7 @@ func (b *Broadcast) Drop() {
 	defer b.mu.Unlock()
 	for _, p := range paths {
 		p.addTo(&b.past)
+		b.gone.add(p.traffic())
 	}
 	b.up, b.down = nil, nil
 }
@@ -265,6 +267,19 @@ func (b *Broadcast) Report() Report {
 		}
 	}
 	return r
+}
+
+// Traffic returns the counts of all the connections so far.
+func (b *Broadcast) Traffic() Traffic {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t := b.gone
+	for _, p := range []*broadcastPath{b.up, b.down} {
+		if p != nil {
+			t.add(p.traffic())
+		}
+	}
+	return t
 }
 
 // Close drops the connections for good. It is idempotent.
