@@ -35,7 +35,6 @@ import (
 const (
 	burst       = 64 // datagrams of one recvmmsg
 	receiveMTU  = 2048
-	socketBytes = 8 << 20
 	keyInterval = 500 * time.Millisecond // between two requests for a key frame of one track
 )
 
@@ -80,9 +79,6 @@ func New(cfg Config) (*Server, error) {
 	if !ok || at.IP.IsUnspecified() {
 		return nil, fmt.Errorf("floor: socket on %v: it must be on one address", cfg.Socket.LocalAddr())
 	}
-	// As much as the system allows; less only matters under overload.
-	_ = cfg.Socket.SetReadBuffer(socketBytes)
-	_ = cfg.Socket.SetWriteBuffer(socketBytes)
 	s := &Server{
 		socket: cfg.Socket, batch: ipv4.NewPacketConn(cfg.Socket), now: cfg.Now, rand: cfg.Rand, certificate: certificate,
 		address: netip.AddrPortFrom(at.AddrPort().Addr().Unmap(), uint16(at.Port)),

@@ -76,6 +76,7 @@ func layers() []layer {
 			why: "what is measured against is measured by the same clients, and shares nothing with the server"},
 		{pkg: "bench/yardstick/plainpion", ours: []string{"bench/yardstick"}, why: "the yardstick is pion and nothing of ours"},
 		{pkg: "bench/yardstick/floor", ours: []string{"bench/yardstick"}, why: "the floor shares nothing with the server"},
+		{pkg: "bench/yardstick/serve", ours: []string{"bench/yardstick/..."}, why: "the command starts one of them"},
 		{pkg: "bench/browser", ours: []string{"signaling/wire", "bench", "bench/browser/bidi"}, why: "browsers see the server from outside"},
 		{pkg: "bench/browser/bidi", why: "a browser is driven without knowing what for"},
 	}
