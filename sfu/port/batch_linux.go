@@ -19,6 +19,9 @@ const (
 	closeFlush = 100 * time.Millisecond
 	// settleTurns bounds how often the sender lets others run before it sends: see settle.
 	settleTurns = 4
+	// flushDatagrams is when a burst is too long to wait for its end: a core's cache holds so many, and
+	// to send them takes less than a millisecond.
+	flushDatagrams = 512
 )
 
 // batch is many datagrams with one system call, and many of one destination as one message, which the
@@ -109,10 +112,34 @@ func (b *batch) receive(take func([]byte, netip.AddrPort)) error {
 	if b.errno != 0 {
 		return os.NewSyscallError("recvmmsg", b.errno)
 	}
-	n, dropped := b.in.empty(b.received, take)
-	b.stats.kernelDropped.Add(uint64(dropped))
-	b.stats.receiveBatch.Observe(float64(n))
+	// What is forwarded in the meantime goes out at the end of the burst, on this goroutine: that packets
+	// of one destination come together costs no wait and no other goroutine.
+	b.out.hold()
+	datagrams := 0
+	for i := range b.received {
+		datagrams += b.in.empty(i, take)
+		if b.out.length() >= flushDatagrams {
+			b.flush()
+		}
+	}
+	if b.out.release() {
+		b.flush()
+	}
+	b.stats.kernelDropped.Add(b.in.takeDropped())
+	b.stats.receiveBatch.Observe(float64(datagrams))
 	return nil
+}
+
+// flush sends what waits, but does not wait: what it cannot do is the sender's.
+func (b *batch) flush() {
+	done := false
+	if b.sender.mu.TryLock() {
+		done = b.sender.drain(false)
+		b.sender.mu.Unlock()
+	}
+	if !done {
+		b.out.prod()
+	}
 }
 
 // fillInbox is called by the runtime when there may be something; false makes it wait.
@@ -143,16 +170,18 @@ func (b *batch) runSender() {
 		select {
 		case <-b.out.wake:
 		case <-b.done:
-			for b.out.take(&b.sender.parcel) {
-				b.sender.send()
-			}
+			b.drain()
 			return
 		}
 		b.settle()
-		for b.out.take(&b.sender.parcel) {
-			b.sender.send()
-		}
+		b.drain()
 	}
+}
+
+func (b *batch) drain() {
+	b.sender.mu.Lock()
+	defer b.sender.mu.Unlock()
+	b.sender.drain(true)
 }
 
 // settle lets the burst be worked off of which the first packet has woken the sender, so that packets

@@ -319,8 +319,7 @@ func TestSendErrors(t *testing.T) {
 					b.out.put(packet(i, n, 1000), addrOf(ear))
 				}
 			}
-			b.out.take(&b.sender.parcel)
-			b.sender.send()
+			b.drain()
 
 			if got := stats.writeErrors.Load(); got != tt.lost {
 				t.Errorf("counted %d datagrams lost, want %d", got, tt.lost)

@@ -2,11 +2,15 @@ package port
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"runtime"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pion/stun/v4"
 )
 
 // BenchmarkSend is frames of five packets to each of so many subscribers, written as the fan-out does,
@@ -66,4 +70,95 @@ func cpuTime(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// fan writes what it gets to everybody.
+type fan struct {
+	port *Port
+	to   []netip.AddrPort
+}
+
+func (f *fan) Check(*stun.Message, netip.AddrPort) {}
+func (f *fan) DTLS([]byte, netip.AddrPort)         {}
+func (f *fan) Media(b []byte, _ netip.AddrPort) {
+	for _, to := range f.to {
+		_ = f.port.Write(b, to)
+	}
+}
+
+// runFan does the same behind a queue and a goroutine, as pion has it.
+func runFan(c *Conn, f *fan) {
+	buf := make([]byte, datagramBytes)
+	for {
+		n, from, err := c.ReadFromAddrPort(buf)
+		if err != nil {
+			return
+		}
+		if classify(buf[0]) == classMedia {
+			f.Media(buf[:n], from)
+		}
+	}
+}
+
+// BenchmarkForward is a publisher's frames of five packets, received and sent on to so many
+// subscribers: on the reader itself, and behind a queue.
+func BenchmarkForward(b *testing.B) {
+	for _, subscribers := range []int{1, 10} {
+		for _, w := range ways() {
+			for _, inline := range []bool{true, false} {
+				where := map[bool]string{true: "inline", false: "queued"}[inline]
+				b.Run(fmt.Sprintf("1 to %d/%s/%s", subscribers, w.name, where), func(b *testing.B) {
+					benchmarkForward(b, subscribers, w.options, inline)
+				})
+			}
+		}
+	}
+}
+
+func benchmarkForward(b *testing.B, subscribers int, o Options, inline bool) {
+	const packets = 5
+	p := newPort(b, listen(b, "udp4", "127.0.0.1:0"), o)
+	f := &fan{port: p}
+	var last *net.UDPConn // reads what it gets, the others read nothing
+	for range subscribers {
+		last = listen(b, "udp4", "127.0.0.1:0")
+		f.to = append(f.to, addrOf(last))
+	}
+	publisher := listen(b, "udp4", "127.0.0.1:0")
+	server := p.LocalAddr().(*net.UDPAddr).AddrPort()
+	if inline {
+		if err := p.Open("publisher", "password of publisher", f); err != nil {
+			b.Fatal(err)
+		}
+	} else {
+		c := endpointOf(b, p, "publisher", addrOf(publisher))
+		var wg sync.WaitGroup
+		wg.Go(func() { runFan(c, f) })
+		b.Cleanup(func() { _ = p.Close(); wg.Wait() })
+	}
+	say := func(d []byte) {
+		if _, err := publisher.WriteToUDPAddrPort(d, server); err != nil {
+			b.Fatal(err)
+		}
+	}
+	say(checkOf(b, "publisher"))
+	await(b, func() bool { return p.stats.received.Load() == 1 })
+	d := packet(1, 1, 1116)
+	forwarded, buf := 0, make([]byte, datagramBytes)
+	b.ReportAllocs()
+	start := cpuTime(b)
+	b.ResetTimer()
+	for b.Loop() {
+		for range packets {
+			say(d)
+		}
+		for range packets { // the next frame comes when this one has been worked off
+			if _, _, err := last.ReadFromUDPAddrPort(buf); err != nil {
+				b.Fatal(err)
+			}
+		}
+		forwarded += packets * subscribers
+	}
+	b.ReportMetric(float64((cpuTime(b)-start).Nanoseconds())/float64(forwarded), "cpu-ns/datagram")
+	b.ReportMetric(0, "ns/op")
 }

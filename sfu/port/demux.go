@@ -32,9 +32,9 @@ func (d *demux) route(b []byte, from netip.AddrPort) {
 			stats.drop(dropDTLS)
 			return
 		}
-		d.deliver(b, from)
+		d.deliver(b, from, Receiver.DTLS)
 	case classMedia:
-		d.deliver(b, from)
+		d.deliver(b, from, Receiver.Media)
 	case classTURNChannel:
 		stats.drop(dropTURN)
 	default:
@@ -81,6 +81,11 @@ func (d *demux) routeSTUN(b []byte, from netip.AddrPort) {
 	if d.addresses[from] != e {
 		d.bind(e, from)
 	}
+	if e.receiver != nil {
+		stats.received.Add(1)
+		e.receiver.Check(&d.check, from)
+		return
+	}
 	d.push(e, b, from)
 }
 
@@ -114,13 +119,18 @@ func (d *demux) purge() {
 	}
 }
 
-func (d *demux) deliver(b []byte, from netip.AddrPort) {
+// deliver hands b to the endpoint whose address it came from, as what it is.
+func (d *demux) deliver(b []byte, from netip.AddrPort, as func(Receiver, []byte, netip.AddrPort)) {
 	e := d.addresses[from]
-	if e == nil || e.removed.Load() {
+	switch {
+	case e == nil || e.removed.Load():
 		d.port.stats.drop(dropUnknownAddress)
-		return
+	case e.receiver != nil:
+		d.port.stats.received.Add(1)
+		as(e.receiver, b, from)
+	default:
+		d.push(e, b, from)
 	}
-	d.push(e, b, from)
 }
 
 func (d *demux) push(e *endpoint, b []byte, from netip.AddrPort) {

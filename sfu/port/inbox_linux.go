@@ -24,7 +24,8 @@ type inbox struct {
 	bytes    []byte
 	each     int // bytes of one message
 
-	dropped uint32 // as the kernel last told
+	told    uint32 // how many the kernel had ever dropped, when it last said so
+	dropped uint32 // since takeDropped
 }
 
 func newInbox(gro bool) *inbox {
@@ -64,20 +65,24 @@ func (in *inbox) fill(k kernel, fd uintptr) (int, syscall.Errno) {
 	return n, 0
 }
 
-// empty hands out the datagrams of n messages and returns how many they were, and how many more the
-// kernel has dropped.
-func (in *inbox) empty(n int, take func([]byte, netip.AddrPort)) (datagrams int, dropped uint32) {
-	for i := range n {
-		segment, total, told := in.controls[i].read(int(in.headers[i].header.Controllen))
-		if told {
-			dropped += total - in.dropped // modulo 2^32, as the kernel counts
-			in.dropped = total
-		}
-		b := in.bytes[i*in.each:][:in.headers[i].size]
-		datagrams += split(b, segment, in.names[i].addrPort(), take)
-		in.reset(i)
+// empty hands out the datagrams of the i-th message and returns how many they were.
+func (in *inbox) empty(i int, take func([]byte, netip.AddrPort)) int {
+	segment, total, told := in.controls[i].read(int(in.headers[i].header.Controllen))
+	if told {
+		in.dropped += total - in.told // modulo 2^32, as the kernel counts
+		in.told = total
 	}
-	return datagrams, dropped
+	b := in.bytes[i*in.each:][:in.headers[i].size]
+	n := split(b, segment, in.names[i].addrPort(), take)
+	in.reset(i)
+	return n
+}
+
+// takeDropped returns how many datagrams more the kernel has dropped.
+func (in *inbox) takeDropped() uint64 {
+	n := in.dropped
+	in.dropped = 0
+	return uint64(n)
 }
 
 // split undoes GRO: every datagram has the size of a segment but the last, which may be shorter.

@@ -102,7 +102,8 @@ func (s *sender) probeTo(ear *net.UDPConn, from int) bool {
 	}
 	s.plan.Make(p.datagrams, true)
 	s.volley.load(&p, &s.plan, s.plan.Messages)
-	if n, errno := s.call(s.volley.headers); errno != 0 || n != len(s.volley.headers) {
+	defer func() { s.next = len(s.volley.headers) }() // not to be sent again
+	if n, errno := s.call(s.volley.headers, true); errno != 0 || n != len(s.volley.headers) {
 		return false
 	}
 	_ = ear.SetReadDeadline(time.Now().Add(probeTimeout))

@@ -20,7 +20,8 @@ type outbox struct {
 
 	mu       sync.Mutex
 	waiting  parcel
-	sleeping bool
+	sleeping bool // nobody is about to take
+	held     bool // the receiver is in a burst and takes at its end
 }
 
 // parcel is datagrams, one behind the other.
@@ -45,13 +46,38 @@ func (o *outbox) put(b []byte, to netip.AddrPort) bool {
 	}
 	w.datagrams = append(w.datagrams, plan.Datagram{To: to, Offset: len(w.bytes), Size: len(b)})
 	w.bytes = append(w.bytes, b...)
-	wake := o.sleeping
-	o.sleeping = false
+	wake := o.sleeping && !o.held
+	if wake {
+		o.sleeping = false
+	}
 	o.mu.Unlock()
 	if wake {
-		o.wake <- struct{}{} // there is room: the sender has taken the last one before it slept
+		o.prod()
 	}
 	return true
+}
+
+// prod makes the sender take.
+func (o *outbox) prod() {
+	select {
+	case o.wake <- struct{}{}:
+	default: // it has not noticed the last time yet
+	}
+}
+
+// hold keeps what is put until release, which tells whether something waits: then its caller sees to it
+// that it is taken.
+func (o *outbox) hold() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.held = true
+}
+
+func (o *outbox) release() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.held = false
+	return len(o.waiting.datagrams) > 0
 }
 
 // take exchanges an empty parcel for what waits; false tells that nothing does, and then wake will tell

@@ -1,7 +1,8 @@
 // Package port owns the server's UDP socket and is the only place that knows the kernel.
 //
-//	socket ─► runReader: classify (RFC 7983) ─► filter ─► endpoint of the 5-tuple ─► its Conn's queue ─► pion
-//	pion ─► Conn.WriteToAddrPort ─► outbox ─► runSender: plan ─► socket
+//	socket ─► runReader: classify (RFC 7983) ─► filter ─► endpoint of the 5-tuple ─► its Receiver, inline,
+//	                                                                              or its Conn's queue ─► pion
+//	Port.Write, Conn.WriteToAddrPort ─► outbox ─► at the end of the burst, or runSender: plan ─► socket
 //
 // Both ways go in batches where the kernel has system calls for that: see link.
 //
@@ -70,7 +71,8 @@ type Port struct {
 // endpoint is one ICE agent of ours: a ufrag, its password, and where its peer has been heard from.
 type endpoint struct {
 	ufrag     string
-	password  string // "" until SetPassword: until then every check is refused; guarded by Port.mu
+	password  string   // "" until SetPassword: until then every check is refused; guarded by Port.mu
+	receiver  Receiver // nil: the conns get everything
 	conns     [2]*Conn
 	removed   atomic.Bool
 	addresses []netip.AddrPort // oldest first, <= endpointAddresses; the reader's

@@ -1,6 +1,7 @@
 package port
 
 import (
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -8,64 +9,83 @@ import (
 	"github.com/bedside-video/bedside/sfu/port/plan"
 )
 
-// sender takes parcels to the kernel. It is runSender's.
+// sender takes parcels to the kernel: on runSender's goroutine, or on the receiver's at the end of a
+// burst. It keeps its place, so that one can go on where the other stopped.
 type sender struct {
+	mu      sync.Mutex // what follows is its holder's
 	batch   *batch
 	parcel  parcel
 	plan    plan.Plan
+	rest    []plan.Message // of the plan, not in a volley yet
 	volley  *volley
+	next    int     // message of the volley
+	failed  bool    // it has, once
 	lone    *volley // for what was refused as part of a message
 	offload offload
 
 	// Arguments and results of write, which is made once so that it is not allocated for each call.
 	write   func(fd uintptr) bool
+	wait    bool // for room in the socket's buffer
 	headers []mmsghdr
 	sent    int
 	errno   syscall.Errno
 }
 
-// send sends the parcel.
-func (s *sender) send() {
-	s.plan.Make(s.parcel.datagrams, s.offload.on.Load())
-	for rest := s.plan.Messages; len(rest) > 0; {
-		rest = s.volley.load(&s.parcel, &s.plan, rest)
-		s.fire()
+// drain sends until nothing waits. Unless it may wait for room in the socket's buffer, it stops when
+// there is none and reports false.
+func (s *sender) drain(wait bool) bool {
+	for {
+		for s.next < len(s.volley.headers) || len(s.rest) > 0 {
+			if s.next == len(s.volley.headers) {
+				s.rest, s.next = s.volley.load(&s.parcel, &s.plan, s.rest), 0
+			}
+			if !s.fire(wait) {
+				return false
+			}
+		}
+		if !s.batch.out.take(&s.parcel) {
+			return true
+		}
+		s.plan.Make(s.parcel.datagrams, s.offload.on.Load())
+		s.rest = s.plan.Messages
 	}
 }
 
-// fire sends the messages of the volley. The kernel stops at the first that it does not take.
-func (s *sender) fire() {
-	failed := false // the message at i, once
-	for i := 0; i < len(s.volley.headers); {
-		n, errno := s.call(s.volley.headers[i:])
+// fire sends what is left of the volley. The kernel stops at the first message that it does not take.
+func (s *sender) fire(wait bool) bool {
+	for s.next < len(s.volley.headers) {
+		n, errno := s.call(s.volley.headers[s.next:], wait)
 		if errno == 0 {
-			s.count(s.volley.messages[i : i+n])
-			i, failed = i+n, false
+			s.count(s.volley.messages[s.next : s.next+n])
+			s.next, s.failed = s.next+n, false
 			continue
 		}
-		m := &s.volley.messages[i]
+		m := &s.volley.messages[s.next]
 		switch {
+		case errno == unix.EAGAIN:
+			return false
 		case m.Count > 1 && refusesSegments(errno):
 			s.offload.refuse(errno)
 			s.batch.stats.gsoRefused.Add(1)
 			s.singly(m)
-		case !failed && !final(errno): // it may be the error of an earlier datagram (ICMP): udp(7)
-			failed = true
+		case !s.failed && !final(errno): // it may be the error of an earlier datagram (ICMP): udp(7)
+			s.failed = true
 			continue
 		default:
 			s.batch.stats.writeErrors.Add(uint64(m.Count))
 		}
-		i, failed = i+1, false
+		s.next, s.failed = s.next+1, false
 	}
+	return true
 }
 
 // singly sends the datagrams of a message that the kernel would not cut.
 func (s *sender) singly(m *plan.Message) {
 	for i := m.First; i >= 0; i = s.plan.Next(i) {
 		s.lone.single(&s.parcel, i)
-		_, errno := s.call(s.lone.headers)
+		_, errno := s.call(s.lone.headers, true)
 		if errno != 0 && !final(errno) {
-			_, errno = s.call(s.lone.headers)
+			_, errno = s.call(s.lone.headers, true)
 		}
 		if errno != 0 {
 			s.batch.stats.writeErrors.Add(1)
@@ -91,9 +111,10 @@ func (s *sender) count(messages []plan.Message) {
 	s.batch.stats.sendBatch.Observe(float64(datagrams))
 }
 
-// call sends messages, waiting for room in the socket's buffer. It returns how many were taken.
-func (s *sender) call(headers []mmsghdr) (int, syscall.Errno) {
-	s.headers = headers
+// call sends messages and returns how many were taken. EAGAIN tells that there is no room for one, if
+// it is not to wait for that.
+func (s *sender) call(headers []mmsghdr, wait bool) (int, syscall.Errno) {
+	s.headers, s.wait = headers, wait
 	if err := s.batch.raw.Write(s.write); err != nil {
 		return 0, unix.ESHUTDOWN // closed, or closing and without room
 	}
@@ -107,7 +128,7 @@ func (s *sender) writeVolley(fd uintptr) bool {
 		switch s.errno {
 		case syscall.EINTR:
 		case syscall.EAGAIN:
-			return false
+			return !s.wait
 		default:
 			return true
 		}
