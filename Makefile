@@ -15,6 +15,9 @@ FUZZTIME ?= 30s
 # The tests that drive a browser run alone, one package after the other: the video of three people
 # keeps two cores busy, and what waits for a picture fails when it does not get its share.
 BROWSER  := ./signaling/web ./bench/browser ./bench/browser/bidi
+# What testdata/webrtcbin.py of bench/browser needs.
+GSTREAMER := python3-gi gir1.2-gst-plugins-bad-1.0 gstreamer1.0-nice gstreamer1.0-libav \
+             $(addprefix gstreamer1.0-plugins-,base good bad ugly)
 # Everything else, at once and with the race detector.
 PACKAGES  = $$(go list ./... | grep -v -x -f <(go list $(BROWSER)))
 # The race detector needs a C compiler on Linux.
@@ -55,6 +58,9 @@ needs:
 	command -v firefox-esr firefox >/dev/null || missing="$$missing firefox-esr"
 	command -v gcc clang >/dev/null || missing="$$missing gcc libc6-dev"
 	command -v slowhttptest >/dev/null || missing="$$missing slowhttptest"
+	command -v ip >/dev/null || missing="$$missing iproute2"
+	command -v ping >/dev/null || missing="$$missing iputils-ping"
+	/usr/bin/python3 bench/browser/testdata/webrtcbin.py check >/dev/null 2>&1 || missing="$$missing $(GSTREAMER)"
 	# promtool alone, 19 MB: the package it comes in would start a Prometheus server.
 	if ! command -v promtool >/dev/null && [ ! -x .tools/promtool ]; then
 	  unpacked=$$(mktemp -d)
@@ -73,7 +79,8 @@ needs:
 	  $$sudo $$apt update && $$sudo $$apt install -y $$missing >/dev/null && exit 0
 	fi
 	echo "SKIPPED for want of$$missing: without chromium the browser tests, without firefox-esr those with it,"
-	echo "  without gcc the race detector, without slowhttptest a part of make soak"
+	echo "  without gcc the race detector, without slowhttptest a part of make soak, without gstreamer WHIP and"
+	echo "  WHEP with a client of another make, without iproute2 and iputils-ping the emulated links"
 
 lint: .tools/staticcheck .tools/govulncheck
 	@echo '== gofmt, vet, staticcheck'

@@ -42,11 +42,11 @@ func newConsultation(t *testing.T, codec string, display func(role string) strin
 	for _, p := range c.people {
 		c.names[p.ID] = p.Role
 	}
-	ids, err := json.Marshal(c.names)
-	if err != nil {
-		t.Fatal(err)
-	}
 	c.script = func(name string) string {
+		ids, err := json.Marshal(c.names)
+		if err != nil {
+			t.Fatal(err)
+		}
 		return strings.Replace(pageScript, "(PERSON)", fmt.Sprintf("(%q, %s, %t)", name, ids, portraits), 1)
 	}
 	c.newTab = func(name string) *tab { return newTab(c.t, t, browser, name, c.script(name)) }
@@ -100,13 +100,19 @@ func (c *consultation) link(role string) string {
 // admit lets a person in, by the clinician's button.
 func (c *consultation) admit(from *tab, who *tab) {
 	c.t.Helper()
-	button := fmt.Sprintf(`[data-roster=%q] [data-action="admit"]`, c.invited(who.name).ID)
-	from.until("sign that "+who.name+" waits", `bedsideTest.one(%q) || bedsideTest.one('[data-action="show-waiting"]')`, button)
+	c.letIn(from, c.invited(who.name))
+	who.until("room", `bedsideTest.state() === "room"`)
+}
+
+// letIn presses the button that admits somebody who waits.
+func (c *consultation) letIn(from *tab, who invited) {
+	c.t.Helper()
+	button := fmt.Sprintf(`[data-roster=%q] [data-action="admit"]`, who.ID)
+	from.until("sign that the "+who.Role+" waits", `bedsideTest.one(%q) || bedsideTest.one('[data-action="show-waiting"]')`, button)
 	if !ask[bool](from, "Boolean(bedsideTest.one(%q))", button) {
 		from.press("show-waiting")
 	}
 	from.click(button)
-	who.until("room", `bedsideTest.state() === "room"`)
 }
 
 // gone takes a page out of those that are present.

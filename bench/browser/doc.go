@@ -11,6 +11,8 @@
 // In some tests one of the people uses Firefox, over WebDriver BiDi (package bidi). Firefox gathers
 // no loopback address: its media goes by one of the machine's others.
 //
+// One test has GStreamer (a Python process, testdata/webrtcbin.py) publish by WHIP and watch by WHEP.
+//
 // Nothing sleeps: every wait is for a named condition, with a deadline. There are no files but
-// tests. Without the browsers they are skipped, and say so.
+// tests. Without the browsers, or GStreamer, they are skipped, and say so.
 package browser

@@ -7,13 +7,14 @@
 // at any size.
 ((person, names, portraits) => {
   if (!isSecureContext) return; // the empty page before the first
-  const COLOURS = { R: [220, 40, 40], G: [40, 170, 60], B: [50, 70, 220], Y: [230, 210, 40], M: [200, 40, 200] };
+  const COLOURS = { R: [220, 40, 40], G: [40, 170, 60], B: [50, 70, 220], Y: [230, 210, 40], M: [200, 40, 200], C: [40, 200, 200] };
   const PEOPLE = { // every quadrant tells all of them apart
     clinician: { quadrants: 'RGBY', tone: 440 },
     patient: { quadrants: 'GBYR', tone: 700 },
     interpreter: { quadrants: 'BYRG', tone: 1100 },
     carer: { quadrants: 'YRGB', tone: 1700 },
     screen: { quadrants: 'MMMM' },
+    device: { quadrants: 'CCCC' }, // what webrtcbin.py sends
   };
   // Without a sound card Firefox never starts an AudioContext (153). Its fake microphone is a tone of
   // its own, and what it hears is known by its energy only.
