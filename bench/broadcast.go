@@ -14,6 +14,7 @@ import (
 
 	"github.com/pion/sdp/v3"
 
+	"github.com/bedside-video/bedside/bench/hist"
 	"github.com/bedside-video/bedside/signaling/wire"
 )
 
@@ -255,7 +256,29 @@ func (b *Broadcast) Drop() {
 	b.up, b.down = nil, nil
 }
 
-// Report returns the accounts of all the connections so far.
+// Mark makes Report forget what was counted so far, as Client.Mark does.
+func (b *Broadcast) Mark() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.past = Report{}
+	for _, p := range []*broadcastPath{b.up, b.down} {
+		if p != nil {
+			p.mark()
+		}
+	}
+}
+
+// Recent is Client.Recent.
+func (b *Broadcast) Recent(delays *hist.Histogram) (lost uint64, showing []Showing) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.down == nil {
+		return 0, nil
+	}
+	return b.down.recent(delays)
+}
+
+// Report returns the accounts of all the connections since the last Mark.
 func (b *Broadcast) Report() Report {
 	b.mu.Lock()
 	defer b.mu.Unlock()
