@@ -162,6 +162,19 @@ func runRTCP(s *webrtc.RTPSender) {
 	}
 }
 
+// onEachStack runs a test with each way to carry media.
+func onEachStack(t *testing.T, test func(t *testing.T, on func(*bench.Config))) {
+	t.Run("pion", func(t *testing.T) { test(t, func(*bench.Config) {}) })
+	t.Run("lean", func(t *testing.T) { test(t, func(c *bench.Config) { c.Stack, c.Verify = bench.Lean, true }) })
+	t.Run("lean, counting", func(t *testing.T) { test(t, func(c *bench.Config) { c.Stack = bench.Lean }) })
+}
+
+func socketOf(h *sim.Host) func() (net.PacketConn, error) {
+	return func() (net.PacketConn, error) {
+		return h.Listen(0)
+	}
+}
+
 // inMirror runs a client against a mirror for a minute of virtual time.
 func inMirror(t *testing.T, up, down sim.Path, run func(ctx context.Context, c *bench.Client, m *mirror), set ...func(*bench.Config)) bench.Report {
 	var report bench.Report
@@ -186,7 +199,7 @@ func inMirror(t *testing.T, up, down sim.Path, run func(ctx context.Context, c *
 		transport := &http.Transport{DialContext: dial}
 		cfg := bench.Config{
 			BaseURL: "http://10.0.0.1", Invitation: "good", HTTP: &http.Client{Transport: transport}, DialContext: dial,
-			Net: clientHost, Seed: 7, Media: bench.Media{Camera: bench.Camera(), Mic: bench.Microphone()},
+			Net: clientHost, Socket: socketOf(clientHost), Seed: 7, Media: bench.Media{Camera: bench.Camera(), Mic: bench.Microphone()},
 		}
 		for _, s := range set {
 			s(&cfg)
@@ -211,7 +224,9 @@ func inMirror(t *testing.T, up, down sim.Path, run func(ctx context.Context, c *
 	return report
 }
 
-func TestClientAgainstAMirror(t *testing.T) {
+func TestClientAgainstAMirror(t *testing.T) { onEachStack(t, testClientAgainstAMirror) }
+
+func testClientAgainstAMirror(t *testing.T, on func(*bench.Config)) {
 	path := sim.Path{Delay: 10 * time.Millisecond}
 	var traffic bench.Traffic
 	r := inMirror(t, path, path, func(ctx context.Context, c *bench.Client, m *mirror) {
@@ -224,7 +239,7 @@ func TestClientAgainstAMirror(t *testing.T) {
 		}
 		c.Drop()
 		traffic = c.Traffic() // that of a connection which is gone
-	})
+	}, on)
 	if r.Ended != wire.EndedLeft || r.Participant != "p1" {
 		t.Errorf("ended %q as %q", r.Ended, r.Participant)
 	}
@@ -279,11 +294,13 @@ func TestClientTellsItsSteps(t *testing.T) {
 	}
 }
 
-func TestClientRepairsLoss(t *testing.T) {
+func TestClientRepairsLoss(t *testing.T) { onEachStack(t, testClientRepairsLoss) }
+
+func testClientRepairsLoss(t *testing.T, on func(*bench.Config)) {
 	lossy := sim.Path{Delay: 10 * time.Millisecond, Loss: 0.05}
 	r := inMirror(t, sim.Path{Delay: 10 * time.Millisecond}, lossy, func(context.Context, *bench.Client, *mirror) {
 		sim.Advance(time.Minute)
-	})
+	}, on)
 	for _, s := range r.Slots {
 		if s.Video && s.Packets > 0 && (s.Repaired < 50 || s.Lost != 0) {
 			t.Errorf("%d repaired, %d lost of %d packets", s.Repaired, s.Lost, s.Packets)
@@ -291,7 +308,9 @@ func TestClientRepairsLoss(t *testing.T) {
 	}
 }
 
-func TestClientAnswersNACKAndPLI(t *testing.T) {
+func TestClientAnswersNACKAndPLI(t *testing.T) { onEachStack(t, testClientAnswersNACKAndPLI) }
+
+func testClientAnswersNACKAndPLI(t *testing.T, on func(*bench.Config)) {
 	path := sim.Path{Delay: 10 * time.Millisecond}
 	r := inMirror(t, path, path, func(_ context.Context, _ *bench.Client, m *mirror) {
 		sim.Advance(10 * time.Second)
@@ -312,7 +331,7 @@ func TestClientAnswersNACKAndPLI(t *testing.T) {
 			}
 			sim.Advance(time.Second)
 		}
-	})
+	}, on)
 	camera := r.Sent[1]
 	if camera.KeyRequests != 3 || camera.Nacked != 3*17 {
 		t.Errorf("%d key requests, %d packets asked for", camera.KeyRequests, camera.Nacked)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pion/transport/v4"
 
+	"github.com/bedside-video/bedside/bench/lean"
 	"github.com/bedside-video/bedside/signaling/wire"
 )
 
@@ -26,6 +27,14 @@ type Config struct {
 	// Net is the network of the PeerConnection; nil is the system's.
 	Net      transport.Net
 	Loopback bool  // gather loopback candidates too
+	Stack    Stack // Pion, unless Lean is set
+	// Socket opens the socket of Lean; nil opens any UDP port of the system.
+	Socket func() (net.PacketConn, error)
+	// Certificate is the DTLS identity of Lean, which many Clients may share; nil makes one.
+	Certificate *lean.Certificate
+	// Verify makes Lean decrypt and check every packet. Without, it counts by the clear headers, and
+	// looks into one packet of 16, every repaired one, and all while it waits for a key frame.
+	Verify   bool
 	Clock    Clock // the zero value is SystemClock
 	Seed     uint64
 	Media    Media

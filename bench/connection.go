@@ -36,12 +36,19 @@ func newConnection(cfg Config, rng *rand.Rand, steps *milestones, slots wire.Slo
 		cfg: cfg, rng: rng, steps: steps, wake: make(chan struct{}, 1), done: make(chan struct{}), up: make(chan struct{}),
 	}
 	c.addLines(slots)
-	media, err := newPionStack(c)
+	media, err := newStack(c)
 	if err != nil {
 		return nil, err
 	}
 	c.media = media
 	return c, nil
+}
+
+func newStack(c *connection) (stack, error) {
+	if c.cfg.Stack == Lean {
+		return newLeanStack(c)
+	}
+	return newPionStack(c)
 }
 
 // addLines makes what the m-lines of the offer stand for: own tracks first, then slots, audio before

@@ -53,12 +53,18 @@ type frames struct {
 	decodable uint64 // whole frames with everything they refer to
 	keys      uint64
 	lastTag   Tag       // of the last frame begun
+	blind     bool      // the packet before was not decrypted
+	unknown   bool      // the start of the frame before was not decrypted: lastTag is older
 	first     time.Time // first decodable frame
 	firstTS   uint32
 }
 
 // packet takes the next packet in order; lost tells how many before it never came.
 func (f *frames) packet(now time.Time, h held) {
+	if h.packet.Opaque {
+		f.opaque(now, h)
+		return
+	}
 	d, err := parseVP8(h.packet.Payload)
 	if err != nil {
 		f.breaks.Malformed++
@@ -70,10 +76,27 @@ func (f *frames) packet(now time.Time, h held) {
 	if !f.have || h.packet.Timestamp != f.prevTS {
 		f.reference(d, h)
 		f.begin(d, h.packet.Timestamp, h.lost > 0, now.Sub(f.prevAt))
-	} else if d.hasPic != f.prev.hasPic || d.picture != f.prev.picture || d.tl0 != f.prev.tl0 {
+	} else if !f.blind && (d.hasPic != f.prev.hasPic || d.picture != f.prev.picture || d.tl0 != f.prev.tl0) {
 		f.breaks.Picture++
 	}
-	f.have, f.prev, f.prevTS, f.prevAt = true, d, h.packet.Timestamp, now
+	f.have, f.prev, f.prevTS, f.prevAt, f.blind = true, d, h.packet.Timestamp, now, false
+	if h.packet.Marker {
+		f.end(now)
+	}
+}
+
+// opaque takes a packet that was not decrypted: frames are told apart by their timestamps and ended by
+// the marker, and what a decoder goes by is not checked.
+func (f *frames) opaque(now time.Time, h held) {
+	ts := h.packet.Timestamp
+	if h.lost > 0 {
+		f.loss(ts)
+	}
+	if !f.have || ts != f.prevTS {
+		f.begin(vp8Descriptor{start: h.lost == 0}, ts, true, now.Sub(f.prevAt))
+		f.unknown = true
+	}
+	f.have, f.prev, f.prevTS, f.prevAt, f.blind = true, vp8Descriptor{}, ts, now, true
 	if h.packet.Marker {
 		f.end(now)
 	}
@@ -95,9 +118,9 @@ func (f *frames) reference(d vp8Descriptor, h held) {
 	if !ok {
 		return
 	}
-	last := f.lastTag
-	f.lastTag = tag
-	if !f.have || d.key || h.lost > 0 || f.waitKey {
+	last, unknown := f.lastTag, f.unknown
+	f.lastTag, f.unknown = tag, false
+	if !f.have || unknown || d.key || h.lost > 0 || f.waitKey {
 		return
 	}
 	if tag.Sender != last.Sender || tag.Source != last.Source || tag.Layer != last.Layer || tag.Frame != last.Frame+1 {

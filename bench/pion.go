@@ -164,12 +164,11 @@ func (s *pionStack) runTrack(slot *slot, t *webrtc.TrackRemote) {
 		if h.Padding && n > size {
 			end = max(size, n-int(buf[n-1]))
 		}
-		s.c.arrived(slot, Inbound{
-			Sequence: h.SequenceNumber, Timestamp: h.Timestamp, Marker: h.Marker,
+		s.c.arrived(s.c.cfg.Clock.Now(), slot, Inbound{
+			Size: n, Sequence: h.SequenceNumber, Timestamp: h.Timestamp, Marker: h.Marker,
 			Repaired: attributes.Get(webrtc.AttributeRtxSequenceNumber) != nil,
-			Size:     n,
-			Payload:  append([]byte(nil), buf[size:end]...),
-		})
+			Payload:  buf[size:end],
+		}, end-size)
 	}
 }
 

@@ -17,13 +17,14 @@ const (
 	slotsPatience = 250 * time.Millisecond
 )
 
-// Inbound is one RTP packet received in a slot. Payload is valid until Packet returns, except that a
-// Receiver keeps it while it waits behind a hole.
+// Inbound is one RTP packet received in a slot. Payload is valid until Packet returns: a Receiver
+// copies what waits behind a hole.
 type Inbound struct {
 	Sequence  uint16
 	Timestamp uint32
 	Marker    bool
 	Repaired  bool // came as RTX (RFC 4588)
+	Opaque    bool // was not decrypted: there is no Payload, and only the header tells
 	Size      int  // bytes of the RTP packet
 	Payload   []byte
 }
@@ -42,6 +43,8 @@ type Receiver struct {
 	stats       SlotReport
 	progress    progress
 	lastPLI     time.Time
+	seen        Tag    // of the last packet in order, guessed where it was not decrypted
+	seenAt      uint32 // its timestamp
 }
 
 // progress is what a Receiver counts for who looks every second; Mark does not touch it.
@@ -123,7 +126,7 @@ func (r *Receiver) Packet(now time.Time, p Inbound) (Tag, bool) {
 	tag, ok := ParseTag(p.Payload)
 	if ok {
 		r.verify(owned{at: now, timestamp: p.Timestamp, tag: tag})
-	} else {
+	} else if !p.Opaque {
 		r.stats.Untagged++
 	}
 	duplicates, repaired := r.order.duplicates, r.order.repaired
@@ -160,8 +163,12 @@ func (r *Receiver) arrived(now time.Time, p Inbound, tag Tag, tagged bool, repai
 func (r *Receiver) releaseAll(now time.Time, packets []held) {
 	for _, h := range packets {
 		tag, ok := ParseTag(h.packet.Payload)
+		if !ok && h.packet.Opaque {
+			tag, ok = r.guess(h.packet.Timestamp)
+		}
 		if ok {
 			r.account(now, tag, h.lost)
+			r.seen, r.seenAt = tag, h.packet.Timestamp
 		}
 		r.progress.lost += uint64(h.lost)
 		seat := r.seated()
@@ -174,9 +181,29 @@ func (r *Receiver) releaseAll(now time.Time, packets []held) {
 		before := r.frames.decodable
 		r.frames.packet(now, h)
 		if r.frames.decodable != before && seat != nil {
-			r.viewing.shown(now, r.frames.lastTag.Layer, &seat.Viewed)
+			r.viewing.shown(now, r.seen.Layer, &seat.Viewed)
 		}
 	}
+}
+
+// guess is the tag of a packet that was not decrypted: that of the one before, of the next frame if it
+// has another timestamp. What was guessed wrong is put right by the next packet that is decrypted.
+func (r *Receiver) guess(timestamp uint32) (Tag, bool) {
+	t := r.seen
+	if timestamp != r.seenAt {
+		t.Frame++
+	}
+	return t, t.Source != 0
+}
+
+// Waiting tells whether payloads must be seen: nothing can be shown before a key frame, or what was
+// seen last is not of whom the slot should be.
+func (r *Receiver) Waiting() bool {
+	a := r.current()
+	if a.Participant != "" && (r.seen.Sender != a.sender || r.seen.Source != sourceNumber(a.Source)) {
+		return true
+	}
+	return r.video && (!r.frames.have || r.frames.waitKey)
 }
 
 // verify checks that the slot is the sender's at the packet's timestamp. A slots message and the

@@ -83,7 +83,12 @@ func (r *reorder) put(now time.Time, p Inbound) []held {
 	}
 	at, _ := slices.BinarySearchFunc(r.waiting, seq, func(h held, s int64) int { return int(h.seq - s) })
 	r.waiting = slices.Insert(r.waiting, at, held{seq: seq, packet: p, at: now})
-	return r.release(now)
+	out := r.release(now)
+	if seq >= r.next { // it waits, and its bytes are the caller's
+		at -= len(out)
+		r.waiting[at].packet.Payload = slices.Clone(p.Payload)
+	}
+	return out
 }
 
 // jump gives up everything before seq, a step too wide to be loss.

@@ -28,14 +28,20 @@ func (s *slot) setStreams(media, rtx uint32) {
 	s.ssrc, s.rtxSSRC = media, rtx
 }
 
-// arrived accounts for one packet that the stack received in a slot.
-func (c *connection) arrived(s *slot, p Inbound) {
-	now := c.cfg.Clock.Now()
+// waiting tells whether the slot needs to see payloads, to find a key frame.
+func (s *slot) waiting() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.receiver.Waiting()
+}
+
+// arrived accounts for one packet that the stack received in a slot; size is that of its payload.
+func (c *connection) arrived(now time.Time, s *slot, p Inbound, size int) {
 	s.mu.Lock()
 	tag, ok := s.receiver.Packet(now, p)
 	due := s.receiver.Deadline()
 	decodable := s.receiver.frames.decodable
-	s.traffic.received(len(p.Payload))
+	s.traffic.received(size)
 	s.mu.Unlock()
 	c.steps.reach(now, StepPacket)
 	if decodable > 0 {

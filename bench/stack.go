@@ -12,6 +12,8 @@ type Stack uint8
 const (
 	// Pion is a PeerConnection of pion/webrtc: what a whole WebRTC implementation does, and its cost.
 	Pion Stack = iota
+	// Lean is a stack of package bench/lean, which behaves like it at a fraction of the cost.
+	Lean
 )
 
 // stack carries the media of one connection between its tracks and slots and the network. It tells

@@ -14,6 +14,8 @@ type Person struct {
 	Display string // "" is a canary that must turn up in rosters and nowhere else
 	Watch   bool   // a device that is invited to watch
 	Media   bench.Media
+	Stack   bench.Stack
+	Verify  bool // with bench.Lean, as bench.Config.Verify
 	Up      Path // the zero value is 5 ms without loss
 	Down    Path
 	Defects bench.Defects

@@ -158,7 +158,7 @@ func (w *World) newClient(p *person, index int) *bench.Client {
 	client := w.httpClient(p)
 	return bench.New(bench.Config{
 		BaseURL: baseURL, Invitation: p.invitation, HTTP: client, DialContext: p.transport.DialContext,
-		Net: p.host, Seed: w.plan.Seed*1000 + uint64(index), Media: p.Media, Defects: p.Defects, Observer: w.witness.observer(p),
+		Net: p.host, Stack: p.Stack, Socket: func() (net.PacketConn, error) { return p.host.Listen(0) }, Verify: p.Verify, Seed: w.plan.Seed*1000 + uint64(index), Media: p.Media, Defects: p.Defects, Observer: w.witness.observer(p),
 	})
 }
 
