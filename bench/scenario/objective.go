@@ -120,3 +120,28 @@ func (f figure) judge(o Objective, m Measurements) Verdict {
 	}
 	return Verdict{o.Name, outcome, fmt.Sprintf("%s is %s, %s %s was wanted", f.name, f.format(v), bound, f.format(o.Limit))}
 }
+
+// Format writes a value of a figure as a scenario would, and as a plain number where no figure is
+// called so.
+func Format(name string, v float64) string {
+	for _, f := range figures() {
+		if f.name == name {
+			return f.format(v)
+		}
+	}
+	return strconv.FormatFloat(v, 'g', 6, 64)
+}
+
+// AtLeast tells whether a figure is the better the higher it is.
+func AtLeast(name string) bool {
+	return slices.ContainsFunc(figures(), func(f figure) bool { return f.name == name && f.atLeast })
+}
+
+// Figures names all figures that can be objectives, in the order of format.md.
+func Figures() []string {
+	var out []string
+	for _, f := range figures() {
+		out = append(out, f.name)
+	}
+	return out
+}

@@ -69,6 +69,8 @@ func layers() []layer {
 			why: "what a run comes to is a function of what was seen"},
 		{pkg: "bench/lean", ours: []string{"bench/batch"}, why: "a connection does not know what its packets mean"},
 		{pkg: "bench/batch", why: "a socket knows datagrams only"},
+		{pkg: "bench/report", pure: true, ours: []string{"bench/result", "bench/scenario"}, why: "a page is a function of the result"},
+		{pkg: "bench/compare", pure: true, ours: []string{"bench/result", "bench/scenario"}, why: "comparing is arithmetic"},
 		{pkg: "bench/scenario", pure: true, ours: []string{"signaling/wire", "bench/linkem/link"}, libs: []string{"go.yaml.in/yaml/v3"},
 			why: "a scenario is data, in the words of the protocol"},
 		{pkg: "bench/linkem", ours: []string{"bench/linkem/link"}, why: "a link is emulated without knowing what crosses it"},
