@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"slices"
 	"sync"
 	"testing"
@@ -23,13 +22,7 @@ import (
 )
 
 // noPort is a transport.Port that these tests never use: their connections are fakes.
-type noPort struct{}
-
-func (noPort) Close() error                                     { return nil }
-func (noPort) RemoveConnByUfrag(string)                         {}
-func (noPort) GetListenAddresses() []net.Addr                   { return nil }
-func (noPort) GetConn(string, net.Addr) (net.PacketConn, error) { return nil, net.ErrClosed }
-func (noPort) SetPassword(string, string)                       {}
+type noPort struct{ transport.Port }
 
 // stage is a room whose peers have fake connections, in a synctest bubble.
 type stage struct {

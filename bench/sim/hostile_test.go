@@ -64,13 +64,12 @@ func TestFloodOfStreams(t *testing.T) {
 	})
 }
 
-// Reports and requests that name 12,000 streams nobody ever sent: pion would keep state for each, so
-// the session ends, and nothing is left of it.
+// Reports and requests that name 12,000 streams nobody ever sent: nothing is kept of them, and nobody
+// notices, not even the session that sends them.
 func TestFeedbackForUnknownStreams(t *testing.T) {
-	var began time.Duration
 	var goroutines int
 	p := inCall(sim.Do{Name: "forge", Func: func(w *sim.World) error {
-		began, goroutines = w.Elapsed(), runtime.NumGoroutine()
+		goroutines = runtime.NumGoroutine()
 		for i := range uint32(1000) {
 			report := &rtcp.ReceiverReport{SSRC: 1}
 			for k := range uint32(10) {
@@ -81,7 +80,7 @@ func TestFeedbackForUnknownStreams(t *testing.T) {
 				&rtcp.PictureLossIndication{MediaSSRC: 2e6 + i},
 				&rtcp.TransportLayerNack{MediaSSRC: 3e6 + i, Nacks: []rtcp.NackPair{{PacketID: 7, LostPackets: 0xffff}}},
 			}); err != nil {
-				break // the connection is gone
+				return err
 			}
 			sim.Advance(time.Millisecond)
 		}
@@ -89,9 +88,8 @@ func TestFeedbackForUnknownStreams(t *testing.T) {
 	}}, sim.Pass{For: 3 * time.Second})
 	check(t, p, func(w *sim.World) {
 		unaffected(t, w)
-		ended := w.EventAt("voice", "ended "+wire.EndedSSRCLimit)
-		if took := ended - began; ended == 0 || took > time.Second {
-			t.Errorf("the session ended with %q, after %v", w.Client("voice").Report().Ended, took)
+		if r := w.Client("voice").Report(); r.Ended != "" {
+			t.Errorf("the session ended with %q", r.Ended)
 		}
 		if now := runtime.NumGoroutine(); now > goroutines {
 			t.Errorf("%d goroutines before, %d after", goroutines, now)

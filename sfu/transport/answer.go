@@ -2,157 +2,171 @@ package transport
 
 import (
 	"fmt"
-	"net/netip"
-	"strconv"
 	"strings"
-
-	"github.com/pion/sdp/v3"
 
 	"github.com/bedside-video/bedside/sfu/codec"
 )
 
-// Header extensions that the server uses, by URI.
-const (
-	extMID           = sdp.SDESMidURI
-	extRID           = sdp.SDESRTPStreamIDURI
-	extRepairRID     = sdp.SDESRepairRTPStreamIDURI
-	extTransportCC   = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
-	extAudioLevel    = sdp.AudioLevelURI
-	rtxMime          = "rtx"
-	maxPayloadTypes  = 128
-	candidateTypePri = 126 // host, RFC 8445 section 5.1.2.2
-)
+// candidateTypePri is a host candidate's (RFC 8445 section 5.1.2.2).
+const candidateTypePri = 126
 
 // negotiated is what an answer settled, in the form that the packet path needs. Immutable.
 type negotiated struct {
 	ids   extensionIDs
 	lines map[string]*receiveLine // the client's own m-lines by mid
-	// declared maps SSRCs that the offer declared; repair maps RTX SSRCs to media SSRCs.
+	// declared maps SSRCs that the offer declared to mids.
 	declared map[uint32]string
-	repair   map[uint32]uint32
 }
-
-// extensionIDs are the header extension ids of the bundle; 0 where not negotiated. One id means
-// one URI in the whole bundle (RFC 9143 section 12).
-type extensionIDs struct{ mid, rid, repairRID, transportCC, audioLevel uint8 }
 
 // receiveLine is one m-line that the client sends on.
 type receiveLine struct {
-	mid    string
 	codecs [maxPayloadTypes]codec.Name // 0 where the payload type is not a codec of ours
 	repair [maxPayloadTypes]uint8      // RTX payload type -> payload type it repairs; 0: no RTX
 	// simulcast: several encodings share the m-line, so a stream without RID is nobody's yet.
 	simulcast bool
 }
 
-// readAnswer extracts from our own answer what was agreed.
-func readAnswer(text string, o *offer) (*negotiated, iceCredentials, error) {
-	var d sdp.SessionDescription
-	if err := d.UnmarshalString(text); err != nil {
-		return nil, iceCredentials{}, fmt.Errorf("transport: own answer: %w", err)
-	}
-	n := &negotiated{lines: map[string]*receiveLine{}, declared: map[uint32]string{}, repair: o.repair}
-	var ice iceCredentials
-	for i, m := range d.MediaDescriptions {
-		if ice.ufrag == "" {
-			ice.ufrag, _ = m.Attribute("ice-ufrag")
-			ice.password, _ = m.Attribute("ice-pwd")
+func (o *offer) negotiated() *negotiated {
+	n := &negotiated{ids: o.ids, lines: map[string]*receiveLine{}, declared: map[uint32]string{}}
+	for i := range o.lines {
+		l := &o.lines[i]
+		if !l.Sends {
+			continue
 		}
-		n.ids.read(m)
-		if i < len(o.lines) && o.lines[i].Sends {
-			n.lines[o.lines[i].Mid] = readLine(o.lines[i].Mid, o.lines[i].Kind.String(), m)
+		r := &receiveLine{simulcast: len(l.rids) > 0}
+		for _, f := range l.formats {
+			r.codecs[f.pt] = f.codec
+			if f.rtx != 0 {
+				r.repair[f.rtx] = f.pt
+			}
 		}
+		n.lines[l.Mid] = r
 	}
 	for ssrc, i := range o.ssrcs {
 		if o.lines[i].Sends {
 			n.declared[ssrc] = o.lines[i].Mid
 		}
 	}
-	return n, ice, nil
+	return n
 }
 
-type iceCredentials struct{ ufrag, password string }
-
-func (ids *extensionIDs) read(m *sdp.MediaDescription) {
-	for _, a := range m.Attributes {
-		if a.Key != "extmap" {
-			continue
-		}
-		number, uri, _ := strings.Cut(a.Value, " ")
-		number, _, _ = strings.Cut(number, "/")
-		id, err := strconv.ParseUint(number, 10, 8)
-		if err != nil {
-			continue
-		}
-		uri, _, _ = strings.Cut(uri, " ")
-		switch uri {
-		case extMID:
-			ids.mid = uint8(id)
-		case extRID:
-			ids.rid = uint8(id)
-		case extRepairRID:
-			ids.repairRID = uint8(id)
-		case extTransportCC:
-			ids.transportCC = uint8(id)
-		case extAudioLevel:
-			ids.audioLevel = uint8(id)
-		}
-	}
-}
-
-func readLine(mid, kind string, m *sdp.MediaDescription) *receiveLine {
-	l := &receiveLine{mid: mid}
-	_, l.simulcast = m.Attribute("simulcast")
-	for _, a := range m.Attributes {
-		pt, rest, ok := strings.Cut(a.Value, " ")
-		number, err := strconv.ParseUint(pt, 10, 8)
-		if !ok || err != nil || number >= maxPayloadTypes {
-			continue
-		}
-		switch a.Key {
-		case "rtpmap":
-			name, _, _ := strings.Cut(rest, "/")
-			if !strings.EqualFold(name, rtxMime) {
-				l.codecs[number], _ = codec.ParseName(kind + "/" + name)
-			}
-		case "fmtp":
-			if apt, found := strings.CutPrefix(rest, "apt="); found {
-				if media, err := strconv.ParseUint(apt, 10, 8); err == nil && media < maxPayloadTypes {
-					l.repair[number] = uint8(media)
-				}
-			}
-		}
-	}
-	return l
-}
-
-// withCandidates replaces pion's candidates by ours: one host candidate for each address under
-// which the port can be reached, on the first m-line (RFC 9143 section 9.4: a bundle has one
-// transport), and the end of candidates, as no more follow.
-func withCandidates(answer string, advertise []netip.AddrPort) string {
+// writeAnswer writes the answer to an offer that has been agreed to (RFC 3264, RFC 8829 section 5.3);
+// negotiation.mu is held. The same state gives the same text.
+func (c *Conn) writeAnswer(o *offer) string {
+	n := &c.negotiation
 	var b strings.Builder
-	b.Grow(len(answer) + 96*len(advertise))
-	mLines := 0
-	flush := func() {
-		if mLines != 1 {
-			return
-		}
-		for i, a := range advertise {
-			// RFC 8445 section 5.1.2: type preference, local preference, component 1.
-			priority := candidateTypePri<<24 | (65535-i)<<8 | 255
-			fmt.Fprintf(&b, "a=candidate:%d 1 udp %d %s %d typ host\r\n", i+1, priority, a.Addr(), a.Port())
-		}
-		b.WriteString("a=end-of-candidates\r\n")
+	line := func(format string, args ...any) {
+		fmt.Fprintf(&b, format, args...)
+		b.WriteString("\r\n")
 	}
-	for line := range strings.Lines(answer) {
-		if strings.HasPrefix(line, "m=") {
-			flush()
-			mLines++
+	line("v=0")
+	line("o=- %d %d IN IP4 0.0.0.0", n.session, n.version)
+	line("s=-")
+	line("t=0 0")
+	mids := make([]string, len(o.lines))
+	for i, l := range o.lines {
+		mids[i] = l.Mid
+	}
+	line("a=group:BUNDLE %s", strings.Join(mids, " "))
+	if o.allowMixed {
+		line("a=extmap-allow-mixed")
+	}
+	line("a=msid-semantic:WMS *")
+	line("a=ice-lite")
+	line("a=fingerprint:sha-256 %s", c.engine.fingerprint)
+	for i := range o.lines {
+		l := &o.lines[i]
+		l.write(line)
+		line("a=ice-ufrag:%s", n.current.ufrag)
+		line("a=ice-pwd:%s", n.current.password)
+		line("a=setup:passive")
+		switch {
+		case l.Sends:
+			line("a=recvonly")
+		case l.Slot:
+			n.slot(l.Mid).write(l, line)
+		default:
+			line("a=inactive")
 		}
-		if !strings.HasPrefix(line, "a=candidate") && !strings.HasPrefix(line, "a=end-of-candidates") {
-			b.WriteString(line)
+		if i == 0 {
+			c.writeCandidates(line)
 		}
 	}
-	flush()
 	return b.String()
+}
+
+// slot returns the slot of a mid.
+func (n *negotiation) slot(mid string) *Slot {
+	for _, s := range n.slots {
+		if s.Mid == mid {
+			return s
+		}
+	}
+	return nil
+}
+
+// writeCandidates writes one host candidate for each address under which the port can be reached, on
+// the first m-line (RFC 9143 section 9.4: a bundle has one transport), and that no more follow.
+func (c *Conn) writeCandidates(line func(string, ...any)) {
+	for i, a := range c.engine.o.Advertise {
+		// RFC 8445 section 5.1.2: type preference, local preference, component 1.
+		priority := candidateTypePri<<24 | (65535-i)<<8 | 255
+		line("a=candidate:%d 1 udp %d %s %d typ host", i+1, priority, a.Addr(), a.Port())
+	}
+	line("a=end-of-candidates")
+}
+
+// write writes the m-line and what is agreed of its media.
+func (l *offeredLine) write(line func(string, ...any)) {
+	var types strings.Builder
+	for _, f := range l.formats {
+		fmt.Fprintf(&types, " %d", f.pt)
+		if f.rtx != 0 {
+			fmt.Fprintf(&types, " %d", f.rtx)
+		}
+	}
+	line("m=%s 9 UDP/TLS/RTP/SAVPF%s", l.Kind, types.String())
+	line("c=IN IP4 0.0.0.0")
+	line("a=mid:%s", l.Mid)
+	line("a=rtcp-mux")
+	line("a=rtcp-rsize")
+	for _, f := range l.formats {
+		line("a=rtpmap:%d %s", f.pt, rtpmapOf(f.codec))
+		if f.fmtp != "" {
+			line("a=fmtp:%d %s", f.pt, f.fmtp)
+		}
+		for _, feedback := range f.feedback {
+			line("a=rtcp-fb:%d %s", f.pt, feedback)
+		}
+		if f.rtx != 0 {
+			line("a=rtpmap:%d rtx/90000", f.rtx)
+			line("a=fmtp:%d apt=%d", f.rtx, f.pt)
+		}
+	}
+	for _, x := range l.extensions {
+		line("a=extmap:%d %s", x.id, x.uri)
+	}
+	for _, rid := range l.rids {
+		line("a=rid:%s recv", rid)
+	}
+	if len(l.rids) > 0 {
+		line("a=simulcast:recv %s", strings.Join(l.rids, ";"))
+	}
+}
+
+// write writes what a slot sends. Audio and video slot of one index hold the same person and share a
+// stream id: browsers synchronise the tracks of one stream.
+func (s *Slot) write(l *offeredLine, line func(string, ...any)) {
+	line("a=sendonly")
+	stream, track := fmt.Sprintf("slot%d", s.Index), fmt.Sprintf("%s%d", s.Kind, s.Index)
+	line("a=msid:%s %s", stream, track)
+	ssrcs := []uint32{s.ssrc}
+	if l.formats[0].rtx != 0 {
+		ssrcs = append(ssrcs, s.rtxSSRC)
+		line("a=ssrc-group:FID %d %d", s.ssrc, s.rtxSSRC)
+	}
+	for _, ssrc := range ssrcs {
+		line("a=ssrc:%d cname:%s", ssrc, stream)
+		line("a=ssrc:%d msid:%s %s", ssrc, stream, track)
+	}
 }

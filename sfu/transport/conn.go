@@ -3,14 +3,14 @@ package transport
 import (
 	"context"
 	"errors"
-	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/pion/dtls/v3"
 	"github.com/pion/rtcp"
-	"github.com/pion/webrtc/v4"
 
 	"github.com/bedside-video/bedside/sfu/codec"
 )
@@ -32,12 +32,12 @@ const (
 // ErrClosed tells that the connection has been closed.
 var ErrClosed = errors.New("transport: closed")
 
-// Handler is told what happens on a Conn. Its methods must not call Close of the Conn.
+// Handler is told what happens on a Conn. Its methods must not call Answer or Close of the Conn.
 type Handler interface {
 	// Open is asked once for each encoding before its first packet, on the goroutine that then
 	// calls the Sink. nil refuses the encoding: its packets are dropped.
 	Open(mid, rid string) Sink
-	// RTCP hands over one packet of a compound. It is called on one goroutine.
+	// RTCP hands over one packet of a compound. Calls do not overlap, nor with those of a Sink.
 	RTCP(now time.Time, p rtcp.Packet)
 	// StateChanged tells that State may return something else now.
 	StateChanged()
@@ -54,46 +54,88 @@ type Sink interface {
 
 // Conn is one participant's connection. The client always offers, Answer answers.
 type Conn struct {
-	engine  *Engine
-	handler Handler
-	pc      *webrtc.PeerConnection
+	engine      *Engine
+	handler     Handler
+	association *association
 
-	selected     atomic.Bool // an ICE pair has been selected since the last (re)start
-	transportSeq atomic.Uint32
-	negotiated   atomic.Pointer[negotiated]
+	path        atomic.Pointer[netip.AddrPort] // where to send; nil before the first check
+	heard       atomic.Int64                   // the client, last: Unix nanoseconds
+	established atomic.Bool                    // the keys are there
+	broken      atomic.Bool                    // for good
+	changed     chan struct{}                  // capacity 1: established or broken
+	done        chan struct{}
+	ending      context.Context // ends with done
+	end         context.CancelFunc
+	running     sync.WaitGroup
 
-	answering sync.Mutex // one Answer at a time
-	slots     []*Slot    // in the order of m-lines; guarded by answering
-	ufrag     string     // the client's, to notice an ICE restart; guarded by answering
+	negotiation negotiation
 
-	streams  streams
-	feedback feedback
+	mu          sync.Mutex
+	closed      bool
+	generations []*generation // the one in use, and the next until it is proven
+	dtls        *dtls.Conn    // nil before the handshake is done
+
+	in  inbound
+	out outbound
+}
+
+// negotiation is what the answers so far have settled. One Answer runs at a time.
+type negotiation struct {
+	mu      sync.Mutex
+	ufrag   string // the client's, to notice an ICE restart
+	session uint32 // of the answers' o= line
+	version uint32 // likewise
+	current *generation
+	slots   []*Slot // in the order of m-lines
+	ssrcs   map[uint32]bool
 }
 
 // Open makes a connection that waits for its first offer.
 func (e *Engine) Open(h Handler) (*Conn, error) {
-	c := &Conn{engine: e, handler: h}
-	c.streams.init(c)
-	pc, err := e.newPeerConnection(c)
-	if err != nil {
-		return nil, fmt.Errorf("transport: %w", err)
-	}
-	c.pc = pc
-	pc.OnConnectionStateChange(func(webrtc.PeerConnectionState) { h.StateChanged() })
+	c := &Conn{engine: e, handler: h, changed: make(chan struct{}, 1), done: make(chan struct{})}
+	c.ending, c.end = context.WithCancel(context.Background())
+	c.association = newAssociation(c)
+	c.negotiation.ssrcs = map[uint32]bool{}
+	c.in.init(c)
 	return c, nil
 }
 
 // State of the connection now.
 func (c *Conn) State() State {
-	switch c.pc.ConnectionState() {
-	case webrtc.PeerConnectionStateConnected:
-		return StateConnected
-	case webrtc.PeerConnectionStateDisconnected:
-		return StateDisconnected
-	case webrtc.PeerConnectionStateFailed, webrtc.PeerConnectionStateClosed:
+	silence := c.silence()
+	switch {
+	case c.broken.Load():
 		return StateFailed
+	case c.heard.Load() == 0:
+		return StateNew // nothing has been offered
+	case silence >= silenceFailed:
+		c.broken.Store(true)
+		return StateFailed
+	case !c.established.Load():
+		return StateNew
+	case silence >= silenceDisconnected:
+		return StateDisconnected
 	}
-	return StateNew
+	return StateConnected
+}
+
+func (c *Conn) setEstablished() {
+	c.hear()
+	c.established.Store(true)
+	c.lookAgain()
+}
+
+func (c *Conn) setBroken() {
+	c.broken.Store(true)
+	c.lookAgain()
+}
+
+// lookAgain wakes runWatch.
+func (c *Conn) lookAgain() {
+	select {
+	case c.changed <- struct{}{}:
+	default: // it will look anyway
+	}
 }
 
 // Negotiation is the outcome of one offer.
@@ -106,105 +148,148 @@ type Negotiation struct {
 }
 
 // Answer answers an offer, the first one or a later one (more slots, ICE restart). check may refuse
-// the m-lines that the client wants to send on. Every error about the offer itself wraps ErrOffer
-// or ErrCodec, or is check's; unless pion found it, the connection is as it was.
+// the m-lines that the client wants to send on. Every error about the offer itself wraps ErrOffer or
+// ErrCodec, or is check's; then the connection is as it was.
 func (c *Conn) Answer(ctx context.Context, text string, check func(sends []MLine) error) (Negotiation, error) {
-	o, err := parseOffer(text, c.engine.videoCodec())
+	o, err := parseOffer(text, c.engine.preferred)
 	if err != nil {
 		return Negotiation{}, err
 	}
-	out := Negotiation{}
+	out := Negotiation{AudioLevelID: o.ids.audioLevel}
 	for _, l := range o.lines {
 		if l.Sends {
-			out.Sends = append(out.Sends, l)
+			out.Sends = append(out.Sends, l.MLine)
 		}
 	}
 	if err := check(out.Sends); err != nil {
 		return Negotiation{}, err
 	}
-	c.answering.Lock()
-	defer c.answering.Unlock()
-	if err := c.addSlots(o); err != nil {
+	n := &c.negotiation
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err := ctx.Err(); err != nil {
 		return Negotiation{}, err
 	}
-	if c.ufrag != o.ufrag {
-		c.ufrag = o.ufrag
-		c.selected.Store(false)
-	}
-	if err := c.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: o.sdp}); err != nil {
-		return Negotiation{}, c.refuse(err)
-	}
-	gathered := webrtc.GatheringCompletePromise(c.pc)
-	answer, err := c.pc.CreateAnswer(nil)
-	if err != nil {
-		return Negotiation{}, c.refuse(err)
-	}
-	n, ice, err := readAnswer(answer.SDP, o)
-	if err != nil {
+	if err := c.agree(o); err != nil {
 		return Negotiation{}, err
 	}
-	c.negotiated.Store(n)
-	if err := c.pc.SetLocalDescription(answer); err != nil {
-		return Negotiation{}, c.refuse(err)
-	}
-	select {
-	case <-gathered:
-	case <-ctx.Done():
-		return Negotiation{}, ctx.Err()
-	}
-	c.engine.o.Port.SetPassword(ice.ufrag, ice.password)
-	out.SDP = withCandidates(c.pc.LocalDescription().SDP, c.engine.o.Advertise)
-	out.Slots = slices.Clone(c.slots)
-	out.AudioLevelID = n.ids.audioLevel
+	out.Slots = slices.Clone(n.slots)
+	out.SDP = c.writeAnswer(o)
 	return out, nil
 }
 
-// refuse tells an offer that pion does not like from a connection that is gone. pion's own words
-// may repeat the offer, so they are not passed on.
-func (c *Conn) refuse(err error) error {
-	if c.pc.ConnectionState() == webrtc.PeerConnectionStateClosed || errors.Is(err, webrtc.ErrConnectionClosed) {
+// agree takes over what an offer says; negotiation.mu is held.
+func (c *Conn) agree(o *offer) error {
+	n := &c.negotiation
+	c.mu.Lock()
+	closed := c.closed
+	c.mu.Unlock()
+	if closed {
 		return ErrClosed
 	}
-	return offerError("it cannot be negotiated")
+	first := n.current == nil
+	if n.ufrag != o.ufrag {
+		g, err := c.newGeneration(o.ufrag)
+		if err != nil {
+			return err
+		}
+		n.ufrag, n.current = o.ufrag, g
+	}
+	if first {
+		var err error
+		if n.session, err = c.engine.number(); err != nil {
+			return err
+		}
+	}
+	n.version++
+	if err := c.addSlots(o); err != nil {
+		return err
+	}
+	c.in.negotiated.Store(o.negotiated())
+	if !first {
+		return nil
+	}
+	c.hear() // the silence counts from here
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return ErrClosed
+	}
+	c.running.Go(func() { c.runDTLS(o.fingerprints) })
+	c.running.Go(c.runWatch)
+	return nil
 }
 
-// addSlots makes a sender for each new receive-only m-line, in their order and before pion sees
-// the offer: pion then matches them by kind and order, and the text of the answer is deterministic
-// (with senders made afterwards the order of its payload types is that of a Go map).
+// addSlots makes a slot of each new receive-only m-line, in their order, and tells all of them what
+// the client can take now.
 func (c *Conn) addSlots(o *offer) error {
-	have := map[string]bool{}
+	n := &c.negotiation
 	var index [codec.Video + 1]int
-	for _, s := range c.slots {
-		have[s.Mid] = true
+	for _, s := range n.slots {
 		index[s.Kind]++
 	}
 	for _, l := range o.lines {
-		if !l.Slot || have[l.Mid] {
+		if !l.Slot {
 			continue
 		}
-		s := &Slot{Mid: l.Mid, Kind: l.Kind, Index: index[l.Kind], conn: c}
-		index[l.Kind]++
-		_, err := c.pc.AddTransceiverFromTrack(slotTrack{s}, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
-		if err != nil {
-			return c.refuse(err)
+		s := n.slot(l.Mid)
+		if s == nil {
+			s = &Slot{Mid: l.Mid, Kind: l.Kind, Index: index[l.Kind], conn: c}
+			index[l.Kind]++
+			if err := c.number(s); err != nil {
+				return err
+			}
+			n.slots = append(n.slots, s)
 		}
-		c.slots = append(c.slots, s)
+		s.bind(l, o.ids)
 	}
 	return nil
 }
 
-// WriteRTCP sends RTCP to the client. Before the connection is up it is dropped.
-func (c *Conn) WriteRTCP(p ...rtcp.Packet) error {
-	if len(p) == 0 {
-		return nil
+// number gives a slot its SSRCs, different from all others of the connection.
+func (c *Conn) number(s *Slot) error {
+	fresh := func() (uint32, error) {
+		for {
+			ssrc, err := c.engine.number()
+			if err != nil || !c.negotiation.ssrcs[ssrc] {
+				c.negotiation.ssrcs[ssrc] = true
+				return ssrc, err
+			}
+		}
 	}
-	return c.pc.WriteRTCP(p)
+	var err error
+	if s.ssrc, err = fresh(); err == nil && s.Kind == codec.Video {
+		s.rtxSSRC, err = fresh()
+	}
+	return err
 }
 
 // TransportFeedback returns the congestion control feedback that has gathered since the last call.
-func (c *Conn) TransportFeedback() []rtcp.Packet { return c.feedback.build() }
+func (c *Conn) TransportFeedback() []rtcp.Packet { return c.in.feedback.build() }
 
-// Close closes the connection and waits for its goroutines.
+// Close says goodbye, closes the connection and waits for its goroutines. When it returns, no packet
+// and no event follows.
 func (c *Conn) Close() error {
-	return c.pc.GracefulClose()
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return nil
+	}
+	c.closed = true
+	close(c.done)
+	generations, association := c.generations, c.dtls
+	c.generations = nil
+	c.mu.Unlock()
+	c.end()
+	if association != nil {
+		_ = association.Close() // says close_notify
+	}
+	c.running.Wait()
+	_ = c.association.Close()
+	for _, g := range generations {
+		c.engine.o.Port.Forget(g.ufrag)
+	}
+	c.in.close()
+	c.broken.Store(true)
+	return nil
 }

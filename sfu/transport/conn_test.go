@@ -5,10 +5,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,30 +16,37 @@ import (
 	"github.com/pion/sdp/v3"
 
 	"github.com/bedside-video/bedside/sfu/codec"
+	"github.com/bedside-video/bedside/sfu/port"
 )
 
 // nowhere is a Port that nothing comes from.
-type nowhere struct{ passwords map[string]string }
-
-func (*nowhere) Close() error             { return nil }
-func (*nowhere) RemoveConnByUfrag(string) {}
-func (*nowhere) GetListenAddresses() []net.Addr {
-	return []net.Addr{&net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9}}
+type nowhere struct {
+	mu     sync.Mutex
+	agents map[string]string // passwords by ufrag
+	sent   [][]byte
 }
-func (*nowhere) GetConn(string, net.Addr) (net.PacketConn, error) {
-	return silentConn{make(chan struct{})}, nil
+
+func newNowhere() *nowhere { return &nowhere{agents: map[string]string{}} }
+
+func (n *nowhere) Open(ufrag, password string, _ port.Receiver) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.agents[ufrag] = password
+	return nil
 }
-func (n *nowhere) SetPassword(ufrag, password string) { n.passwords[ufrag] = password }
 
-type silentConn struct{ closed chan struct{} }
+func (n *nowhere) Forget(ufrag string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.agents, ufrag)
+}
 
-func (c silentConn) ReadFrom([]byte) (int, net.Addr, error)  { <-c.closed; return 0, nil, net.ErrClosed }
-func (silentConn) WriteTo(b []byte, _ net.Addr) (int, error) { return len(b), nil }
-func (c silentConn) Close() error                            { close(c.closed); return nil }
-func (silentConn) LocalAddr() net.Addr                       { return &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9} }
-func (silentConn) SetDeadline(time.Time) error               { return nil }
-func (silentConn) SetReadDeadline(time.Time) error           { return nil }
-func (silentConn) SetWriteDeadline(time.Time) error          { return nil }
+func (n *nowhere) Write(b []byte, _ netip.AddrPort) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.sent = append(n.sent, slices.Clone(b))
+	return nil
+}
 
 // recorder is a Handler and a Sink that writes down what it is told.
 type recorder struct {
@@ -63,9 +70,9 @@ func (r *recorder) RTCP(time.Time, rtcp.Packet) { r.packets = append(r.packets, 
 func (r *recorder) StateChanged()               {}
 func (r *recorder) TooManyStreams()             { r.tooMany++ }
 
-func openConn(t *testing.T, h Handler) (*Conn, *nowhere) {
+func openConn(t testing.TB, h Handler) (*Conn, *nowhere) {
 	t.Helper()
-	p := &nowhere{passwords: map[string]string{}}
+	p := newNowhere()
 	e, err := NewEngine(Options{
 		Port: p, Clock: time.Now, Rand: rand.Reader,
 		Advertise: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:8443"), netip.MustParseAddrPort("[2001:db8::1]:8443")},
@@ -114,8 +121,8 @@ func TestAnswerToChromium(t *testing.T) {
 	if v, _ := d.MediaDescriptions[1].Attribute("simulcast"); v != "recv q;h;f" {
 		t.Errorf("camera: simulcast %q, want \"recv q;h;f\"", v)
 	}
-	if len(p.passwords) != 1 {
-		t.Errorf("the port was told %d passwords, want 1", len(p.passwords))
+	if len(p.agents) != 1 {
+		t.Errorf("the port was told %d passwords, want 1", len(p.agents))
 	}
 }
 
@@ -204,7 +211,7 @@ func TestCheckIsAskedBeforeAnythingHappens(t *testing.T) {
 	if _, err := c.Answer(context.Background(), chromium(t), func([]MLine) error { return no }); !errors.Is(err, no) {
 		t.Errorf("%v, want the check's own error", err)
 	}
-	if len(p.passwords) != 0 {
+	if len(p.agents) != 0 {
 		t.Error("the port heard of a refused offer")
 	}
 	if _, err := c.Answer(context.Background(), chromium(t), anything); err != nil {
@@ -266,11 +273,9 @@ func TestStreamsFindTheirEncoding(t *testing.T) {
 			if _, err := conn.Answer(context.Background(), chromium(t), anything); err != nil {
 				t.Fatal(err)
 			}
-			s := conn.openRTP(7)
+			s := &stream{in: &conn.in, ssrc: 7}
 			for _, b := range c.packets {
-				if n, err := s.Write(b); n != len(b) || err != nil {
-					t.Errorf("Write = %d, %v", n, err)
-				}
+				s.take(time.Now(), b)
 			}
 			if !slices.Equal(r.opened, c.opened) || !slices.Equal(r.packets, c.got) {
 				t.Errorf("opened %q and got %q, want %q and %q", r.opened, r.packets, c.opened, c.got)
@@ -279,54 +284,9 @@ func TestStreamsFindTheirEncoding(t *testing.T) {
 	}
 }
 
-func TestTooManyStreams(t *testing.T) {
-	r := &recorder{}
-	c, _ := openConn(t, r)
-	if _, err := c.Answer(context.Background(), chromium(t), anything); err != nil {
-		t.Fatal(err)
-	}
-	for ssrc := range uint32(100_000) {
-		s := c.openRTP(ssrc)
-		_, _ = s.Write(packet(96, 1, vp8, 4, "1", 10, fmt.Sprint(ssrc)))
-	}
-	if r.tooMany != 1 {
-		t.Errorf("told %d times, want once", r.tooMany)
-	}
-	if len(r.packets) != 16 {
-		t.Errorf("%d packets came through, want those of the first 16 streams", len(r.packets))
-	}
-}
-
-func TestTooManyNamesInRTCP(t *testing.T) {
-	r := &recorder{}
-	c, _ := openConn(t, r)
-	for ssrc := range uint32(10_000) {
-		c.openRTCP(ssrc)
-	}
-	if r.tooMany != 1 {
-		t.Errorf("told %d times, want once", r.tooMany)
-	}
-}
-
-// pion delivers a report once for every SSRC that it is addressed to; it counts once.
-func TestRTCPCountsOnce(t *testing.T) {
-	r := &recorder{}
-	c, _ := openConn(t, r)
-	rr, err := (&rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: 1}, {SSRC: 2}, {SSRC: 3}}}).Marshal()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ssrc := range uint32(4) {
-		_, _ = c.openRTCP(ssrc).Write(rr)
-	}
-	if len(r.packets) != 1 {
-		t.Errorf("handed over %d times, want once", len(r.packets))
-	}
-}
-
 func BenchmarkAnswer(b *testing.B) {
 	offer := chromium(b)
-	e, err := NewEngine(Options{Port: &nowhere{passwords: map[string]string{}}, Clock: time.Now, Rand: rand.Reader})
+	e, err := NewEngine(Options{Port: newNowhere(), Clock: time.Now, Rand: rand.Reader})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package transport
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,6 +22,8 @@ const (
 	maxFormats    = 64
 	maxSSRCLines  = 128
 	maxMidBytes   = 32
+	// maxFingerprints: a bundle has one certificate; browsers name it once.
+	maxFingerprints = 4
 )
 
 // ErrOffer is wrapped by every error that says what is wrong with an offer. The text names SDP
@@ -38,46 +41,40 @@ type MLine struct {
 	Slot  bool // the client receives on it
 }
 
-// offer is what the server needs to know of an offer, beyond what pion reads itself.
+// offer is what the server needs to know of an offer.
 type offer struct {
-	sdp    string // without candidates
-	lines  []MLine
-	ufrag  string
-	ssrcs  map[uint32]int // SSRCs declared with a=ssrc -> index in lines
-	repair map[uint32]uint32
+	lines        []offeredLine
+	ufrag        string
+	fingerprints []string // "sha-256 AB:CD…", of the whole bundle
+	allowMixed   bool     // RFC 8285 section 6
+	ids          extensionIDs
+	ssrcs        map[uint32]int // SSRCs declared with a=ssrc -> index in lines
 }
 
 func offerError(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{ErrOffer}, args...)...)
 }
 
-// parseOffer checks an offer against the rules of the protocol before pion sees it; video is the
-// codec that every video line must offer.
-func parseOffer(text string, video codec.Name) (*offer, error) {
+// parseOffer checks an offer against the rules of the protocol. Of each kind it wants the first codec
+// that preferred names.
+func parseOffer(text string, preferred func(codec.Kind) []codec.Name) (*offer, error) {
 	if err := checkSize(text); err != nil {
 		return nil, err
 	}
 	// Candidates of the client are ignored: it is the client that checks, against ours. Parsing
 	// them would let an offer name thousands of addresses (ICE flooding, RFC 8445 section 19.5.1).
-	text = withoutCandidates(text)
 	var d sdp.SessionDescription
-	if err := d.UnmarshalString(text); err != nil {
+	if err := d.UnmarshalString(withoutCandidates(text)); err != nil {
 		return nil, offerError("not valid SDP")
 	}
-	o := &offer{sdp: text, ssrcs: map[uint32]int{}, repair: map[uint32]uint32{}}
+	o := &offer{ssrcs: map[uint32]int{}}
+	_, o.allowMixed = d.Attribute("extmap-allow-mixed")
 	bundled, err := bundleOf(&d)
 	if err != nil {
 		return nil, err
 	}
 	for i, m := range d.MediaDescriptions {
-		if err := o.addLine(i, &d, m, bundled); err != nil {
-			return nil, err
-		}
-		want := codec.Opus
-		if o.lines[i].Kind == codec.Video {
-			want = video
-		}
-		if err := checkCodec(i+1, m, want); err != nil {
+		if err := o.addLine(i, &d, m, bundled, preferred); err != nil {
 			return nil, err
 		}
 	}
@@ -149,9 +146,11 @@ func bundleOf(d *sdp.SessionDescription) (map[string]bool, error) {
 }
 
 // addLine checks m-line i and takes over what it says.
-func (o *offer) addLine(i int, d *sdp.SessionDescription, m *sdp.MediaDescription, bundled map[string]bool) error {
+func (o *offer) addLine(
+	i int, d *sdp.SessionDescription, m *sdp.MediaDescription, bundled map[string]bool, preferred func(codec.Kind) []codec.Name,
+) error {
 	n := i + 1
-	line := MLine{}
+	line := offeredLine{}
 	switch m.MediaName.Media {
 	case "audio":
 		line.Kind = codec.Audio
@@ -181,28 +180,19 @@ func (o *offer) addLine(i int, d *sdp.SessionDescription, m *sdp.MediaDescriptio
 	if err := o.checkTransport(n, d, m); err != nil {
 		return err
 	}
-	if err := direction(n, m, &line); err != nil {
+	if err := direction(n, m, &line.MLine); err != nil {
 		return err
 	}
+	wanted := preferred(line.Kind)
+	line.read(m, wanted)
+	if line.takes(wanted[0]) == nil {
+		// The codec of the room on every line, so that whoever is in it can be shown to everybody else.
+		return fmt.Errorf("%w: m-line %d must offer %s", ErrCodec, n, wanted[0])
+	}
+	o.ids.read(m)
 	o.addSSRCs(i, m)
 	o.lines = append(o.lines, line)
 	return nil
-}
-
-// checkCodec wants the codec of the room on every line that is used, so that whoever is in it can
-// be shown to everybody else.
-func checkCodec(n int, m *sdp.MediaDescription, want codec.Name) error {
-	for _, a := range m.Attributes {
-		if a.Key != "rtpmap" {
-			continue
-		}
-		_, encoding, _ := strings.Cut(a.Value, " ")
-		name, _, _ := strings.Cut(encoding, "/")
-		if got, ok := codec.ParseName(want.Kind().String() + "/" + name); ok && got == want {
-			return nil
-		}
-	}
-	return fmt.Errorf("%w: m-line %d must offer %s", ErrCodec, n, want)
 }
 
 // checkTransport wants what ICE and DTLS need, on the m-line or for the session.
@@ -223,6 +213,13 @@ func (o *offer) checkTransport(n int, d *sdp.SessionDescription, m *sdp.MediaDes
 	}
 	if o.ufrag == "" {
 		o.ufrag = ufrag
+	}
+	for _, from := range [][]sdp.Attribute{d.Attributes, m.Attributes} {
+		for _, a := range from {
+			if a.Key == "fingerprint" && len(o.fingerprints) < maxFingerprints && !slices.Contains(o.fingerprints, a.Value) {
+				o.fingerprints = append(o.fingerprints, a.Value)
+			}
+		}
 	}
 	if _, ok := m.Attribute("rtcp-mux"); !ok {
 		return offerError("m-line %d: needs a=rtcp-mux", n)
@@ -250,22 +247,12 @@ func direction(n int, m *sdp.MediaDescription, line *MLine) error {
 // addSSRCs takes over declared SSRCs, for clients that send no MID extension.
 func (o *offer) addSSRCs(i int, m *sdp.MediaDescription) {
 	for _, a := range m.Attributes {
-		switch a.Key {
-		case "ssrc":
-			id, _, _ := strings.Cut(a.Value, " ")
-			if ssrc, err := strconv.ParseUint(id, 10, 32); err == nil {
-				o.ssrcs[uint32(ssrc)] = i
-			}
-		case "ssrc-group":
-			f := strings.Fields(a.Value)
-			if len(f) != 3 || f[0] != "FID" {
-				continue
-			}
-			media, err1 := strconv.ParseUint(f[1], 10, 32)
-			repair, err2 := strconv.ParseUint(f[2], 10, 32)
-			if err1 == nil && err2 == nil {
-				o.repair[uint32(repair)] = uint32(media)
-			}
+		if a.Key != "ssrc" {
+			continue
+		}
+		id, _, _ := strings.Cut(a.Value, " ")
+		if ssrc, err := strconv.ParseUint(id, 10, 32); err == nil {
+			o.ssrcs[uint32(ssrc)] = i
 		}
 	}
 }

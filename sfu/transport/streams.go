@@ -2,89 +2,136 @@ package transport
 
 import (
 	"encoding/binary"
-	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/interceptor/pkg/twcc"
 	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+	"github.com/pion/srtp/v3"
 
 	"github.com/bedside-video/bedside/sfu/codec"
 )
 
-// maxRTCPStreams bounds the SSRCs that a client's RTCP may name. pion keeps state for every one,
-// forever; a browser names our slots and its own streams, some 60 in the largest room.
-const maxRTCPStreams = 256
+// maxRTCPSenders bounds the SSRCs in whose name a client sends RTCP: SRTCP keeps a replay window for
+// each. A browser has one for each of its streams, RTX included, and one for all its slots.
+const maxRTCPSenders = 64
 
-// streams are the SSRCs that a client has sent, or named in RTCP.
-type streams struct {
-	conn *Conn
+// inbound is what a client sends.
+type inbound struct {
+	conn       *Conn
+	negotiated atomic.Pointer[negotiated]
+	feedback   feedback
 
-	mu       sync.Mutex
-	rtp      int
-	rtcp     int
-	overflow bool
-	sinks    map[encoding]Sink // nil values: refused
+	mu       sync.Mutex // held while a packet is handed over, so that Close can wait for it
+	closed   bool
+	context  *srtp.Context // nil before the handshake
+	header   rtp.Header    // pion's view, re-used
+	streams  map[uint32]*stream
+	senders  map[uint32]bool // of RTCP
+	overflow bool            // told
+	sinks    map[encoding]Sink
 }
 
 // encoding names one encoding of one published track; rid is "" without simulcast.
 type encoding struct{ mid, rid string }
 
-func (s *streams) init(c *Conn) {
-	s.conn = c
-	s.sinks = map[encoding]Sink{}
+func (in *inbound) init(c *Conn) {
+	in.conn = c
+	in.streams, in.senders, in.sinks = map[uint32]*stream{}, map[uint32]bool{}, map[encoding]Sink{}
 }
 
-// count books a new SSRC; false means that it is one too many.
-func (s *streams) count(n *int, limit int) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	*n++
-	if *n <= limit {
-		return true
+func (in *inbound) setContext(x *srtp.Context) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.context = x
+}
+
+func (in *inbound) close() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.closed = true
+}
+
+// tooMany tells the Handler, once, that a client exceeds a limit.
+func (in *inbound) tooMany() {
+	if !in.overflow {
+		in.overflow = true
+		in.conn.handler.TooManyStreams()
 	}
-	if !s.overflow {
-		s.overflow = true
-		s.conn.handler.TooManyStreams()
+}
+
+// media opens one SRTP packet; mu is held.
+func (in *inbound) media(now time.Time, b []byte) {
+	if len(b) < 12 {
+		return
 	}
-	return false
+	ssrc := binary.BigEndian.Uint32(b[8:])
+	s := in.streams[ssrc]
+	full := s == nil && len(in.streams) == in.conn.engine.o.SSRCLimit
+	if full && in.overflow {
+		return // not worth the opening
+	}
+	plain, err := in.context.DecryptRTP(b, b, &in.header)
+	if err != nil {
+		return
+	}
+	if full {
+		in.tooMany()
+		return
+	}
+	in.conn.stamp(now)
+	if s == nil {
+		s = &stream{in: in, ssrc: ssrc}
+		in.streams[ssrc] = s
+	}
+	s.take(now, plain)
+}
+
+// control opens one SRTCP packet; mu is held.
+func (in *inbound) control(now time.Time, b []byte) {
+	if len(b) < 8 {
+		return
+	}
+	sender := binary.BigEndian.Uint32(b[4:])
+	known := in.senders[sender]
+	if !known && len(in.senders) == maxRTCPSenders && in.overflow {
+		return
+	}
+	plain, err := in.context.DecryptRTCP(b[:0], b, nil)
+	if err != nil {
+		return
+	}
+	if !known && len(in.senders) == maxRTCPSenders {
+		in.tooMany()
+		return
+	}
+	in.senders[sender] = true
+	in.conn.stamp(now)
+	packets, err := rtcp.Unmarshal(plain)
+	if err != nil {
+		return
+	}
+	for _, p := range packets {
+		in.conn.handler.RTCP(now, p)
+	}
 }
 
 // sink asks the handler once for each encoding.
-func (s *streams) sink(e encoding) Sink {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	sink, ok := s.sinks[e]
+func (in *inbound) sink(e encoding) Sink {
+	sink, ok := in.sinks[e]
 	// An encoding has a MID that was negotiated, so hostile RIDs are what can grow the map.
-	if !ok && len(s.sinks) < s.conn.engine.o.SSRCLimit {
-		sink = s.conn.handler.Open(e.mid, e.rid)
-		s.sinks[e] = sink
+	if !ok && len(in.sinks) < in.conn.engine.o.SSRCLimit {
+		sink = in.conn.handler.Open(e.mid, e.rid)
+		in.sinks[e] = sink // nil values: refused
 	}
 	return sink
 }
 
-// openRTP is called by pion, once for each SSRC whose first packet has been authenticated.
-func (c *Conn) openRTP(ssrc uint32) io.ReadWriteCloser {
-	if !c.streams.count(&c.streams.rtp, c.engine.o.SSRCLimit) {
-		return discard{}
-	}
-	return &stream{conn: c, ssrc: ssrc}
-}
-
-// openRTCP is called by pion, once for each SSRC that RTCP was addressed to.
-func (c *Conn) openRTCP(ssrc uint32) io.ReadWriteCloser {
-	if !c.streams.count(&c.streams.rtcp, maxRTCPStreams) {
-		return discard{}
-	}
-	return &control{conn: c, ssrc: ssrc}
-}
-
-// stream takes the decrypted packets of one SSRC from pion, which calls Write on its SRTP
-// goroutine. Read ends at once, so that pion's own receivers and its probing for RIDs end too:
-// nothing is ever read from it.
+// stream is one SSRC of the client's.
 type stream struct {
-	discard
-	conn   *Conn
+	in     *inbound
 	ssrc   uint32
 	packet codec.Packet
 
@@ -93,27 +140,25 @@ type stream struct {
 	line     *receiveLine
 }
 
-// Write takes one packet. It never fails: what is wrong with a packet is the client's affair.
-func (s *stream) Write(b []byte) (int, error) {
-	now := s.conn.engine.o.Clock()
+// take hands one decrypted packet on. What is wrong with it is the client's affair.
+func (s *stream) take(now time.Time, b []byte) {
 	p := &s.packet
 	if p.Parse(b) != nil {
-		return len(b), nil
+		return
 	}
-	n := s.conn.negotiated.Load()
+	n := s.in.negotiated.Load()
 	if n == nil {
-		return len(b), nil
+		return
 	}
 	if x := p.Extension(n.ids.transportCC); len(x) == 2 {
-		s.conn.feedback.record(s.ssrc, binary.BigEndian.Uint16(x), now)
+		s.in.feedback.record(s.ssrc, binary.BigEndian.Uint16(x), now)
 	}
 	if !s.resolved && !s.resolve(n) {
-		return len(b), nil
+		return
 	}
 	if s.sink != nil {
 		s.forward(now, p)
 	}
-	return len(b), nil
 }
 
 // forward undoes RTX and hands the packet on.
@@ -157,40 +202,9 @@ func (s *stream) resolve(n *negotiated) bool {
 	if rid == "" && !declared && line.simulcast {
 		return false
 	}
-	s.sink, s.line, s.resolved = s.conn.streams.sink(encoding{mid, rid}), line, true
+	s.sink, s.line, s.resolved = s.in.sink(encoding{mid, rid}), line, true
 	return true
 }
-
-// control takes the RTCP addressed to one SSRC from pion.
-type control struct {
-	discard
-	conn *Conn
-	ssrc uint32
-}
-
-// Write takes one packet of a compound. pion calls it once for every SSRC that the packet is
-// addressed to; the first of them is the one that counts.
-func (s *control) Write(b []byte) (int, error) {
-	packets, err := rtcp.Unmarshal(b)
-	if err != nil {
-		return len(b), nil
-	}
-	now := s.conn.engine.o.Clock()
-	for _, p := range packets {
-		if to := p.DestinationSSRC(); len(to) > 0 && to[0] == s.ssrc {
-			s.conn.handler.RTCP(now, p)
-		}
-	}
-	return len(b), nil
-}
-
-// discard is a buffer that holds nothing.
-type discard struct{}
-
-func (discard) Write(b []byte) (int, error)     { return len(b), nil }
-func (discard) Read([]byte) (int, error)        { return 0, io.EOF }
-func (discard) Close() error                    { return nil }
-func (discard) SetReadDeadline(time.Time) error { return nil }
 
 // feedback collects arrival times for transport-wide congestion control, so that the client's
 // own bandwidth estimation works (draft-holmer-rmcat-transport-wide-cc-extensions-01).

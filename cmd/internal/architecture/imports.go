@@ -98,7 +98,7 @@ func shell() []struct {
 		why   string
 	}{
 		{"github.com/pion/webrtc", []string{"sfu/transport", "bench", "bench/sim", "bench/yardstick/plainpion"},
-			"PeerConnections stay behind one seam, so that they can be replaced"},
+			"the server is no PeerConnection; clients are, and the tests of its transport have one to talk to"},
 		{"unsafe", []string{"sfu/port"}, "only system calls need it"},
 		{"golang.org/x/sys", []string{"sfu/port", "bench/linkem", "bench/batch"},
 			"only sockets and devices know the kernel: the port's, the load generator's, the tunnel's"},

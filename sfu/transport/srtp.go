@@ -1,0 +1,140 @@
+package transport
+
+import (
+	"sync"
+	"time"
+
+	"github.com/pion/dtls/v3"
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+	"github.com/pion/srtp/v3"
+)
+
+const (
+	// srtpReplayWindow covers the reordering and retransmission of one second of video; pion's
+	// default of 64 drops RTX that arrives behind a key frame.
+	srtpReplayWindow  = 1024
+	srtcpReplayWindow = 64
+	// maxPacket is an Ethernet's. What clients send is 1,200 bytes at most, with some for SRTP.
+	maxPacket = 1500
+	// maxOverhead is what SRTP adds: GCM's tag of 16 bytes; SRTCP's index is another 4.
+	maxOverhead = 16
+)
+
+// takeKeys derives both SRTP contexts from a finished handshake (RFC 5764).
+func (c *Conn) takeKeys(conn *dtls.Conn) error {
+	chosen, ok := conn.SelectedSRTPProtectionProfile()
+	if !ok {
+		return errNoProfile
+	}
+	state, ok := conn.ConnectionState()
+	if !ok {
+		return errNoProfile
+	}
+	config := srtp.Config{Profile: srtp.ProtectionProfile(chosen)} // both are the registry of RFC 5764
+	if err := config.ExtractSessionKeysFromDTLS(&state, false); err != nil {
+		return err
+	}
+	remote, err := srtp.CreateContext(config.Keys.RemoteMasterKey, config.Keys.RemoteMasterSalt, config.Profile,
+		srtp.SRTPReplayProtection(srtpReplayWindow), srtp.SRTCPReplayProtection(srtcpReplayWindow))
+	if err != nil {
+		return err
+	}
+	local, err := srtp.CreateContext(config.Keys.LocalMasterKey, config.Keys.LocalMasterSalt, config.Profile)
+	if err != nil {
+		return err
+	}
+	c.in.setContext(remote)
+	c.out.mu.Lock()
+	c.out.context = local
+	c.out.mu.Unlock()
+	return nil
+}
+
+// outbound protects what is sent. Every SSRC of it belongs to one slot, whose sequence numbers never
+// repeat, and one context holds the keys: so no nonce is used twice (RFC 7714 section 8.1).
+type outbound struct {
+	mu        sync.Mutex
+	context   *srtp.Context // nil before the handshake
+	header    rtp.Header    // pion's view, re-used
+	sequence  uint16        // transport-wide
+	transport [2]byte       // sequence as the header extension has it
+	buf       [maxPacket + maxOverhead]byte
+}
+
+// send protects and sends one RTP packet. h gets the transport-wide sequence number under the
+// extension id transportCC, unless that is 0. What cannot be sent yet, or is too large, is dropped.
+func (c *Conn) send(h *rtp.Header, transportCC uint8, payload []byte) error {
+	o := &c.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	to := c.path.Load()
+	if o.context == nil || to == nil {
+		return nil
+	}
+	if transportCC != 0 {
+		o.sequence++
+		o.transport = [2]byte{byte(o.sequence >> 8), byte(o.sequence)}
+		if err := h.SetExtension(transportCC, o.transport[:]); err != nil {
+			return err
+		}
+	}
+	n := h.MarshalSize()
+	if n+len(payload) > maxPacket {
+		return errTooLarge
+	}
+	if _, err := h.MarshalTo(o.buf[:]); err != nil {
+		return err
+	}
+	n += copy(o.buf[n:], payload)
+	sealed, err := o.context.EncryptRTP(o.buf[:0], o.buf[:n], &o.header)
+	if err != nil {
+		return err
+	}
+	return c.engine.o.Port.Write(sealed, *to)
+}
+
+// WriteRTCP sends RTCP to the client. Before the connection is up it is dropped.
+func (c *Conn) WriteRTCP(packets ...rtcp.Packet) error {
+	if len(packets) == 0 {
+		return nil
+	}
+	plain, err := rtcp.Marshal(packets)
+	if err != nil {
+		return err
+	}
+	o := &c.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	to := c.path.Load()
+	if o.context == nil || to == nil {
+		return nil
+	}
+	sealed, err := o.context.EncryptRTCP(nil, plain, nil)
+	if err != nil {
+		return err
+	}
+	return c.engine.o.Port.Write(sealed, *to)
+}
+
+// receive opens one packet and hands on what is in it. What cannot be opened is a stranger's, or a
+// replay: nobody is told.
+func (c *Conn) receive(b []byte) {
+	now := c.engine.o.Clock()
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
+	if c.in.context == nil || c.in.closed {
+		return
+	}
+	if isRTCP(b) {
+		c.in.control(now, b)
+		return
+	}
+	c.in.media(now, b)
+}
+
+// isRTCP tells SRTCP from SRTP (RFC 5761 section 4).
+func isRTCP(b []byte) bool { return len(b) > 1 && b[1] >= 192 && b[1] <= 223 }
+
+// stamp notes that the client is there.
+func (c *Conn) stamp(now time.Time) { c.heard.Store(now.UnixNano()) }
