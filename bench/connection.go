@@ -22,7 +22,8 @@ type connection struct {
 	rng   *rand.Rand
 	steps *milestones
 
-	planned atomic.Int64 // when runFeedback will look again, Unix nanoseconds; 0 when it is woken
+	lateness lateness
+	planned  atomic.Int64 // when runFeedback will look again, Unix nanoseconds; 0 when it is woken
 
 	mu      sync.Mutex // guards what follows, and wg.Go against wg.Wait
 	started bool

@@ -21,13 +21,15 @@ type encoding struct {
 	stream    string
 	source    wire.Source
 	rid       string
+	ridBytes  []byte
 	video     bool
 	clockRate uint32
 
 	mu      sync.Mutex
 	bound   bool
 	to      binding
-	mid     string
+	mid     []byte
+	level   [1]byte // what the header extension of the packet being written says
 	numbers numbering
 	sent    [historyPackets]sentPacket
 	report  SentReport // since the start
@@ -127,17 +129,21 @@ func (e *encoding) timestamp(now time.Time) uint32 {
 // extend writes the header extensions that browsers write; ridID is rid's or repairedRID's.
 func (e *encoding) extend(h *rtp.Header, ridID, level uint8) error {
 	h.Extension, h.Extensions = false, h.Extensions[:0]
-	var errs []error
-	if e.to.ids.mid != 0 && e.mid != "" {
-		errs = append(errs, h.SetExtension(e.to.ids.mid, []byte(e.mid)))
+	if e.to.ids.mid != 0 && len(e.mid) > 0 {
+		if err := h.SetExtension(e.to.ids.mid, e.mid); err != nil {
+			return err
+		}
 	}
-	if ridID != 0 && e.rid != "" {
-		errs = append(errs, h.SetExtension(ridID, []byte(e.rid)))
+	if ridID != 0 && len(e.ridBytes) > 0 {
+		if err := h.SetExtension(ridID, e.ridBytes); err != nil {
+			return err
+		}
 	}
 	if !e.video && e.to.ids.level != 0 {
-		errs = append(errs, h.SetExtension(e.to.ids.level, []byte{0x80 | level}))
+		e.level[0] = 0x80 | level
+		return h.SetExtension(e.to.ids.level, e.level[:])
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // resend answers a NACK.
@@ -246,7 +252,7 @@ func (e *encoding) senderReport(now time.Time) *rtcp.SenderReport {
 func (e *encoding) setMid(mid string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.mid = mid
+	e.mid = []byte(mid)
 	e.report.Mid = mid
 }
 

@@ -1,9 +1,12 @@
 package bench
 
 import (
+	"sync"
 	"time"
 
 	"github.com/pion/rtcp"
+
+	"github.com/bedside-video/bedside/bench/hist"
 )
 
 // reportInterval is that of sender reports; browsers send one about every second.
@@ -38,7 +41,7 @@ func (c *connection) runMedia(participant string) {
 	now := c.cfg.Clock.Now()
 	for _, p := range c.pubs {
 		// A phase of its own per track: real capture clocks do not start together either.
-		p.start(participant, now.Add(time.Duration(c.rng.Int64N(int64(p.interval)))))
+		p.start(participant, now.Add(time.Duration(c.rng.Int64N(int64(p.interval)))), c.lateness.add)
 	}
 	report := now.Add(reportInterval)
 	for {
@@ -74,5 +77,36 @@ func (c *connection) sendReports(now time.Time) {
 	}
 	if len(out) > 0 {
 		_ = c.media.writeRTCP(out)
+	}
+}
+
+// lateness is how long after they were due frames were sent.
+type lateness struct {
+	mu   sync.Mutex
+	hist hist.Histogram
+}
+
+func (l *lateness) add(d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.hist.Add(d)
+}
+
+// moveTo empties l into another histogram.
+func (l *lateness) moveTo(into *hist.Histogram) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	into.Merge(&l.hist)
+	l.hist = hist.Histogram{}
+}
+
+// Lateness adds to into how long after it was due each frame was sent since Lateness was last asked, and
+// each frame that was not sent because the next was due by then. It is how a generator watches itself:
+// where its machine is short of time, what it measures is its own.
+func (c *Client) Lateness(into *hist.Histogram) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.conn != nil {
+		c.conn.lateness.moveTo(into)
 	}
 }

@@ -14,7 +14,6 @@ import (
 // publication is one published track: its encodings and what makes their frames.
 type publication struct {
 	source    wire.Source
-	level     uint8
 	interval  time.Duration
 	encodings []*encoding
 	mid       string // set by the offer
@@ -27,6 +26,7 @@ type publication struct {
 	hidden   bool // a screen that is not being shared
 	held     bool // the participant is not in the room
 	due      time.Time
+	late     func(time.Duration) // told of each frame how long after it was due it is sent
 }
 
 func newVideo(source wire.Source, v *Video, stream string, rng *rand.Rand) *publication {
@@ -40,14 +40,14 @@ func newVideo(source wire.Source, v *Video, stream string, rng *rand.Rand) *publ
 
 func newAudio(source wire.Source, a *Audio, stream string, rng *rand.Rand) *publication {
 	return &publication{
-		source: source, level: a.Level, interval: audioFrame, stopped: make([]bool, 1),
-		voice:     &voice{source: sourceNumber(source), audio: *a, rng: rng},
+		source: source, interval: audioFrame, stopped: make([]bool, 1),
+		voice:     &voice{source: sourceNumber(source), audio: *a, rng: rng, buffers: newBuffers(rng)},
 		encodings: []*encoding{newEncoding(source, stream, "", false, 48000, rng)},
 	}
 }
 
 func newEncoding(source wire.Source, stream, rid string, video bool, rate uint32, rng *rand.Rand) *encoding {
-	e := &encoding{stream: stream, source: source, rid: rid, video: video, clockRate: rate}
+	e := &encoding{stream: stream, source: source, rid: rid, ridBytes: []byte(rid), video: video, clockRate: rate}
 	e.numbers = numbering{sequence: uint16(rng.Uint32()), rtxSequence: uint16(rng.Uint32()), base: rng.Uint32()}
 	e.report = SentReport{Source: source, RID: rid}
 	return e
@@ -61,8 +61,8 @@ func (p *publication) setMid(mid string) {
 	}
 }
 
-// start sets who sends and when the first frame is due.
-func (p *publication) start(participant string, first time.Time) {
+// start sets who sends and when the first frame is due, and whom to tell how late frames are.
+func (p *publication) start(participant string, first time.Time, late func(time.Duration)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, e := range p.encoders {
@@ -72,7 +72,7 @@ func (p *publication) start(participant string, first time.Time) {
 	if p.voice != nil {
 		p.voice.sender = SenderHash(participant)
 	}
-	p.due = first
+	p.due, p.late = first, late
 }
 
 // tick sends what is due at now and returns when the next frame is.
@@ -82,19 +82,24 @@ func (p *publication) tick(now time.Time) (time.Time, error) {
 	if now.Before(p.due) {
 		return p.due, nil
 	}
-	for !now.Before(p.due) {
+	for !now.Before(p.due) { // more than once: frames that are not sent any more
+		p.late(now.Sub(p.due))
 		p.due = p.due.Add(p.interval)
 	}
 	if p.muted || p.hidden || p.held {
 		return p.due, nil
 	}
 	if p.voice != nil {
-		return p.due, p.encodings[0].send(now, []payload{p.voice.frame(now)}, p.level, drop)
+		packet, level, ok := p.voice.frame(now)
+		if !ok {
+			return p.due, nil
+		}
+		return p.due, p.encodings[0].send(now, []payload{packet}, level, p.voice.buffers.put)
 	}
 	var errs []error
 	for i, e := range p.encoders {
 		if !p.stopped[i] {
-			errs = append(errs, p.encodings[i].send(now, e.frame(now), 0, drop))
+			errs = append(errs, p.encodings[i].send(now, e.frame(now), 0, e.buffers.put))
 		}
 	}
 	return p.due, errors.Join(errs...)
@@ -172,6 +177,3 @@ func (p *publication) requestKey(now time.Time, index int) {
 		p.encoders[index].requestKey(now)
 	}
 }
-
-// drop leaves a buffer to the garbage collector.
-func drop([]byte) {}

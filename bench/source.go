@@ -19,12 +19,17 @@ type Video struct {
 	FPS      int     // frames a second
 	Temporal int     // temporal layers: 1 or 3
 	Layers   []Layer // lowest first
+	// Constant makes every frame five packets of 1000 bytes, key frames too, whatever the layers'
+	// bitrates say: the shape in which servers are compared.
+	Constant bool
 }
 
 // Audio is a synthetic voice: Opus-like packets of 20 ms.
 type Audio struct {
-	Bitrate int   // bit/s
-	Level   uint8 // RFC 6464: 0 is loudest, 127 silence
+	Bitrate int     // bit/s while talking
+	Level   uint8   // RFC 6464, while talking: 0 is loudest, 127 silence
+	Talks   float64 // share of the time, in spurts and pauses; 0 and 1: always
+	DTX     bool    // one small packet each 400 ms in the pauses, else one every 20 ms
 }
 
 // Camera returns the camera of a small room: 15 frames a second in one encoding of 1 to 3 packets a
@@ -55,6 +60,13 @@ const (
 	maxPayload  = 1100 // bytes, TURN and SRTP overhead fit below 1200
 	keyDeafness = 300 * time.Millisecond
 	audioFrame  = 20 * time.Millisecond
+
+	constantPackets = 5
+	constantBytes   = 1000 // of each
+
+	talkSpurt    = 1004 * time.Millisecond // on average (ITU-T P.59, table 1)
+	dtxInterval  = 400 * time.Millisecond  // libopus: a packet after at most 400 ms
+	silenceLevel = 127
 )
 
 // payload is one packet of a frame.
@@ -70,8 +82,11 @@ type encoder struct {
 	index    uint8
 	fps      int
 	temporal int
+	constant bool
 	layer    Layer
 	rng      *rand.Rand
+	buffers  *buffers
+	packets  []payload // of the frame made last
 
 	frames  uint32
 	pattern int // position in the temporal pattern
@@ -85,7 +100,7 @@ type encoder struct {
 func newEncoder(v *Video, source wire.Source, index int, rng *rand.Rand) *encoder {
 	return &encoder{
 		source: sourceNumber(source), index: uint8(index), fps: v.FPS, temporal: v.Temporal,
-		layer: v.Layers[index], rng: rng, keyDue: true,
+		constant: v.Constant, layer: v.Layers[index], rng: rng, buffers: newBuffers(rng), keyDue: true,
 		picture: uint16(rng.Uint32()) & 0x7fff, tl0: uint8(rng.Uint32()),
 	}
 }
@@ -102,7 +117,8 @@ func (e *encoder) requestKey(now time.Time) {
 // restart makes the next frame a key frame, as an encoder does that was stopped.
 func (e *encoder) restart() { e.keyDue = true }
 
-// frame makes the next frame.
+// frame makes the next frame. What it returns is valid until the next call; the data is the caller's,
+// until given back with buffers.put.
 func (e *encoder) frame(now time.Time) []payload {
 	key := e.keyDue
 	if key {
@@ -120,7 +136,11 @@ func (e *encoder) frame(now time.Time) []payload {
 	}
 	size = max(size, 64+TagBytes)
 	e.frames++
-	return e.packetise(now, key, tid, size)
+	n := (size + maxPayload - 1) / maxPayload
+	if e.constant {
+		n, size = constantPackets, constantPackets*constantBytes
+	}
+	return e.packetise(now, key, tid, size, n)
 }
 
 // nextTemporal is the L1T3 pattern 0 2 1 2 of libvpx.
@@ -133,44 +153,120 @@ func (e *encoder) nextTemporal() uint8 {
 	return tid
 }
 
-// packetise cuts a frame of size bytes into packets of nearly equal length.
-func (e *encoder) packetise(now time.Time, key bool, tid uint8, size int) []payload {
-	n := (size + maxPayload - 1) / maxPayload
-	out := make([]payload, n)
-	for i := range out {
+// packetise cuts a frame of size bytes into n packets of equal length.
+func (e *encoder) packetise(now time.Time, key bool, tid uint8, size, n int) []payload {
+	e.packets = e.packets[:0]
+	for i := range n {
 		d := vp8Descriptor{start: i == 0, picture: e.picture, hasLayers: e.temporal >= 3, tl0: e.tl0, tid: tid}
-		b := make([]byte, max(size/n, 16+TagBytes))
+		b := e.buffers.get(max(size/n, 16+TagBytes))
 		at := d.put(b, tid == 2, tid > 0)
 		if i == 0 {
-			at += putVP8Frame(b[at:], key, e.layer.Width, e.layer.Height, size)
+			putVP8Frame(b[at:], key, e.layer.Width, e.layer.Height, size)
 		}
-		fill(b[at:], e.rng)
 		Tag{
 			Sender: e.sender, Source: e.source, Layer: e.index, Key: key, Frame: e.frames,
 			Packet: uint16(i), Count: uint16(n), Sent: now,
 		}.put(b)
-		out[i] = payload{data: b, marker: i == n-1}
+		e.packets = append(e.packets, payload{data: b, marker: i == n-1})
 	}
-	return out
+	return e.packets
 }
 
-// voice makes Opus-like packets. It is pure.
+// voice makes Opus-like packets, as of somebody who talks and listens. It is pure.
 type voice struct {
-	sender uint64
-	source uint8
-	audio  Audio
-	rng    *rand.Rand
-	frames uint32
+	sender  uint64
+	source  uint8
+	audio   Audio
+	rng     *rand.Rand
+	buffers *buffers
+	frames  uint32
+	begun   bool
+	pausing bool
+	until   time.Time // of the spurt or the pause
+	packet  time.Time // when the next one of a pause with DTX is due
 }
 
-func (v *voice) frame(now time.Time) payload {
+// frame makes the packet of the 20 ms that begin at now, and its audio level; false where none is sent.
+func (v *voice) frame(now time.Time) (p payload, level uint8, sent bool) {
+	first := v.turn(now)
 	size := int(int64(v.audio.Bitrate) * int64(audioFrame) / int64(time.Second) / 8)
-	b := make([]byte, max(size, 3+TagBytes))
+	level = v.audio.Level
+	if v.pausing {
+		size, level = 0, silenceLevel
+		if v.audio.DTX {
+			if now.Before(v.packet) {
+				return payload{}, level, false
+			}
+			v.packet = now.Add(dtxInterval)
+		}
+	}
+	b := v.buffers.get(max(size, 3+TagBytes))
 	b[0] = 0x78 // RFC 6716 section 3.1: CELT, full band, 20 ms, mono, one frame
-	fill(b[1:], v.rng)
 	v.frames++
 	Tag{Sender: v.sender, Source: v.source, Frame: v.frames, Count: 1, Sent: now}.put(b)
-	return payload{data: b, marker: v.frames == 1}
+	return payload{data: b, marker: first}, level, true
+}
+
+// turn begins a spurt or a pause when the one before is over, and tells whether it is a spurt that
+// begins (RFC 3551 section 4.1 wants a marker there).
+func (v *voice) turn(now time.Time) bool {
+	share := v.audio.Talks
+	always := share <= 0 || share >= 1
+	if v.begun && (always || now.Before(v.until)) {
+		return false
+	}
+	mean := float64(talkSpurt)
+	switch {
+	case always:
+	case !v.begun:
+		v.pausing = v.rng.Float64() >= share
+	default:
+		v.pausing = !v.pausing
+	}
+	if v.pausing {
+		mean *= (1 - share) / share
+		v.packet = now
+	}
+	v.until = now.Add(time.Duration(mean * v.rng.ExpFloat64()))
+	v.begun = true
+	return !v.pausing
+}
+
+// buffers hands out the memory of payloads, filled with bytes that no parser should mistake for a tag.
+type buffers struct {
+	free [][]byte
+}
+
+// bufferBytes is the longest payload.
+const bufferBytes = maxPayload
+
+func newBuffers(rng *rand.Rand) *buffers {
+	b := make([]byte, bufferBytes)
+	fill(b, rng)
+	return &buffers{free: [][]byte{b}}
+}
+
+// get returns n bytes. What is new in them is the caller's to write: the rest is that of a payload
+// before, as good as any other.
+func (b *buffers) get(n int) []byte {
+	if n > bufferBytes {
+		n = bufferBytes
+	}
+	if len(b.free) == 1 { // the last one stays, to copy from
+		return append(make([]byte, 0, bufferBytes), b.free[0][:n]...)
+	}
+	last := b.free[len(b.free)-1]
+	b.free = b.free[:len(b.free)-1]
+	return last[:n]
+}
+
+// put takes back what get returned. Its tag is wiped out.
+func (b *buffers) put(data []byte) {
+	if cap(data) == bufferBytes {
+		tag := len(data) - TagBytes
+		copy(data[tag:], b.free[0][tag:])
+		b.free = append(b.free, data)
+	}
 }
 
 // fill writes bytes that no parser should mistake for a tag.

@@ -139,6 +139,7 @@ func (d *decoder) video(n *yaml.Node, what string, single, simulcast *Video) *Vi
 func (d *decoder) videoFields(v *Video) []field {
 	return []field{
 		d.integer("fps", &v.FPS, 1, 120),
+		d.boolean("constant", &v.Constant),
 		{key: "temporal", read: func(n *yaml.Node) {
 			d.integer("temporal", &v.Temporal, 1, 3).read(n)
 			if v.Temporal == 2 {

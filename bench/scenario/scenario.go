@@ -70,6 +70,7 @@ type Video struct {
 	FPS      int
 	Temporal int     // temporal layers, 1 or 3
 	Layers   []Layer // lowest first
+	Constant bool    // every frame is five packets of 1000 bytes, whatever the rates
 }
 
 // Layer is one encoding of a Video.

@@ -120,7 +120,7 @@ rooms: {count: 3, arrival: 2/s}
 people:
   - ref: doctor
     role: clinician
-    camera: {fps: 25, temporal: 3, layers: [{rid: q, size: 320x180, rate: 90kbit}, {rid: h, size: 640x360, rate: 0.3mbit}]}
+    camera: {fps: 25, temporal: 3, constant: true, layers: [{rid: q, size: 320x180, rate: 90kbit}, {rid: h, size: 640x360, rate: 0.3mbit}]}
     mic: {talks: 50%, dtx: false}
     up: [{at: 0s, link: "rate=2mbit"}, {at: 10s, link: "rate=300kbit,queue=200ms,loss=2%,burst=3"}]
 objectives: {p99_delay: 5ms, loss: 0.1%, fps: 20}
@@ -132,7 +132,7 @@ objectives: {p99_delay: 5ms, loss: 0.1%, fps: 20}
 	if doctor.Role != wire.RoleClinician || doctor.Count != 1 || doctor.Lobby != 2*time.Second {
 		t.Errorf("got %+v", doctor)
 	}
-	if c := doctor.Camera; c.FPS != 25 || c.Temporal != 3 || !slices.Equal(c.Layers, []scenario.Layer{{"q", 320, 180, 90_000}, {"h", 640, 360, 300_000}}) {
+	if c := doctor.Camera; c.FPS != 25 || c.Temporal != 3 || !c.Constant || !slices.Equal(c.Layers, []scenario.Layer{{"q", 320, 180, 90_000}, {"h", 640, 360, 300_000}}) {
 		t.Errorf("got camera %+v", c)
 	}
 	if want := (scenario.Audio{Bitrate: 24_000, Talks: 0.5}); *doctor.Mic != want {

@@ -68,7 +68,7 @@ func PlayScenario(t *testing.T, s scenario.Scenario, room int, until time.Durati
 	p := Plan{Seed: s.Seed + uint64(room), MaxParticipants: max(2, len(people))}
 	for _, one := range people {
 		g := s.People[one.Group]
-		p.People = append(p.People, Person{Ref: one.Ref, Role: g.Role, Media: media(g), Up: path(g.Up), Down: path(g.Down)})
+		p.People = append(p.People, Person{Ref: one.Ref, Role: g.Role, Media: bench.MediaOf(g), Up: path(g.Up), Down: path(g.Down)})
 		track := Track{Ref: one.Ref}
 		for _, a := range one.Actions {
 			if step := stepOf(one.Ref, a); step != nil && a.At-opens <= until {
@@ -83,25 +83,6 @@ func PlayScenario(t *testing.T, s scenario.Scenario, room int, until time.Durati
 	out.Measurements["violations"] = float64(len(out.Violations))
 	out.Verdicts = scenario.Evaluate(s.Objectives, out.Measurements)
 	return out
-}
-
-// media turns the media of a scenario into a client's.
-func media(g scenario.Group) bench.Media {
-	video := func(v *scenario.Video) *bench.Video {
-		if v == nil {
-			return nil
-		}
-		out := &bench.Video{FPS: v.FPS, Temporal: v.Temporal}
-		for _, l := range v.Layers {
-			out.Layers = append(out.Layers, bench.Layer(l))
-		}
-		return out
-	}
-	m := bench.Media{Camera: video(g.Camera), Screen: video(g.Screen)}
-	if g.Mic != nil {
-		m.Mic = &bench.Audio{Bitrate: g.Mic.Bitrate, Level: bench.Microphone().Level}
-	}
-	return m
 }
 
 func path(trace []scenario.LinkStep) Path {
