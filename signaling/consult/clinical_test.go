@@ -216,7 +216,11 @@ func TestWatchingDevice(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.wantAdmitted("doc", "pat", "int", "dev")
-	p.admit("doc", "wall")
+	// Who looks at the log afterwards must see that it listened.
+	e := p.did(p.c.Admit(p.now, "doc", "wall"))
+	if want := []consult.Event{{Name: consult.EventAdmitted, Actor: "doc", Subject: "wall", Reason: consult.ReasonWatches}}; !slices.Equal(e.Events, want) {
+		t.Errorf("admit: %+v, want %+v", e.Events, want)
+	}
 	p.wantAdmitted("doc", "pat", "int", "dev", "wall")
 	for _, viewer := range []string{"doc", "pat", "int"} {
 		for _, line := range p.c.Roster(viewer).Participants {
@@ -229,7 +233,10 @@ func TestWatchingDevice(t *testing.T) {
 	p.wantAdmitted("doc", "int")
 	p.did(p.c.Unhold("doc", "pat"))
 	p.wantAdmitted("doc", "pat", "int", "dev")
-	p.did(p.c.Unhold("doc", "wall"))
+	e = p.did(p.c.Unhold("doc", "wall"))
+	if want := []consult.Event{{Name: consult.EventResumed, Actor: "doc", Subject: "wall", Reason: consult.ReasonWatches}}; !slices.Equal(e.Events, want) {
+		t.Errorf("unhold: %+v, want %+v", e.Events, want)
+	}
 	p.wantAdmitted("doc", "pat", "int", "dev", "wall")
 	if err := connect("s6", true); err != nil { // whoever has the link
 		t.Fatal(err)

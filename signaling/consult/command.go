@@ -106,6 +106,9 @@ func (c *Consultation) hasRoomFor(newcomer *participant) bool {
 // enter puts a connected participant into the room, and with a patient the devices that wait.
 func (c *Consultation) enter(now time.Time, p *participant, why Event, e *Effects) {
 	p.place, p.arrived = admitted, time.Time{}
+	if p.Watch {
+		why.Reason = ReasonWatches
+	}
 	e.Events = append(e.Events, why)
 	if p.Role == wire.RolePatient {
 		c.withPatient(waiting, admitted, Event{Name: EventAdmitted, Actor: why.Actor}, e)
@@ -213,7 +216,11 @@ func (c *Consultation) Unhold(by, id string) (Effects, error) {
 	}
 	p.place = admitted
 	e := Effects{Moved: []string{id}, Grants: true}
-	e.note(EventResumed, by, id, "")
+	reason := ""
+	if p.Watch {
+		reason = ReasonWatches
+	}
+	e.note(EventResumed, by, id, reason)
 	if p.Role == wire.RolePatient {
 		c.withPatient(held, admitted, Event{Name: EventResumed, Actor: by}, &e)
 	}

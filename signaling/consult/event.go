@@ -23,6 +23,7 @@ const (
 	ReasonConnectionLost  = "connection_lost"
 	ReasonClinicianAbsent = "clinician_absent"
 	ReasonWithPatient     = "with_patient" // a device goes where its patient goes
+	ReasonWatches         = "watches"      // a device that receives what is said and shown
 )
 
 // Event is something that is to be known afterwards. Actor is who brought it about, empty for time;
