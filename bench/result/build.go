@@ -55,7 +55,7 @@ func describe(s scenario.Scenario, p scenario.Plan) Scenario {
 		Name: s.Name, Purpose: s.Purpose, Seed: s.Seed, Rooms: s.Rooms.Count, Participants: len(p.People),
 		Ramp: Duration(s.Ramp), Hold: Duration(s.Hold), Stop: Duration(s.Stop),
 	}
-	s.Purpose, s.Seed, s.Objectives = "", 0, nil
+	s.Name, s.Purpose, s.Seed, s.Objectives = "", "", 0, nil
 	// A scenario is made of numbers and text: it can always be written.
 	b, _ := json.Marshal(s)
 	sum := sha256.Sum256(b)
