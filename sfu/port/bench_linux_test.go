@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -126,16 +127,7 @@ func benchmarkForward(b *testing.B, subscribers int, o Options, inline bool) {
 	}
 	publisher := listen(b, "udp4", "127.0.0.1:0")
 	server := p.LocalAddr().(*net.UDPAddr).AddrPort()
-	if inline {
-		if err := p.Open("publisher", "password of publisher", f); err != nil {
-			b.Fatal(err)
-		}
-	} else {
-		c := endpointOf(b, p, "publisher", addrOf(publisher))
-		var wg sync.WaitGroup
-		wg.Go(func() { runFan(c, f) })
-		b.Cleanup(func() { _ = p.Close(); wg.Wait() })
-	}
+	serve(b, p, f, inline)
 	say := func(d []byte) {
 		if _, err := publisher.WriteToUDPAddrPort(d, server); err != nil {
 			b.Fatal(err)
@@ -161,4 +153,61 @@ func benchmarkForward(b *testing.B, subscribers int, o Options, inline bool) {
 	}
 	b.ReportMetric(float64((cpuTime(b)-start).Nanoseconds())/float64(forwarded), "cpu-ns/datagram")
 	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkEcho is one small packet at a time, there and back, with nothing else to do: the latency of
+// a lone packet, every way.
+func BenchmarkEcho(b *testing.B) {
+	for _, w := range ways() {
+		if w.options.NoGRO || w.options.NoGSO {
+			continue
+		}
+		for _, inline := range []bool{true, false} {
+			where := map[bool]string{true: "inline", false: "queued"}[inline]
+			b.Run(w.name+"/"+where, func(b *testing.B) { benchmarkEcho(b, w.options, inline) })
+		}
+	}
+}
+
+func benchmarkEcho(b *testing.B, o Options, inline bool) {
+	p := newPort(b, listen(b, "udp4", "127.0.0.1:0"), o)
+	client := listen(b, "udp4", "127.0.0.1:0")
+	f := &fan{port: p, to: []netip.AddrPort{addrOf(client)}}
+	serve(b, p, f, inline)
+	server := p.LocalAddr().(*net.UDPAddr).AddrPort()
+	if _, err := client.WriteToUDPAddrPort(checkOf(b, "publisher"), server); err != nil {
+		b.Fatal(err)
+	}
+	await(b, func() bool { return p.stats.received.Load() == 1 })
+	d, buf := packet(1, 1, 100), make([]byte, datagramBytes)
+	var took []time.Duration
+	for b.Loop() {
+		start := time.Now()
+		if _, err := client.WriteToUDPAddrPort(d, server); err != nil {
+			b.Fatal(err)
+		}
+		if _, _, err := client.ReadFromUDPAddrPort(buf); err != nil {
+			b.Fatal(err)
+		}
+		took = append(took, time.Since(start))
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Nanoseconds()), "p50-ns")
+	b.ReportMetric(float64(took[len(took)*99/100].Nanoseconds()), "p99-ns")
+	b.ReportMetric(0, "ns/op")
+}
+
+// serve makes f the endpoint "publisher", on the reader or behind a queue.
+func serve(b *testing.B, p *Port, f *fan, inline bool) {
+	b.Helper()
+	if inline {
+		if err := p.Open("publisher", "password of publisher", f); err != nil {
+			b.Fatal(err)
+		}
+		return
+	}
+	c := endpointOf(b, p, "publisher", netip.MustParseAddrPort("127.0.0.1:1"))
+	var wg sync.WaitGroup
+	wg.Go(func() { runFan(c, f) })
+	b.Cleanup(func() { _ = p.Close(); wg.Wait() })
 }
