@@ -20,7 +20,8 @@ const (
 	// settleTurns bounds how often the sender lets others run before it sends: see settle.
 	settleTurns = 4
 	// flushDatagrams is when a burst is too long to wait for its end: a core's cache holds so many, and
-	// to send them takes less than a millisecond.
+	// to send them takes less than a millisecond. Whoever puts the last of them in sends them: the
+	// sender's turn may be far away.
 	flushDatagrams = 512
 )
 
@@ -118,9 +119,6 @@ func (b *batch) receive(take func([]byte, netip.AddrPort)) error {
 	datagrams := 0
 	for i := range b.received {
 		datagrams += b.in.empty(i, take)
-		if b.out.length() >= flushDatagrams {
-			b.flush()
-		}
 	}
 	if b.out.release() {
 		b.flush()
@@ -158,8 +156,12 @@ func (b *batch) fillInbox(fd uintptr) bool {
 
 // send implements link.
 func (b *batch) send(d []byte, to netip.AddrPort) error {
-	if !b.out.put(d, to) {
+	n, ok := b.out.put(d, to)
+	if !ok {
 		b.stats.sendDropped.Add(1)
+	}
+	if n%flushDatagrams == 0 { // the end of the burst is too far: after a pause of the process, say
+		b.flush()
 	}
 	return nil
 }

@@ -414,6 +414,8 @@ func TestFullOutboxDropsTheNewest(t *testing.T) {
 				t.Fatal(err)
 			}
 			d := packet(1, 1, tt.size)
+			b.sender.mu.Lock() // the kernel has no room, and somebody waits for that
+			defer b.sender.mu.Unlock()
 			for range tt.room + 3 {
 				if err := b.send(d, netip.MustParseAddrPort("127.0.0.1:9")); err != nil {
 					t.Fatal(err)

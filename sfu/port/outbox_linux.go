@@ -36,16 +36,17 @@ func (p *parcel) at(d *plan.Datagram) []byte { return p.bytes[d.Offset : d.Offse
 
 func newOutbox() outbox { return outbox{wake: make(chan struct{}, 1), sleeping: true} }
 
-// put copies b; false tells that there is no room.
-func (o *outbox) put(b []byte, to netip.AddrPort) bool {
+// put copies b and returns how many wait now; false tells that there is no room.
+func (o *outbox) put(b []byte, to netip.AddrPort) (int, bool) {
 	o.mu.Lock()
 	w := &o.waiting
 	if len(w.datagrams) == outboxDatagrams || len(w.bytes)+len(b) > outboxBytes {
 		o.mu.Unlock()
-		return false
+		return outboxDatagrams, false
 	}
 	w.datagrams = append(w.datagrams, plan.Datagram{To: to, Offset: len(w.bytes), Size: len(b)})
 	w.bytes = append(w.bytes, b...)
+	n := len(w.datagrams)
 	wake := o.sleeping && !o.held
 	if wake {
 		o.sleeping = false
@@ -54,7 +55,7 @@ func (o *outbox) put(b []byte, to netip.AddrPort) bool {
 	if wake {
 		o.prod()
 	}
-	return true
+	return n, true
 }
 
 // prod makes the sender take.
