@@ -17,7 +17,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/bedside-video/bedside/config"
 	"github.com/bedside-video/bedside/sfu"
@@ -126,7 +125,7 @@ func assemble(cfg config.Config, d deps) (_ *server, err error) {
 	s.http.ErrorLog = mistakes
 	s.wg.Go(func() { s.runHTTP(s.http, port.SniffTCP(capped, d.tls)) })
 	if d.metrics != nil {
-		s.metrics = httpServer(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+		s.metrics = httpServer(metricsHandler(registry))
 		s.wg.Go(func() { s.runHTTP(s.metrics, d.metrics) })
 	}
 	return s, nil
