@@ -251,7 +251,7 @@ func (b *Broadcast) Drop() {
 	defer b.mu.Unlock()
 	for _, p := range paths {
 		p.addTo(&b.past)
-		b.gone.add(p.traffic())
+		b.gone.Add(p.traffic())
 	}
 	b.up, b.down = nil, nil
 }
@@ -299,7 +299,7 @@ func (b *Broadcast) Traffic() Traffic {
 	t := b.gone
 	for _, p := range []*broadcastPath{b.up, b.down} {
 		if p != nil {
-			t.add(p.traffic())
+			t.Add(p.traffic())
 		}
 	}
 	return t

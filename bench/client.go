@@ -306,7 +306,7 @@ func (c *Client) Drop() {
 	defer c.mu.Unlock()
 	if conn != nil {
 		conn.addTo(&c.past)
-		c.gone.add(conn.traffic())
+		c.gone.Add(conn.traffic())
 	}
 }
 

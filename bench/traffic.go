@@ -7,7 +7,8 @@ type Traffic struct {
 	ReceivedPackets, ReceivedBytes uint64
 }
 
-func (t *Traffic) add(o Traffic) {
+// Add adds another's counts.
+func (t *Traffic) Add(o Traffic) {
 	t.SentPackets += o.SentPackets
 	t.SentBytes += o.SentBytes
 	t.ReceivedPackets += o.ReceivedPackets
@@ -21,7 +22,7 @@ func (c *Client) Traffic() Traffic {
 	defer c.mu.Unlock()
 	t := c.gone
 	if c.conn != nil {
-		t.add(c.conn.traffic())
+		t.Add(c.conn.traffic())
 	}
 	return t
 }
@@ -31,13 +32,13 @@ func (c *connection) traffic() Traffic {
 	for _, p := range c.pubs {
 		for _, e := range p.encodings {
 			e.mu.Lock()
-			t.add(e.traffic)
+			t.Add(e.traffic)
 			e.mu.Unlock()
 		}
 	}
 	for _, s := range c.slots {
 		s.mu.Lock()
-		t.add(s.traffic)
+		t.Add(s.traffic)
 		s.mu.Unlock()
 	}
 	return t

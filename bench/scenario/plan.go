@@ -150,3 +150,20 @@ func (s *source) share() float64 {
 	x = (x ^ x>>27) * 0x94d049bb133111eb
 	return float64((x^x>>31)>>11) / (1 << 53)
 }
+
+// WithRooms returns a scenario with another number of rooms, which may not fit into it as the file has
+// it: the error is Problems then. file is its name, for messages only.
+func (s Scenario) WithRooms(file string, rooms int) (Scenario, error) {
+	s.Rooms.Count = rooms
+	d := &decoder{file: file}
+	if d.check(&s); len(d.problems) == 0 {
+		_, found := expand(s)
+		for _, f := range found {
+			d.failAt(f.pos, "%s", f.what)
+		}
+	}
+	if len(d.problems) > 0 {
+		return Scenario{}, d.problems
+	}
+	return s, nil
+}

@@ -1,6 +1,7 @@
 package scenario_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -191,5 +192,28 @@ func TestShipped(t *testing.T) {
 	}
 	if _, err := scenario.Source("../doc"); err == nil {
 		t.Error("a file that is no scenario was returned")
+	}
+}
+
+// Another number of rooms is checked as the file was: rooms that come one by one need a longer ramp.
+func TestWithRooms(t *testing.T) {
+	s, err := scenario.Parse("x.yaml", []byte(`
+name: x
+purpose: x
+ramp: 4s
+hold: 10s
+rooms: {count: 2, arrival: every 2s}
+people: [{ref: doctor, role: clinician}]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	three, err := s.WithRooms("x.yaml", 3)
+	if err != nil || three.Rooms.Count != 3 || len(scenario.Expand(three).People) != 3 || s.Rooms.Count != 2 {
+		t.Errorf("3 rooms: %+v, %v", three.Rooms, err)
+	}
+	var problems scenario.Problems
+	if _, err := s.WithRooms("x.yaml", 4); !errors.As(err, &problems) || len(problems) != 1 || problems[0].Line != 6 {
+		t.Errorf("4 rooms: %v", err)
 	}
 }
