@@ -30,7 +30,7 @@ VERSION  ?=
 .PHONY: help build test sim soak fuzz bench clean needs lint
 
 help:
-	@echo 'make build  the static binary, $(DIST)/bedside; the same bytes wherever it is built'
+	@echo 'make build  the static binaries $(DIST)/bedside and bedside-bench; the same bytes wherever they are built'
 	@echo 'make test   format, vet, staticcheck, govulncheck, every test with -race, the browser tests'
 	@echo 'make sim    SCENARIO=consult, or a file: a scenario of bench/scenario in virtual time'
 	@echo 'make soak   the long runs: seeded schedules, 100 kills under load'
@@ -43,7 +43,8 @@ help:
 build:
 	@mkdir -p '$(DIST)'
 	CGO_ENABLED=0 go build -trimpath -buildvcs=auto -ldflags '-s -w -X main.release=$(VERSION)' -o '$(DIST)/bedside' ./cmd/bedside
-	sha256sum '$(DIST)/bedside'
+	CGO_ENABLED=0 go build -trimpath -buildvcs=auto -ldflags '-s -w' -o '$(DIST)/bedside-bench' ./cmd/bedside-bench
+	sha256sum '$(DIST)/bedside' '$(DIST)/bedside-bench'
 
 test: needs lint
 	@echo '== tests'

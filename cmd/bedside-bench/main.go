@@ -51,7 +51,7 @@ func run(ctx context.Context, w world, args []string) int {
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(linkCommand(w), compareCommand(w), versionCommand(w))
+	root.AddCommand(runCommand(w, args), linkCommand(w), compareCommand(w), versionCommand(w))
 	root.SetArgs(args)
 	root.SetOut(w.out)
 	root.SetErr(w.errs)
@@ -79,14 +79,18 @@ func versionCommand(w world) *cobra.Command {
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			version := "unknown"
-			if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-				version = info.Main.Version
-			}
-			if _, err := fmt.Fprintf(w.out, "bedside-bench %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH); err != nil {
+			if _, err := fmt.Fprintf(w.out, "bedside-bench %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH); err != nil {
 				return failure{err}
 			}
 			return nil
 		},
 	}
+}
+
+// version is that of this build.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
 }

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bedside-video/bedside/bench"
+	"github.com/bedside-video/bedside/bench/load"
+	"github.com/bedside-video/bedside/bench/report"
+	"github.com/bedside-video/bedside/bench/result"
+	"github.com/bedside-video/bedside/bench/scenario"
+)
+
+// runFlags are the flags of run.
+type runFlags struct {
+	targetFlags
+	json   string
+	html   string
+	verify float64
+	seed   uint64
+	seeded bool
+}
+
+func runCommand(w world, args []string) *cobra.Command {
+	var f runFlags
+	c := &cobra.Command{
+		Use:   "run scenario.yaml|name",
+		Short: "Play a scenario against a server and say whether it met its objectives",
+		Long: `Plays a scenario (a file, or the name of a shipped one) against a server, and says whether its objectives
+were met. Rooms are opened by the API, and cancelled at the end, also after Ctrl+C.
+
+It exits with 0 when all objectives were met, with 1 when one was missed, when the run is invalid because
+this program itself was the limit, or when it failed, and with 2 for a wrong scenario or wrong flags.`,
+		Example: `  bedside-bench run consult --local --html report.html
+  BEDSIDE_API_KEY=… bedside-bench run care-team.yaml --url https://video.hospital.example --json result.json`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, names []string) error {
+			f.seeded = c.Flags().Changed("seed")
+			return f.run(c.Context(), w, names[0], args)
+		},
+	}
+	f.add(c)
+	c.Flags().StringVar(&f.json, "json", "", "file for the result (bench/result/format.md)")
+	c.Flags().StringVar(&f.html, "html", "", "file for the report, a page that opens offline")
+	c.Flags().Float64Var(&f.verify, "verify", unsaid, "share of the people who decrypt and check every packet, 0 to 1 (default: all of up to 24, else 0.1)")
+	c.Flags().Uint64Var(&f.seed, "seed", 1, "everything that is drawn comes from it (default: the scenario's)")
+	return c
+}
+
+// run carries the command out.
+func (f *runFlags) run(ctx context.Context, w world, name string, args []string) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	if f.verify != unsaid && (f.verify < 0 || f.verify > 1) {
+		return errors.New("--verify: a share is between 0 and 1")
+	}
+	s, err := readScenario(name)
+	if err != nil {
+		return err
+	}
+	if f.seeded {
+		s.Seed = f.seed
+	}
+	outputs, err := f.create()
+	if err != nil {
+		return err
+	}
+	at, err := f.open(ctx, args)
+	if err != nil {
+		return errors.Join(err, outputs.remove())
+	}
+	at.cfg.Verify = verifyShare(f.verify, s)
+	got, err := playOnce(ctx, w, at, s)
+	err = errors.Join(err, at.stop())
+	if got.Schema == "" {
+		return failure{errors.Join(err, outputs.remove())}
+	}
+	if written := outputs.write(got); written != nil {
+		err = errors.Join(err, written)
+	}
+	summarise(w.out, got, outputs.names())
+	switch {
+	case err != nil:
+		return failure{err}
+	case got.Verdict != result.Pass:
+		return failure{errors.New(reason(got))}
+	}
+	return nil
+}
+
+// unsaid is the value of a share that nobody has given.
+const unsaid = -1
+
+// verifyShare is how many people check every packet: all where that costs little.
+func verifyShare(asked float64, s scenario.Scenario) float64 {
+	switch {
+	case asked != unsaid:
+		return asked
+	case len(scenario.Expand(s).People) <= 24:
+		return 1
+	}
+	return 0.1
+}
+
+// playOnce plays a scenario once, with progress on the way.
+func playOnce(ctx context.Context, w world, at site, s scenario.Scenario) (result.Result, error) {
+	cfg := at.cfg
+	cfg.Scenario, cfg.Stack = s, bench.Lean
+	cfg.Log = slog.New(slog.NewTextHandler(w.errs, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	var err error
+	if cfg.Target, err = at.newTarget(); err != nil {
+		return result.Result{}, err
+	}
+	p := newProgress(w.errs, s.Name)
+	cfg.Progress = p.show
+	defer p.end()
+	return load.Run(ctx, cfg)
+}
+
+// outputs are the files that a result goes to. They are created before the run: an hour is long to find
+// out that a directory is missing.
+type outputs struct {
+	files []output
+}
+
+type output struct {
+	file  *os.File
+	write func(w io.Writer, r result.Result) error
+}
+
+func (f *runFlags) create() (*outputs, error) {
+	var o outputs
+	for _, one := range []struct {
+		flag, name string
+		write      func(w io.Writer, r result.Result) error
+	}{
+		{"json", f.json, func(w io.Writer, r result.Result) error { return r.Write(w) }},
+		{"html", f.html, report.Write},
+	} {
+		if one.name == "" {
+			continue
+		}
+		file, err := os.Create(one.name)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("--%s: %w", one.flag, err), o.remove())
+		}
+		o.files = append(o.files, output{file, one.write})
+	}
+	return &o, nil
+}
+
+// write writes a result to all files.
+func (o *outputs) write(r result.Result) error {
+	var errs []error
+	for _, f := range o.files {
+		errs = append(errs, f.write(f.file, r), f.file.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// remove takes the files away of a run that came to nothing.
+func (o *outputs) remove() error {
+	var errs []error
+	for _, f := range o.files {
+		errs = append(errs, f.file.Close(), os.Remove(f.file.Name()))
+	}
+	return errors.Join(errs...)
+}
+
+func (o *outputs) names() []string {
+	var out []string
+	for _, f := range o.files {
+		out = append(out, f.file.Name())
+	}
+	return out
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/bedside-video/bedside/bench/load"
+	"github.com/bedside-video/bedside/bench/result"
+)
+
+// keyVariable holds the API key where no file does.
+const keyVariable = "BEDSIDE_API_KEY"
+
+// targetFlags say what is measured, and where.
+type targetFlags struct {
+	url, keyFile, metrics string
+	insecure, local       bool
+	bedside               string
+	serverCPUs, ownCPUs   string
+}
+
+func (f *targetFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.url, "url", "", "of the server, such as https://video.hospital.example")
+	c.Flags().StringVar(&f.keyFile, "api-key-file", "", "file with an API key of the scope consultations (without it: "+keyVariable+")")
+	c.Flags().StringVar(&f.metrics, "metrics-url", "", "of the server's /metrics, such as http://127.0.0.1:9443/metrics")
+	c.Flags().BoolVar(&f.insecure, "insecure-skip-verify", false, "accept any certificate")
+	c.Flags().BoolVar(&f.local, "local", false, "start a server on this machine for the run")
+	c.Flags().StringVar(&f.bedside, "bedside", "", "the server for --local (default: beside this program, or built from the source tree)")
+	c.Flags().StringVar(&f.serverCPUs, "server-cpus", "", "CPUs of the server of --local, such as 0 or 0,2-3 (Linux)")
+	c.Flags().StringVar(&f.ownCPUs, "own-cpus", "", "CPUs of this program (Linux)")
+}
+
+// check finds what makes no sense.
+func (f *targetFlags) check() error {
+	if f.local == (f.url != "") {
+		return errors.New("say what to measure: either --local or --url")
+	}
+	if f.local && (f.keyFile != "" || f.metrics != "" || f.insecure) {
+		return errors.New("--local has a key, metrics and no certificate of its own: leave --api-key-file, --metrics-url and --insecure-skip-verify out")
+	}
+	if !f.local && (f.bedside != "" || f.serverCPUs != "") {
+		return errors.New("--bedside and --server-cpus are for --local")
+	}
+	if _, err := parseCPUs(f.serverCPUs); err != nil {
+		return fmt.Errorf("--server-cpus: %w", err)
+	}
+	if _, err := parseCPUs(f.ownCPUs); err != nil {
+		return fmt.Errorf("--own-cpus: %w", err)
+	}
+	return nil
+}
+
+// site is the server that is measured, ready.
+type site struct {
+	cfg  load.Config // Target is for newTarget to make
+	base string
+	key  string
+	stop func() error
+}
+
+// open makes the server ready: starts it, or finds out how to reach it.
+func (f *targetFlags) open(ctx context.Context, args []string) (site, error) {
+	var trust *tls.Config
+	if f.insecure {
+		trust = &tls.Config{InsecureSkipVerify: true} // asked for by name
+	}
+	s := site{cfg: load.Config{TLS: trust, HTTP: load.HTTPClient(trust), MetricsURL: f.metrics}, stop: func() error { return nil }}
+	s.cfg.Run = result.Run{Version: version(), Command: append([]string{"bedside-bench"}, args...), Machine: machine()}
+	own, _ := parseCPUs(f.ownCPUs) // check has seen them
+	if len(own) > 0 {
+		if err := load.Pin(own); err != nil {
+			return site{}, failure{err}
+		}
+	}
+	var err error
+	if f.local {
+		err = f.start(ctx, &s)
+	} else {
+		s.base = strings.TrimSuffix(f.url, "/")
+		s.key, err = f.readKey()
+	}
+	if err == nil {
+		_, err = s.newTarget() // to see that it can be made
+	}
+	s.cfg.Run.Target.Kind, s.cfg.Run.Target.URL = "bedside", s.base
+	return s, err
+}
+
+// start starts a server for the run.
+func (f *targetFlags) start(ctx context.Context, s *site) error {
+	binary, remove, err := load.FindBinary(ctx, f.bedside)
+	if err != nil {
+		return failure{err}
+	}
+	s.key = "bedside_" + rand.Text()
+	cpus, _ := parseCPUs(f.serverCPUs) // check has seen them
+	local, err := load.StartLocal(ctx, binary, s.key, cpus)
+	if err != nil {
+		return failure{errors.Join(err, remove())}
+	}
+	s.base, s.cfg.MetricsURL, s.cfg.PID = local.URL, local.MetricsURL, local.PID
+	s.cfg.Run.Target.Version = local.Version
+	s.stop = func() error { return errors.Join(local.Stop(), remove()) }
+	return nil
+}
+
+// readKey reads the API key. It is shown nowhere.
+func (f *targetFlags) readKey() (string, error) {
+	if f.keyFile == "" {
+		if key := os.Getenv(keyVariable); key != "" {
+			return key, nil
+		}
+		return "", errors.New("an API key is needed: --api-key-file, or the environment variable " + keyVariable)
+	}
+	text, err := os.ReadFile(f.keyFile)
+	if err != nil {
+		return "", fmt.Errorf("--api-key-file: %w", err)
+	}
+	key := strings.TrimSpace(string(text))
+	if key == "" || strings.ContainsAny(key, " \r\n\t") {
+		return "", fmt.Errorf("--api-key-file: %s does not hold one key and nothing else", f.keyFile)
+	}
+	return key, nil
+}
+
+// newTarget is the server for one run.
+func (s site) newTarget() (load.Target, error) {
+	name := make([]byte, 6)
+	_, _ = rand.Read(name) // it never fails
+	u, err := url.Parse(s.base)
+	if err != nil || u.Host == "" {
+		return nil, fmt.Errorf("--url: %q is not the URL of a server, such as https://video.hospital.example", s.base)
+	}
+	return load.Bedside(s.base, s.key, "bench-"+hex.EncodeToString(name), s.cfg.HTTP)
+}
+
+// parseCPUs reads numbers and ranges with commas between them, as taskset -c does.
+func parseCPUs(text string) ([]int, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var out []int
+	for part := range strings.SplitSeq(text, ",") {
+		from, to, isRange := strings.Cut(part, "-")
+		if !isRange {
+			to = from
+		}
+		a, err1 := strconv.Atoi(from)
+		b, err2 := strconv.Atoi(to)
+		if err1 != nil || err2 != nil || a < 0 || b < a || b > 1023 {
+			return nil, fmt.Errorf("%q is not a list of CPUs, such as 0 or 0,2-3", text)
+		}
+		for ; a <= b; a++ {
+			out = append(out, a)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
+}
+
+// machine describes where this program runs.
+func machine() result.Machine {
+	return result.Machine{OS: runtime.GOOS, Kernel: kernel(), CPU: processor(), CPUs: runtime.NumCPU(), Go: runtime.Version()}
+}
+
+// kernel is the version of Linux, "" elsewhere.
+func kernel() string {
+	text, _ := os.ReadFile("/proc/sys/kernel/osrelease")
+	return strings.TrimSpace(string(text))
+}
+
+// processor is the name of the first processor, "" where nobody says.
+func processor() string {
+	text, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range strings.Lines(string(text)) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
