@@ -48,6 +48,16 @@ func (c *connection) mark() {
 	}
 }
 
+// end tells the slots that the connection is over.
+func (c *connection) end() {
+	now := c.cfg.Clock.Now()
+	for _, s := range c.slots {
+		s.mu.Lock()
+		s.receiver.End(now)
+		s.mu.Unlock()
+	}
+}
+
 // addTo appends a connection's accounts.
 func (c *connection) addTo(r *Report) {
 	now := c.cfg.Clock.Now()

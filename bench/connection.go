@@ -162,11 +162,15 @@ func (c *connection) connected(ctx context.Context) error {
 // close ends the connection and waits for its goroutines.
 func (c *connection) close() {
 	c.mu.Lock()
-	if !c.closed {
+	first := !c.closed
+	if first {
 		c.closed = true
 		close(c.done)
 	}
 	c.mu.Unlock()
+	if first {
+		c.end()
+	}
 	c.media.close()
 	c.wg.Wait()
 }

@@ -106,6 +106,12 @@ func (r *Receiver) settle(now time.Time) {
 	}
 }
 
+// End notes that the connection is over: nobody watches any more.
+func (r *Receiver) End(now time.Time) {
+	r.settle(now)
+	r.viewing.begin(now, false)
+}
+
 // Mark forgets what was counted so far, not what the Receiver knows: what comes next is accounted for
 // as before.
 func (r *Receiver) Mark(now time.Time) {

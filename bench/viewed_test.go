@@ -113,6 +113,10 @@ func TestWhatAViewerSees(t *testing.T) {
 			w.assign("", "", wire.SlotEmpty)
 			w.pass(time.Minute)
 		}, Viewed{Watched: 2 * time.Second, LongestGap: frame, Frames: 50, Layers: [3]uint64{50}}},
+		{"over", func(w *watcher) { w.frames(50, frame, 0, 0); w.End(w.now); w.pass(time.Minute) },
+			Viewed{Watched: 2 * time.Second, LongestGap: frame, Frames: 50, Layers: [3]uint64{50}}},
+		{"over, then marked", func(w *watcher) { w.frames(50, frame, 0, 0); w.End(w.now); w.pass(time.Minute); w.Mark(w.now) },
+			Viewed{}},
 		{"marked", func(w *watcher) { w.frames(50, frame, 0, 0); w.Mark(w.now); w.frames(50, frame, 0, 0) },
 			Viewed{Watched: 2 * time.Second, LongestGap: frame, Frames: 50, Layers: [3]uint64{50}}},
 		{"marked within a freeze", func(w *watcher) {
