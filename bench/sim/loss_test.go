@@ -20,9 +20,23 @@ func (r repairs) rate() float64 { return float64(r.repaired) / float64(r.missing
 // Two percent of everything, in either direction alone: on the way down the client notices and the
 // server repairs, on the way up the other way round. Audio has no RTX and is left out.
 func TestRTXRepairsLoss(t *testing.T) {
-	for _, direction := range []string{"down", "up"} {
-		t.Run(direction, func(t *testing.T) {
+	for _, tt := range []struct {
+		name, direction string
+		stack           bench.Stack
+		verify          bool
+	}{
+		{"down", "down", bench.Pion, true},
+		{"up", "up", bench.Pion, true},
+		{"down, lean", "down", bench.Lean, true},
+		{"down, lean and counting", "down", bench.Lean, false},
+		{"up, lean", "up", bench.Lean, true},
+	} {
+		direction := tt.direction
+		t.Run(tt.name, func(t *testing.T) {
 			people := three()[:2]
+			for i := range people {
+				people[i].Stack, people[i].Verify = tt.stack, tt.verify
+			}
 			people[0].Media = bench.Media{Camera: &bench.Video{FPS: 30, Temporal: 1, Layers: []bench.Layer{{Width: 640, Height: 360, Bitrate: 450_000}}}}
 			people[1].Media = bench.Media{}
 			lossy := sim.Path{Delay: 20 * time.Millisecond, Loss: 0.02}
