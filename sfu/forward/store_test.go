@@ -3,10 +3,13 @@ package forward_test
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	"github.com/bedside-video/bedside/sfu/codec"
 	"github.com/bedside-video/bedside/sfu/forward"
 )
+
+var start = time.Unix(1000, 0)
 
 func payload(seq uint16, size int) *codec.Packet {
 	return &codec.Packet{Seq: seq, Marker: seq%2 == 0, Payload: bytes.Repeat([]byte{byte(seq)}, size)}
@@ -33,45 +36,76 @@ func TestCache(t *testing.T) {
 	})
 	t.Run("before the first", func(t *testing.T) {
 		c := forward.NewCache(8, 1000)
-		c.Put(payload(1, 1))
+		c.Put(start, payload(1, 1))
 		has(t, &c, 4, 1, func(seq int) bool { return seq == 1 })
 	})
 	t.Run("bounded in packets", func(t *testing.T) {
 		c := forward.NewCache(5, 1000) // 8
 		for seq := range 20 {
-			c.Put(payload(uint16(seq), 10))
+			c.Put(start, payload(uint16(seq), 10))
 		}
 		has(t, &c, 20, 10, func(seq int) bool { return seq >= 12 })
 	})
 	t.Run("bounded in bytes", func(t *testing.T) {
 		c := forward.NewCache(64, 100)
 		for seq := range 20 {
-			c.Put(payload(uint16(seq), 30)) // the last 10 bytes of each lap are left over
+			c.Put(start, payload(uint16(seq), 30)) // the last 10 bytes of each lap are left over
 		}
 		has(t, &c, 20, 30, func(seq int) bool { return seq >= 17 })
 	})
 	t.Run("larger than the cache", func(t *testing.T) {
 		c := forward.NewCache(8, 100)
-		c.Put(payload(0, 100))
-		c.Put(payload(1, 101))
+		c.Put(start, payload(0, 100))
+		c.Put(start, payload(1, 101))
 		has(t, &c, 2, 100, func(seq int) bool { return seq == 0 })
 	})
 	t.Run("late", func(t *testing.T) {
 		c := forward.NewCache(4, 1000)
 		for _, seq := range []uint16{0, 1, 3, 4, 6, 2, 5} {
-			c.Put(payload(seq, 10)) // 2 has its place taken by 6
+			c.Put(start, payload(seq, 10)) // 2 has its place taken by 6
 		}
 		has(t, &c, 8, 10, func(seq int) bool { return seq >= 3 && seq <= 6 })
 	})
+	t.Run("grows to a second", func(t *testing.T) {
+		c := forward.NewCache(512, 256<<10)
+		const size, every, packets = 1000, 7 * time.Millisecond, 1000
+		for seq := range packets {
+			c.Put(start.Add(time.Duration(seq)*every), payload(uint16(seq), size))
+			if seq < 200 { // while it grows, too
+				kept := 0
+				for ; kept <= seq; kept++ {
+					p, _, ok := c.Get(uint16(seq-kept), nil)
+					if !ok {
+						break
+					}
+					if !bytes.Equal(p, payload(uint16(seq-kept), size).Payload) {
+						t.Fatalf("at %d, packet %d is another's", seq, seq-kept)
+					}
+				}
+				if want := min(seq+1, int(time.Second/every)); kept < want {
+					t.Fatalf("at %d it keeps %d packets, want %d", seq, kept, want)
+				}
+			}
+		}
+		// 143 KB a second take 160 KiB: a lap is 163 packets.
+		has(t, &c, packets, size, func(seq int) bool { return seq >= packets-163 })
+	})
+	t.Run("does not grow without need", func(t *testing.T) {
+		c := forward.NewCache(512, 256<<10)
+		for seq := range 100 {
+			c.Put(start.Add(time.Duration(seq)*40*time.Millisecond), payload(uint16(seq), 1000))
+		}
+		has(t, &c, 100, 1000, func(seq int) bool { return seq >= 100-32 })
+	})
 	t.Run("a new numbering", func(t *testing.T) {
 		c := forward.NewCache(4, 1000)
-		c.Put(payload(40000, 10))
-		c.Put(payload(0, 10)) // the same place
+		c.Put(start, payload(40000, 10))
+		c.Put(start, payload(0, 10)) // the same place
 		has(t, &c, 2, 10, func(seq int) bool { return seq == 0 })
 	})
 	t.Run("appends", func(t *testing.T) {
 		c := forward.NewCache(4, 1000)
-		c.Put(payload(7, 2))
+		c.Put(start, payload(7, 2))
 		buf := make([]byte, 2, 10)
 		got, _, _ := c.Get(7, buf)
 		if want := []byte{0, 0, 7, 7}; !bytes.Equal(got, want) || &got[0] != &buf[0] {
@@ -83,11 +117,15 @@ func TestCache(t *testing.T) {
 func TestCacheAllocatesOnce(t *testing.T) {
 	c := forward.NewCache(512, 256<<10)
 	p, seq, buf := payload(0, 1200), uint16(0), make([]byte, 1500)
-	c.Put(p)
+	for range 1000 { // it has grown to its limit
+		c.Put(start, p)
+		p.Seq++
+	}
+	seq = p.Seq
 	n := testing.AllocsPerRun(1000, func() {
 		seq++
 		p.Seq = seq
-		c.Put(p)
+		c.Put(start, p)
 		if _, _, ok := c.Get(seq, buf[:0]); !ok {
 			t.Fatal("not kept")
 		}
