@@ -18,8 +18,8 @@ type Outcome int
 // The outcomes.
 const (
 	Passed  Outcome = iota
-	Failed          // counts when it fails again
-	Unsound         // the generator was the limit: nothing larger can be said either
+	Failed          // counts when it does not pass the second time
+	Unsound         // the generator was the limit, likewise: nothing larger can be said either
 )
 
 // NewSearch returns a Search from least to most.
@@ -47,12 +47,12 @@ func (s *Search) Record(o Outcome) {
 		return
 	}
 	switch {
-	case o == Unsound:
-		s.limited = n
 	case o == Passed:
 		s.good, s.again = n, false
-	case !s.again:
+	case !s.again: // a bad moment of the machine is no limit
 		s.again = true
+	case o == Unsound:
+		s.limited = n
 	default:
 		s.bad, s.again = n, false
 	}

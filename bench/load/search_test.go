@@ -23,8 +23,8 @@ func TestSearch(t *testing.T) {
 		{"between", 1, 100, 21, 0, nil, []int{1, 2, 4, 8, 16, 32, 32, 24, 24, 20, 22, 22, 21}, 21, "21 met the objectives, 22 did not"},
 		{"one size", 7, 7, 7, 0, nil, []int{7}, 7, "7 met the objectives, the most that was asked for"},
 		{"a bad day", 1, 4, 4, 0, []int{2}, []int{1, 2, 2, 4}, 4, "4 met the objectives, the most that was asked for"},
-		{"starved", 1, 100, 50, 16, nil, []int{1, 2, 4, 8, 16}, 8, "8 met the objectives, then the generator was the limit at 16"},
-		{"starved at once", 4, 100, 50, 1, nil, []int{4}, 0, "the generator was the limit at 4: nothing is known"},
+		{"starved", 1, 100, 50, 16, nil, []int{1, 2, 4, 8, 16, 16}, 8, "8 met the objectives, then the generator was the limit at 16"},
+		{"starved at once", 4, 100, 50, 1, nil, []int{4, 4}, 0, "the generator was the limit at 4: nothing is known"},
 		{"just below the most", 1, 6, 5, 0, nil, []int{1, 2, 4, 6, 6, 5}, 5, "5 met the objectives, 6 did not"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -51,7 +51,7 @@ func run(ctx context.Context, w world, args []string) int {
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(runCommand(w, args), linkCommand(w), compareCommand(w), versionCommand(w))
+	root.AddCommand(runCommand(w, args), capacityCommand(w, args), linkCommand(w), compareCommand(w), versionCommand(w))
 	root.SetArgs(args)
 	root.SetOut(w.out)
 	root.SetErr(w.errs)

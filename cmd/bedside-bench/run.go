@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -68,24 +66,22 @@ func (f *runFlags) run(ctx context.Context, w world, name string, args []string)
 	if f.seeded {
 		s.Seed = f.seed
 	}
-	outputs, err := f.create()
+	files, err := createFiles(f.json, f.html)
 	if err != nil {
 		return err
 	}
 	at, err := f.open(ctx, args)
 	if err != nil {
-		return errors.Join(err, outputs.remove())
+		return errors.Join(err, files.remove())
 	}
 	at.cfg.Verify = verifyShare(f.verify, s)
 	got, err := playOnce(ctx, w, at, s)
 	err = errors.Join(err, at.stop())
 	if got.Schema == "" {
-		return failure{errors.Join(err, outputs.remove())}
+		return failure{errors.Join(err, files.remove())}
 	}
-	if written := outputs.write(got); written != nil {
-		err = errors.Join(err, written)
-	}
-	summarise(w.out, got, outputs.names())
+	err = errors.Join(err, files.write(func(to io.Writer) error { return got.Write(to) }, func(to io.Writer) error { return report.Write(to, got) }))
+	summarise(w.out, got, files.names())
 	switch {
 	case err != nil:
 		return failure{err}
@@ -122,62 +118,4 @@ func playOnce(ctx context.Context, w world, at site, s scenario.Scenario) (resul
 	cfg.Progress = p.show
 	defer p.end()
 	return load.Run(ctx, cfg)
-}
-
-// outputs are the files that a result goes to. They are created before the run: an hour is long to find
-// out that a directory is missing.
-type outputs struct {
-	files []output
-}
-
-type output struct {
-	file  *os.File
-	write func(w io.Writer, r result.Result) error
-}
-
-func (f *runFlags) create() (*outputs, error) {
-	var o outputs
-	for _, one := range []struct {
-		flag, name string
-		write      func(w io.Writer, r result.Result) error
-	}{
-		{"json", f.json, func(w io.Writer, r result.Result) error { return r.Write(w) }},
-		{"html", f.html, report.Write},
-	} {
-		if one.name == "" {
-			continue
-		}
-		file, err := os.Create(one.name)
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("--%s: %w", one.flag, err), o.remove())
-		}
-		o.files = append(o.files, output{file, one.write})
-	}
-	return &o, nil
-}
-
-// write writes a result to all files.
-func (o *outputs) write(r result.Result) error {
-	var errs []error
-	for _, f := range o.files {
-		errs = append(errs, f.write(f.file, r), f.file.Close())
-	}
-	return errors.Join(errs...)
-}
-
-// remove takes the files away of a run that came to nothing.
-func (o *outputs) remove() error {
-	var errs []error
-	for _, f := range o.files {
-		errs = append(errs, f.file.Close(), os.Remove(f.file.Name()))
-	}
-	return errors.Join(errs...)
-}
-
-func (o *outputs) names() []string {
-	var out []string
-	for _, f := range o.files {
-		out = append(out, f.file.Name())
-	}
-	return out
 }

@@ -56,7 +56,7 @@ func TestRunUsage(t *testing.T) {
 		{"server with URL", []string{"run", good, "--url", "https://x.example", "--server-cpus", "0"}, "are for --local"},
 		{"CPUs", []string{"run", good, "--local", "--own-cpus", "0-x"}, `--own-cpus: "0-x" is not a list of CPUs`},
 		{"share", []string{"run", good, "--local", "--verify", "2"}, "--verify: a share is between 0 and 1"},
-		{"output", []string{"run", good, "--local", "--json", filepath.Join(good, "x.json")}, "--json: "},
+		{"output", []string{"run", good, "--local", "--json", filepath.Join(good, "x.json")}, "x.json: not a directory"},
 		{"seed", []string{"run", good, "--local", "--seed", "-1"}, "invalid argument"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
