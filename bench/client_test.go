@@ -165,6 +165,9 @@ func runRTCP(s *webrtc.RTPSender) {
 // onEachStack runs a test with each way to carry media.
 func onEachStack(t *testing.T, test func(t *testing.T, on func(*bench.Config))) {
 	t.Run("pion", func(t *testing.T) { test(t, func(*bench.Config) {}) })
+	t.Run("pion, own socket", func(t *testing.T) {
+		test(t, func(c *bench.Config) { c.Socket = socketOf(c.Net.(*sim.Host)) })
+	})
 	t.Run("lean", func(t *testing.T) { test(t, func(c *bench.Config) { c.Stack, c.Verify = bench.Lean, true }) })
 	t.Run("lean, counting", func(t *testing.T) { test(t, func(c *bench.Config) { c.Stack = bench.Lean }) })
 }
@@ -199,10 +202,13 @@ func inMirror(t *testing.T, up, down sim.Path, run func(ctx context.Context, c *
 		transport := &http.Transport{DialContext: dial}
 		cfg := bench.Config{
 			BaseURL: "http://10.0.0.1", Invitation: "good", HTTP: &http.Client{Transport: transport}, DialContext: dial,
-			Net: clientHost, Socket: socketOf(clientHost), Seed: 7, Media: bench.Media{Camera: bench.Camera(), Mic: bench.Microphone()},
+			Net: clientHost, Seed: 7, Media: bench.Media{Camera: bench.Camera(), Mic: bench.Microphone()},
 		}
 		for _, s := range set {
 			s(&cfg)
+		}
+		if cfg.Socket == nil && cfg.Stack == bench.Lean {
+			cfg.Socket = socketOf(clientHost)
 		}
 		c := bench.New(cfg)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)

@@ -28,7 +28,8 @@ type Config struct {
 	Net      transport.Net
 	Loopback bool  // gather loopback candidates too
 	Stack    Stack // Pion, unless Lean is set
-	// Socket opens the socket of Lean; nil opens any UDP port of the system.
+	// Socket opens the socket of a connection, which closes it. Nil: Lean opens any UDP port of the
+	// system, Pion one on each address of Net.
 	Socket func() (net.PacketConn, error)
 	// Certificate is the DTLS identity of Lean, which many Clients may share; nil makes one.
 	Certificate *lean.Certificate

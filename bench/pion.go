@@ -21,42 +21,50 @@ const receiveMTU = 1500
 type pionStack struct {
 	c      *connection
 	pc     *webrtc.PeerConnection
+	mux    ice.UDPMux               // over Config.Socket; nil without
 	tracks []*webrtc.RTPTransceiver // of the publications, in their order
 }
 
 // newPionStack makes a PeerConnection with the tracks and the slots of c.
 func newPionStack(c *connection) (*pionStack, error) {
-	api, err := newAPI(c.cfg)
+	s := &pionStack{c: c}
+	api, err := s.newAPI(c.cfg)
 	if err != nil {
 		return nil, err
 	}
-	pc, err := api.NewPeerConnection(webrtc.Configuration{BundlePolicy: webrtc.BundlePolicyMaxBundle})
-	if err != nil {
-		return nil, fmt.Errorf("bench: peer connection: %w", err)
+	if s.pc, err = api.NewPeerConnection(webrtc.Configuration{BundlePolicy: webrtc.BundlePolicyMaxBundle}); err != nil {
+		return nil, errors.Join(fmt.Errorf("bench: peer connection: %w", err), s.closeMux())
 	}
-	s := &pionStack{c: c, pc: pc}
-	pc.OnTrack(s.onTrack)
-	pc.OnConnectionStateChange(s.onState)
+	s.pc.OnTrack(s.onTrack)
+	s.pc.OnConnectionStateChange(s.onState)
 	if err := s.addLines(); err != nil {
-		return nil, errors.Join(err, pc.Close())
+		return nil, errors.Join(err, s.pc.Close(), s.closeMux())
 	}
 	return s, nil
 }
 
 // newAPI configures pion like a browser's WebRTC stack: VP8 with RTX, Opus, mid, rid, audio level,
 // transport-wide feedback; receiver reports and feedback by pion's interceptors.
-func newAPI(cfg Config) (*webrtc.API, error) {
+func (s *pionStack) newAPI(cfg Config) (*webrtc.API, error) {
 	engine, registry, err := newMediaEngine()
 	if err != nil {
 		return nil, fmt.Errorf("bench: media engine: %w", err)
 	}
-	var s webrtc.SettingEngine
-	s.SetNet(cfg.Net)
-	s.SetIncludeLoopbackCandidate(cfg.Loopback)
-	s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
-	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
-	s.LoggerFactory = &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled}
-	return webrtc.NewAPI(webrtc.WithMediaEngine(engine), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(s)), nil
+	var settings webrtc.SettingEngine
+	settings.SetNet(cfg.Net)
+	settings.SetIncludeLoopbackCandidate(cfg.Loopback)
+	settings.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
+	settings.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+	settings.LoggerFactory = &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled}
+	if cfg.Socket != nil {
+		socket, err := cfg.Socket()
+		if err != nil {
+			return nil, fmt.Errorf("bench: socket: %w", err)
+		}
+		s.mux = ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: socket, Net: cfg.Net, Logger: settings.LoggerFactory.NewLogger("ice")})
+		settings.SetICEUDPMux(s.mux)
+	}
+	return webrtc.NewAPI(webrtc.WithMediaEngine(engine), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(settings)), nil
 }
 
 // addLines adds the m-lines of the offer: own tracks first, then the slots.
@@ -126,7 +134,18 @@ func (s *pionStack) answer(text string) error {
 func (s *pionStack) writeRTCP(packets []rtcp.Packet) error { return s.pc.WriteRTCP(packets) }
 
 // close implements stack.
-func (s *pionStack) close() { _ = s.pc.GracefulClose() }
+func (s *pionStack) close() {
+	_ = s.pc.GracefulClose()
+	_ = s.closeMux()
+}
+
+// closeMux closes the socket, where it is not the PeerConnection's own.
+func (s *pionStack) closeMux() error {
+	if s.mux == nil {
+		return nil
+	}
+	return s.mux.Close()
+}
 
 func (s *pionStack) onState(state webrtc.PeerConnectionState) {
 	switch state {

@@ -156,9 +156,13 @@ func (w *World) httpClient(p *person) *http.Client {
 // newClient makes the person's browser.
 func (w *World) newClient(p *person, index int) *bench.Client {
 	client := w.httpClient(p)
+	var socket func() (net.PacketConn, error)
+	if p.Stack == bench.Lean {
+		socket = func() (net.PacketConn, error) { return p.host.Listen(0) }
+	}
 	return bench.New(bench.Config{
 		BaseURL: baseURL, Invitation: p.invitation, HTTP: client, DialContext: p.transport.DialContext,
-		Net: p.host, Stack: p.Stack, Socket: func() (net.PacketConn, error) { return p.host.Listen(0) }, Verify: p.Verify, Seed: w.plan.Seed*1000 + uint64(index), Media: p.Media, Defects: p.Defects, Observer: w.witness.observer(p),
+		Net: p.host, Stack: p.Stack, Socket: socket, Verify: p.Verify, Seed: w.plan.Seed*1000 + uint64(index), Media: p.Media, Defects: p.Defects, Observer: w.witness.observer(p),
 	})
 }
 
