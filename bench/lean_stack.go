@@ -142,6 +142,9 @@ func (s *leanStack) bind(a *lean.Answer) {
 // writeRTCP implements stack.
 func (s *leanStack) writeRTCP(packets []rtcp.Packet) error { return s.conn.WriteRTCP(packets) }
 
+// rtt implements stack.
+func (s *leanStack) rtt() time.Duration { return s.conn.RTT() }
+
 // close implements stack.
 func (s *leanStack) close() { s.conn.Close() }
 

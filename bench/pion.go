@@ -6,6 +6,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pion/ice/v4"
 	"github.com/pion/logging"
@@ -132,6 +133,9 @@ func (s *pionStack) answer(text string) error {
 
 // writeRTCP implements stack.
 func (s *pionStack) writeRTCP(packets []rtcp.Packet) error { return s.pc.WriteRTCP(packets) }
+
+// rtt implements stack: what pion measures takes a walk through all its statistics.
+func (*pionStack) rtt() time.Duration { return 0 }
 
 // close implements stack.
 func (s *pionStack) close() {

@@ -282,6 +282,23 @@ func TestReceiverAsksForWhatIsMissing(t *testing.T) {
 	}
 }
 
+func TestReceiverAsksAgainAfterARoundTrip(t *testing.T) {
+	packets := stream(Camera(), 30)
+	r := assigned()
+	receive(r, packets[:10])
+	now := epoch().Add(time.Second)
+	r.Packet(now, packets[11])
+	r.SetRTT(30 * time.Millisecond)
+	for _, s := range []struct {
+		after time.Duration
+		want  int
+	}{{nackDelay, 1}, {nackDelay + 49*time.Millisecond, 0}, {nackDelay + 50*time.Millisecond, 1}, {nackDelay + 99*time.Millisecond, 0}, {nackDelay + 100*time.Millisecond, 1}} {
+		if got, _ := r.Feedback(now.Add(s.after)); len(got) != s.want {
+			t.Errorf("after %v: asks for %v, want %d", s.after, got, s.want)
+		}
+	}
+}
+
 func TestReceiverAsksForAKeyFrame(t *testing.T) {
 	packets := stream(Camera(), 60, 40)
 	key := slices.IndexFunc(packets, func(p Inbound) bool { return p.Timestamp == 40*6000 })

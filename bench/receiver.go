@@ -284,6 +284,9 @@ func (r *Receiver) current() seat {
 	return r.assignments[len(r.assignments)-1]
 }
 
+// SetRTT tells how long an answer takes at least: what was asked for is not asked for again before.
+func (r *Receiver) SetRTT(rtt time.Duration) { r.order.rtt = rtt }
+
 // Feedback returns what to ask the sender for now: sequence numbers to send again, and whether a key
 // frame is needed.
 func (r *Receiver) Feedback(now time.Time) (nacks []uint16, keyframe bool) {

@@ -10,7 +10,8 @@ const (
 	holePatience   = time.Second            // then a hole is lost
 	audioPatience  = 100 * time.Millisecond // likewise of audio, which nobody sends again
 	nackDelay      = 10 * time.Millisecond  // reordering is no loss yet
-	nackRepeat     = 100 * time.Millisecond // about one round trip of a bad line
+	nackRepeat     = 100 * time.Millisecond // while the round trip is not known (libwebrtc: kDefaultRttMs)
+	nackLook       = 20 * time.Millisecond  // libwebrtc looks so often (NackPeriodicProcessor) for what is older than a round trip
 	nackTries      = 10                     // libwebrtc's kMaxNackRetries
 )
 
@@ -35,6 +36,7 @@ type hole struct {
 type reorder struct {
 	nack       bool // holes are asked for
 	patience   time.Duration
+	rtt        time.Duration // 0 for not known
 	started    bool
 	next       int64 // the lowest sequence number not yet released
 	highest    int64
@@ -132,12 +134,16 @@ func (r *reorder) nacks(now time.Time) []uint16 {
 	if !r.nack {
 		return nil
 	}
+	repeat := nackRepeat
+	if r.rtt > 0 {
+		repeat = r.rtt + nackLook
+	}
 	var out []uint16
 	for i := range r.holes {
 		h := &r.holes[i]
 		if h.tries < nackTries && !now.Before(h.next) {
 			h.tries++
-			h.next = now.Add(nackRepeat)
+			h.next = now.Add(repeat)
 			out = append(out, uint16(h.seq))
 		}
 	}

@@ -99,8 +99,10 @@ func (c *connection) runFeedback() {
 
 // feedback collects what the slots ask for, and when to look again.
 func (c *connection) feedback(now time.Time) (out []rtcp.Packet, due time.Time) {
+	rtt := c.media.rtt()
 	for _, s := range c.slots {
 		s.mu.Lock()
+		s.receiver.SetRTT(rtt)
 		nacks, key := s.receiver.Feedback(now)
 		next := s.receiver.Deadline()
 		ssrc := s.ssrc

@@ -1,6 +1,8 @@
 package bench
 
 import (
+	"time"
+
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 )
@@ -25,6 +27,8 @@ type stack interface {
 	// answer applies the answer. From then on media may flow.
 	answer(sdp string) error
 	writeRTCP(packets []rtcp.Packet) error
+	// rtt is the last round trip that was measured, 0 for none.
+	rtt() time.Duration
 	// close ends the connection and waits for the stack's goroutines.
 	close()
 }

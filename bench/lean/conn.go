@@ -205,6 +205,13 @@ func (c *Conn) Close() {
 	c.wg.Wait()
 }
 
+// RTT is the round trip of the last check that was answered, 0 for none.
+func (c *Conn) RTT() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ice.rtt
+}
+
 // sendPlain sends a datagram that is not media.
 func (c *Conn) sendPlain(b []byte) error {
 	to := c.remote.Load()

@@ -34,13 +34,15 @@ type agent struct {
 	checks                      int
 	pending                     []transaction // oldest first
 	selected                    netip.AddrPort
-	heard                       time.Time // last answer from selected
+	heard                       time.Time     // last answer from selected
+	rtt                         time.Duration // of the last check of selected that was answered
 	expired                     bool
 }
 
 type transaction struct {
 	id [stun.TransactionIDSize]byte
 	to netip.AddrPort
+	at time.Time
 }
 
 // datagram is one to send.
@@ -69,20 +71,20 @@ func (a *agent) tick(now time.Time) ([]datagram, time.Time) {
 	}
 	if a.selected.IsValid() {
 		a.due = now.Add(consentInterval)
-		return a.check(nil, a.selected), a.due
+		return a.check(nil, now, a.selected), a.due
 	}
 	// 50, 100, 200 ms and so on to 1.6 s.
 	a.due = now.Add(checkRepeat << min(a.checks, 5))
 	a.checks++
 	var out []datagram
 	for _, to := range a.candidates {
-		out = a.check(out, to)
+		out = a.check(out, now, to)
 	}
 	return out, a.due
 }
 
 // check appends a binding request.
-func (a *agent) check(out []datagram, to netip.AddrPort) []datagram {
+func (a *agent) check(out []datagram, now time.Time, to netip.AddrPort) []datagram {
 	m, err := stun.Build(stun.TransactionID, stun.BindingRequest, stun.NewUsername(a.remoteUfrag+":"+a.ufrag),
 		priority(checkPriority), controlling(a.tiebreaker), useCandidate{},
 		stun.NewShortTermIntegrity(a.remotePassword), stun.Fingerprint)
@@ -92,7 +94,7 @@ func (a *agent) check(out []datagram, to netip.AddrPort) []datagram {
 	if len(a.pending) == maxTransactions {
 		a.pending = append(a.pending[:0], a.pending[1:]...)
 	}
-	a.pending = append(a.pending, transaction{m.TransactionID, to})
+	a.pending = append(a.pending, transaction{m.TransactionID, to, now})
 	return append(out, datagram{m.Raw, to})
 }
 
@@ -125,7 +127,7 @@ func (a *agent) succeed(now time.Time, m *stun.Message, from netip.AddrPort) {
 			a.selected, a.due = from, now.Add(consentInterval)
 		}
 		if from == a.selected {
-			a.heard = now
+			a.heard, a.rtt = now, now.Sub(t.at)
 		}
 		return
 	}

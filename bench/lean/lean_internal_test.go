@@ -76,6 +76,9 @@ func TestChecksAreRepeatedUntilOneIsAnswered(t *testing.T) {
 		}
 	}
 	a.handle(now, respond(t, sent[1], "server-password-22-bytes"), sent[1].to)
+	if a.rtt != 400*time.Millisecond { // the second check of the first two
+		t.Errorf("a round trip of %v", a.rtt)
+	}
 	if a.selected != sent[1].to {
 		t.Fatalf("selected %v", a.selected)
 	}
