@@ -64,44 +64,51 @@ func servers() map[string]func(*net.UDPConn) (server, error) {
 // TestRoomOfThree lets three people see and hear each other, each by their own name.
 func TestRoomOfThree(t *testing.T) {
 	for name, of := range servers() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			base := start(t, of)
-			refs := []string{"anna", "ben", "chris"}
-			var wg, room sync.WaitGroup
-			room.Add(len(refs))
-			people := make([]*bench.Broadcast, len(refs))
-			for i, ref := range refs {
-				heard := newTally()
-				people[i] = bench.NewBroadcast(bench.BroadcastConfig{
-					Config: bench.Config{
-						HTTP: http.DefaultClient, Loopback: true, Seed: uint64(i + 1),
-						Media:    bench.Media{Camera: bench.Camera(), Mic: bench.Microphone()},
-						Observer: bench.Observer{Packet: heard.packet},
-					},
-					Ref: ref, Publish: fmt.Sprintf("%s/whip/room/%s", base, ref), Watch: fmt.Sprintf("%s/whep/room/%s?tracks=4", base, ref),
-					Audio: 2, Video: 2,
-				})
-				wg.Go(func() { runPerson(t, people[i], heard, &room) })
-			}
-			wg.Wait()
-			for i, p := range people {
-				r := p.Report()
-				for _, other := range refs {
-					for _, source := range []wire.Source{wire.SourceCamera, wire.SourceMic} {
-						if got := r.Received(other, source).Packets; (got == 0) != (other == refs[i]) {
-							t.Errorf("%s received %d packets of %s's %s", refs[i], got, other, source)
-						}
-					}
-				}
-				if wrong := r.Total(func(s bench.SlotReport) uint64 { return s.Wrong }); wrong != 0 {
-					t.Errorf("%s received %d packets of the wrong person", refs[i], wrong)
-				}
-				if n := r.Total(func(s bench.SlotReport) uint64 { return s.Decodable }); n == 0 {
-					t.Errorf("%s saw no picture: %+v", refs[i], r.Slots)
-				}
-			}
+		t.Run(name+", pion's clients", func(t *testing.T) { threePeople(t, of, bench.Config{Stack: bench.Pion}) })
+		t.Run(name+", lean clients", func(t *testing.T) { threePeople(t, of, bench.Config{Stack: bench.Lean, Verify: true}) })
+		t.Run(name+", counting clients", func(t *testing.T) { threePeople(t, of, bench.Config{Stack: bench.Lean}) })
+	}
+}
+
+func threePeople(t *testing.T, of func(*net.UDPConn) (server, error), cfg bench.Config) {
+	t.Parallel()
+	base := start(t, of)
+	refs := []string{"anna", "ben", "chris"}
+	var wg, room sync.WaitGroup
+	room.Add(len(refs))
+	people := make([]*bench.Broadcast, len(refs))
+	want := 40 // packets of each track
+	if cfg.Stack == bench.Lean && !cfg.Verify {
+		want = 3 // one in 16 is opened
+	}
+	for i, ref := range refs {
+		heard := newTally(want)
+		mine := cfg
+		mine.HTTP, mine.Loopback, mine.Seed = http.DefaultClient, true, uint64(i+1)
+		mine.Media = bench.Media{Camera: bench.Camera(), Mic: bench.Microphone()}
+		mine.Observer.Packet, mine.Observer.Step = heard.packet, heard.step
+		people[i] = bench.NewBroadcast(bench.BroadcastConfig{
+			Config: mine, Ref: ref, Publish: fmt.Sprintf("%s/whip/room/%s", base, ref), Watch: fmt.Sprintf("%s/whep/room/%s?tracks=4", base, ref),
+			Audio: 2, Video: 2,
 		})
+		wg.Go(func() { runPerson(t, people[i], heard, &room) })
+	}
+	wg.Wait()
+	for i, p := range people {
+		r := p.Report()
+		for _, other := range refs {
+			for _, source := range []wire.Source{wire.SourceCamera, wire.SourceMic} {
+				if got := r.Received(other, source).Packets; (got == 0) != (other == refs[i]) {
+					t.Errorf("%s received %d packets of %s's %s", refs[i], got, other, source)
+				}
+			}
+		}
+		if wrong := r.Total(func(s bench.SlotReport) uint64 { return s.Wrong }); wrong != 0 {
+			t.Errorf("%s received %d packets of the wrong person", refs[i], wrong)
+		}
+		if n := r.Total(func(s bench.SlotReport) uint64 { return s.Decodable }); n == 0 {
+			t.Errorf("%s saw no picture: %+v", refs[i], r.Slots)
+		}
 	}
 }
 
@@ -117,10 +124,12 @@ func runPerson(t *testing.T, p *bench.Broadcast, heard *tally, room *sync.WaitGr
 	if err != nil {
 		t.Errorf("join: %v", err)
 	}
-	select {
-	case <-heard.enough:
-	case <-ctx.Done():
-		t.Errorf("not enough came")
+	for _, c := range []chan struct{}{heard.enough, heard.picture} {
+		select {
+		case <-c:
+		case <-ctx.Done():
+			t.Errorf("not enough came")
+		}
 	}
 	room.Done()
 	room.Wait()
@@ -129,24 +138,34 @@ func runPerson(t *testing.T, p *bench.Broadcast, heard *tally, room *sync.WaitGr
 	}
 }
 
-// tally waits for packets of four tracks.
+// tally waits for packets of four tracks, and for a picture.
 type tally struct {
+	want    int
 	mu      sync.Mutex
 	packets map[string]int
 	full    int
 	enough  chan struct{}
+	picture chan struct{}
 }
 
-func newTally() *tally { return &tally{packets: make(map[string]int), enough: make(chan struct{})} }
+func newTally(want int) *tally {
+	return &tally{want: want, packets: make(map[string]int), enough: make(chan struct{}), picture: make(chan struct{})}
+}
 
 func (h *tally) packet(_ time.Time, a bench.Arrival) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	key := fmt.Sprintf("%x %d", a.Tag.Sender, a.Tag.Source)
 	h.packets[key]++
-	if h.packets[key] == 40 {
+	if h.packets[key] == h.want {
 		if h.full++; h.full == 4 {
 			close(h.enough)
 		}
+	}
+}
+
+func (h *tally) step(_ time.Time, s bench.Step) {
+	if s == bench.StepFrame {
+		close(h.picture)
 	}
 }
