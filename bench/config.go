@@ -31,6 +31,9 @@ type Config struct {
 	// Socket opens the socket of a connection, which closes it. Nil: Lean opens any UDP port of the
 	// system, Pion one on each address of Net.
 	Socket func() (net.PacketConn, error)
+	// GCM offers AES-128-GCM alone, so that servers which are compared do the same work; with one that
+	// does not take it there is no connection.
+	GCM bool
 	// Certificate is the DTLS identity of Lean, which many Clients may share; nil makes one.
 	Certificate *lean.Certificate
 	// Verify makes Lean decrypt and check every packet. Without, it counts by the clear headers, and

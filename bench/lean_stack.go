@@ -42,7 +42,7 @@ type receiveStream struct {
 func newLeanStack(c *connection) (*leanStack, error) {
 	s := &leanStack{c: c, sends: make(map[uint32]sentStream), reads: make(map[uint32]*receiveStream)}
 	conn, err := lean.New(lean.Options{
-		Handler: s, Certificate: c.cfg.Certificate, Socket: c.cfg.Socket, Now: c.cfg.Clock.Now, After: c.cfg.Clock.After,
+		Handler: s, Certificate: c.cfg.Certificate, Socket: c.cfg.Socket, GCM: c.cfg.GCM, Now: c.cfg.Clock.Now, After: c.cfg.Clock.After,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w", err)

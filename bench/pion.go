@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pion/dtls/v3"
 	"github.com/pion/ice/v4"
 	"github.com/pion/logging"
 	"github.com/pion/rtcp"
@@ -57,6 +58,9 @@ func (s *pionStack) newAPI(cfg Config) (*webrtc.API, error) {
 	settings.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
 	settings.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	settings.LoggerFactory = &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled}
+	if cfg.GCM {
+		settings.SetSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM)
+	}
 	if cfg.Socket != nil {
 		socket, err := cfg.Socket()
 		if err != nil {

@@ -38,8 +38,10 @@ type Options struct {
 	Certificate *Certificate
 	// Socket opens the socket; nil opens any UDP port.
 	Socket func() (net.PacketConn, error)
-	Now    func() time.Time
-	After  func(time.Duration) <-chan time.Time
+	// GCM offers AES-128-GCM alone: with a server that takes it not, there is no connection.
+	GCM   bool
+	Now   func() time.Time
+	After func(time.Duration) <-chan time.Time
 }
 
 var (

@@ -72,7 +72,11 @@ func (c *Conn) newDTLS(a *Answer) (*dtls.Conn, error) {
 		return nil
 	})
 	trust := dtls.WithInsecureSkipVerify(true) // of a chain: there is none
-	profiles := dtls.WithSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80)
+	offered := []dtls.SRTPProtectionProfile{dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80}
+	if c.o.GCM {
+		offered = offered[:1]
+	}
+	profiles := dtls.WithSRTPProtectionProfiles(offered...)
 	if a.active {
 		return dtls.ServerWithOptions(c.hello, peer{}, own, verify, trust, profiles,
 			dtls.WithClientAuth(dtls.RequireAnyClientCert), dtls.WithInsecureSkipVerifyHello(true))

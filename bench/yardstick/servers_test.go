@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/dtls/v3"
+
 	"github.com/bedside-video/bedside/bench"
 	"github.com/bedside-video/bedside/bench/yardstick"
 	"github.com/bedside-video/bedside/bench/yardstick/floor"
@@ -135,6 +137,51 @@ func runPerson(t *testing.T, p *bench.Broadcast, heard *tally, room *sync.WaitGr
 	room.Wait()
 	if err := p.Leave(t.Context()); err != nil {
 		t.Errorf("leave: %v", err)
+	}
+}
+
+// TestGCMAlone tells a server that takes AES-128-GCM from one that does not.
+func TestGCMAlone(t *testing.T) {
+	for name, c := range map[string]struct {
+		stack   bench.Stack
+		profile dtls.SRTPProtectionProfile
+		up      bool
+	}{
+		"pion, GCM":       {bench.Pion, dtls.SRTP_AEAD_AES_128_GCM, true},
+		"lean, GCM":       {bench.Lean, dtls.SRTP_AEAD_AES_128_GCM, true},
+		"lean, HMAC-SHA1": {bench.Lean, dtls.SRTP_AES128_CM_HMAC_SHA1_80, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			base := start(t, func(socket *net.UDPConn) (server, error) {
+				return plainpion.New(plainpion.Config{Socket: socket, Profiles: []dtls.SRTPProtectionProfile{c.profile}})
+			})
+			told := make(chan bool, 1)
+			p := bench.NewBroadcast(bench.BroadcastConfig{
+				Config: bench.Config{
+					HTTP: http.DefaultClient, Loopback: true, Stack: c.stack, GCM: true, Media: bench.Media{Mic: bench.Microphone()},
+					Observer: bench.Observer{Connected: func(_ time.Time, up bool) {
+						select {
+						case told <- up:
+						default: // the first word counts
+						}
+					}},
+				},
+				Ref: "anna", Publish: base + "/whip/room/anna",
+			})
+			defer p.Close()
+			if err := p.Join(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case up := <-told:
+				if up != c.up {
+					t.Errorf("connected: %v, want %v", up, c.up)
+				}
+			case <-time.After(patience):
+				t.Error("nothing was heard of the connection")
+			}
+		})
 	}
 }
 

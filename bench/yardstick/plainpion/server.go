@@ -43,6 +43,8 @@ type Config struct {
 	Socket net.PacketConn // of all media; the Server closes it
 	Net    transport.Net  // where the socket is; nil is the system's network
 	Now    func() time.Time
+	// Profiles of SRTP, the preferred one first; nil is AES-128-GCM alone.
+	Profiles []dtls.SRTPProtectionProfile
 	// Fault makes the server faulty, for tests of those who measure it. It gets every RTP packet that
 	// was read, and calls forward for what is to be sent on, when it is, as a packet of the feed
 	// named. It must not keep the packet. nil forwards everything at once.
@@ -96,7 +98,10 @@ func New(cfg Config) (*Server, error) {
 	if err := se.SetAnsweringDTLSRole(webrtc.DTLSRoleServer); err != nil {
 		return nil, fmt.Errorf("plainpion: DTLS role: %w", err)
 	}
-	se.SetSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM)
+	if cfg.Profiles == nil {
+		cfg.Profiles = []dtls.SRTPProtectionProfile{dtls.SRTP_AEAD_AES_128_GCM}
+	}
+	se.SetSRTPProtectionProfiles(cfg.Profiles...)
 	s.api = webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(se))
 	return s, nil
 }
