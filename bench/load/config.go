@@ -50,6 +50,7 @@ type Config struct {
 	Run        result.Run   // goes into the document; Started and Target.Version are filled in
 	Network    Network
 	Stack      bench.Stack // carries the media; with bench.Pion links change nothing
+	GCM        bool        // people offer AES-128-GCM alone
 	Verify     float64     // share of the people who decrypt and check every packet, with bench.Lean
 	// Clock is the generator's; the zero value is bench.SystemClock.
 	Clock bench.Clock

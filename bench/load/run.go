@@ -179,7 +179,7 @@ func (r *run) newMachine(p *person, up, down link.Shape, n int) *machine {
 	m := &machine{network: r.cfg.Network, seed: seed, impaired: p.impaired(), up: up, down: down}
 	m.guest = r.cfg.Target.Guest(p.index, bench.Config{
 		HTTP: r.cfg.HTTP, DialContext: m.dial, TLS: r.cfg.TLS, Net: r.cfg.Network.Net, Loopback: r.cfg.Network.Net == nil, Clock: r.clock, Seed: seed,
-		Stack: r.cfg.Stack, Socket: m.listen, Verify: verifies(p.index, r.cfg.Verify), Certificate: r.certificate,
+		Stack: r.cfg.Stack, GCM: r.cfg.GCM, Socket: m.listen, Verify: verifies(p.index, r.cfg.Verify), Certificate: r.certificate,
 		Media: bench.MediaOf(*p.group), Observer: p.observer(), Log: r.cfg.Log,
 	})
 	return m

@@ -57,6 +57,10 @@ func TestRunUsage(t *testing.T) {
 		{"CPUs", []string{"run", good, "--local", "--own-cpus", "0-x"}, `--own-cpus: "0-x" is not a list of CPUs`},
 		{"share", []string{"run", good, "--local", "--verify", "2"}, "--verify: a share is between 0 and 1"},
 		{"output", []string{"run", good, "--local", "--json", filepath.Join(good, "x.json")}, "x.json: not a directory"},
+		{"target", []string{"run", good, "--target", "janus", "--url", "http://x.example"}, `--target: "janus" is neither`},
+		{"WHIP with local", []string{"run", good, "--target", "whip", "--local"}, "leave --local"},
+		{"WHIP without URL", []string{"run", good, "--target", "whip"}, "either --local or --url"},
+		{"PID with local", []string{"run", good, "--local", "--server-pid", "1"}, "--server-pid is for"},
 		{"seed", []string{"run", good, "--local", "--seed", "-1"}, "invalid argument"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -23,19 +23,30 @@ import (
 // keyVariable holds the API key where no file does.
 const keyVariable = "BEDSIDE_API_KEY"
 
+// Kinds of servers.
+const (
+	kindBedside = "bedside"
+	kindWHIP    = "whip"
+)
+
 // targetFlags say what is measured, and where.
 type targetFlags struct {
+	kind                  string
 	url, keyFile, metrics string
-	insecure, local       bool
+	pid                   int
+	insecure, local, gcm  bool
 	bedside               string
 	serverCPUs, ownCPUs   string
 }
 
 func (f *targetFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.kind, "target", kindBedside, "what the server is: bedside, or whip for one of bench/yardstick, with WHIP and WHEP alone")
+	c.Flags().IntVar(&f.pid, "server-pid", 0, "the server's process on this machine, where there is no --metrics-url")
 	c.Flags().StringVar(&f.url, "url", "", "of the server, such as https://video.hospital.example")
 	c.Flags().StringVar(&f.keyFile, "api-key-file", "", "file with an API key of the scope consultations (without it: "+keyVariable+")")
 	c.Flags().StringVar(&f.metrics, "metrics-url", "", "of the server's /metrics, such as http://127.0.0.1:9443/metrics")
 	c.Flags().BoolVar(&f.insecure, "insecure-skip-verify", false, "accept any certificate")
+	c.Flags().BoolVar(&f.gcm, "gcm", false, "offer AES-128-GCM alone, to compare servers that encrypt alike")
 	c.Flags().BoolVar(&f.local, "local", false, "start a server on this machine for the run")
 	c.Flags().StringVar(&f.bedside, "bedside", "", "the server for --local (default: beside this program, or built from the source tree)")
 	c.Flags().StringVar(&f.serverCPUs, "server-cpus", "", "CPUs of the server of --local, such as 0 or 0,2-3 (Linux)")
@@ -44,6 +55,15 @@ func (f *targetFlags) add(c *cobra.Command) {
 
 // check finds what makes no sense.
 func (f *targetFlags) check() error {
+	if f.kind != kindBedside && f.kind != kindWHIP {
+		return fmt.Errorf("--target: %q is neither %s nor %s", f.kind, kindBedside, kindWHIP)
+	}
+	if f.kind == kindWHIP && (f.local || f.keyFile != "" || f.metrics != "") {
+		return errors.New("--target whip goes with --url and --server-pid: leave --local, --api-key-file and --metrics-url out")
+	}
+	if f.pid < 0 || f.pid > 0 && (f.local || f.metrics != "") {
+		return errors.New("--server-pid is for a server that is not --local and has no --metrics-url")
+	}
 	if f.local == (f.url != "") {
 		return errors.New("say what to measure: either --local or --url")
 	}
@@ -76,7 +96,7 @@ func (f *targetFlags) open(ctx context.Context, args []string) (site, error) {
 	if f.insecure {
 		trust = &tls.Config{InsecureSkipVerify: true} // asked for by name
 	}
-	s := site{cfg: load.Config{TLS: trust, HTTP: load.HTTPClient(trust), MetricsURL: f.metrics}, stop: func() error { return nil }}
+	s := site{cfg: load.Config{TLS: trust, HTTP: load.HTTPClient(trust), MetricsURL: f.metrics, PID: f.pid, GCM: f.gcm}, stop: func() error { return nil }}
 	s.cfg.Run = result.Run{Version: version(), Command: append([]string{"bedside-bench"}, args...), Machine: machine()}
 	own, _ := parseCPUs(f.ownCPUs) // check has seen them
 	if len(own) > 0 {
@@ -142,6 +162,9 @@ func (s site) newTarget() (load.Target, error) {
 	u, err := url.Parse(s.base)
 	if err != nil || u.Host == "" {
 		return nil, fmt.Errorf("--url: %q is not the URL of a server, such as https://video.hospital.example", s.base)
+	}
+	if s.cfg.Run.Target.Kind == kindWHIP {
+		return load.WHIP(s.base)
 	}
 	return load.Bedside(s.base, s.key, "bench-"+hex.EncodeToString(name), s.cfg.HTTP)
 }
