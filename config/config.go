@@ -60,6 +60,9 @@ type Media struct {
 	Advertise []string `mapstructure:"advertise" yaml:"advertise"`
 	// GSO says whether the kernel may cut one message into the datagrams of a burst: GSOAuto or GSOOff.
 	GSO string `mapstructure:"gso" yaml:"gso"`
+	// Readers is how many sockets share the port's UDP address, each read by itself; 0 means one for
+	// each processor, 8 at most. Only Linux has more than one.
+	Readers int `mapstructure:"readers" yaml:"readers"`
 }
 
 // The values of Media.GSO: where the kernel does it rightly, or never, for networks whose drivers do not.

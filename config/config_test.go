@@ -84,6 +84,7 @@ func TestEnvironmentReachesEveryKey(t *testing.T) {
 		"BEDSIDE_LOG_FORMAT":                          "json",
 		"BEDSIDE_MEDIA_ADVERTISE":                     "192.0.2.1,2001:db8::1",
 		"BEDSIDE_MEDIA_GSO":                           "off",
+		"BEDSIDE_MEDIA_READERS":                       "3",
 		"BEDSIDE_SFU_SSRC_LIMIT":                      "17",
 		"BEDSIDE_SIGNALING_API_KEYS":                  keys,
 		"BEDSIDE_SIGNALING_INVITATION_SECRET":         secret,
@@ -116,7 +117,7 @@ func TestEnvironmentReachesEveryKey(t *testing.T) {
 		DataDir: "/d", DrainTimeout: 5 * time.Second, Audit: config.Audit{OnFailure: config.AuditAllow, MinFreePercent: 18},
 		TLS:   config.TLS{CertFile: "c", KeyFile: "k"},
 		Log:   config.Log{Level: "warn", Format: "json"},
-		Media: config.Media{Advertise: []string{"192.0.2.1", "2001:db8::1"}, GSO: config.GSOOff},
+		Media: config.Media{Advertise: []string{"192.0.2.1", "2001:db8::1"}, GSO: config.GSOOff, Readers: 3},
 		SFU:   config.SFU{SSRCLimit: 17},
 		Signaling: config.Signaling{
 			APIKeys: []config.APIKey{{ID: "k", Tenant: "t", Scopes: []string{"audit"},
@@ -144,7 +145,7 @@ drain_timeout: 1h
 audit: {on_failure: ask, min_free_percent: 100}
 tls: {cert_file: a}
 log: {level: chatty, format: xml}
-media: {advertise: [10.0.0.1, "10.0.0.1:80", 0.0.0.0], gso: on}
+media: {advertise: [10.0.0.1, "10.0.0.1:80", 0.0.0.0], gso: on, readers: 9}
 sfu: {ssrc_limit: many}
 signaling:
   window_lead: 30
@@ -175,6 +176,7 @@ signaling:
 		"media.advertise[1]: must be an IP address that clients can reach, without a port",
 		"media.advertise[2]: must be an IP address that clients can reach, without a port",
 		"media.gso: must be auto or off",
+		"media.readers: must be between 0 and 8",
 		"metrics_lisen: unknown key; did you mean metrics_listen?",
 		"public_url: must be http(s)://host[:port] without a path, as browsers reach this server",
 		"sfu.ssrc_limit: must be a whole number",

@@ -64,6 +64,7 @@ func (c Config) problems() []error {
 			fmt.Sprintf("media.advertise[%d]", i), "an IP address that clients can reach, without a port")
 	}
 	p.check(c.Media.GSO == GSOAuto || c.Media.GSO == GSOOff, "media.gso", GSOAuto+" or "+GSOOff)
+	p.check(c.Media.Readers >= 0 && c.Media.Readers <= 8, "media.readers", "between 0 and 8")
 	p.check(c.SFU.SSRCLimit >= 2 && c.SFU.SSRCLimit <= 256, "sfu.ssrc_limit", "between 2 and 256")
 	p.check(c.DrainTimeout >= 0 && c.DrainTimeout <= time.Minute, "drain_timeout", "between 0s and 1m")
 	p.check(c.Audit.OnFailure == AuditRefuse || c.Audit.OnFailure == AuditAllow, "audit.on_failure", AuditRefuse+" or "+AuditAllow)

@@ -86,7 +86,9 @@ func assemble(cfg config.Config, d deps) (_ *server, err error) {
 	registry := d.registry
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), thisBuild().metric())
 
-	if s.port, err = port.New(d.sockets.udp, port.Options{NoGSO: cfg.Media.GSO == config.GSOOff, Metrics: registry}); err != nil {
+	if s.port, err = port.New(d.sockets.udp[0], port.Options{
+		NoGSO: cfg.Media.GSO == config.GSOOff, More: d.sockets.udp[1:], Metrics: registry,
+	}); err != nil {
 		return nil, err
 	}
 	at := make([]netip.AddrPort, len(d.advertise))

@@ -23,7 +23,7 @@ import (
 
 // What a failed start has opened must be closed again.
 func TestFailedStartClosesWhatItOpened(t *testing.T) {
-	opened, err := openSockets("127.0.0.1:0", "")
+	opened, err := openSockets("127.0.0.1:0", "", 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func TestFailedStartClosesWhatItOpened(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "32 bytes") {
 		t.Fatalf("got %v, want a complaint about the key", err)
 	}
-	again, err := openSockets(opened.addrPort().String(), "")
+	again, err := openSockets(opened.addrPort().String(), "", 2)
 	if err != nil {
 		t.Fatalf("TCP and UDP are still in use: %v", err)
 	}

@@ -73,7 +73,7 @@ func demo(ctx context.Context, w world, cfg config.Config) error {
 		return err
 	}
 	cfg.Signaling.APIKeys = []config.APIKey{{ID: "demo", Hash: hash, Tenant: "demo", Scopes: config.Scopes()}}
-	opened, err := openSockets(cfg.Listen, "--listen :8444")
+	opened, err := openSockets(cfg.Listen, "--listen :8444", cfg.Media.Readers)
 	if err != nil {
 		return err
 	}

@@ -6,12 +6,14 @@ import (
 	"net"
 	"net/netip"
 	"syscall"
+
+	"github.com/bedside-video/bedside/sfu/port"
 )
 
 // sockets are the two halves of the one port.
 type sockets struct {
 	tcp net.Listener
-	udp net.PacketConn
+	udp []net.PacketConn // one for each reader
 }
 
 // freePortTries is how often a port that is free for TCP may turn out to be taken for UDP when any
@@ -19,20 +21,20 @@ type sockets struct {
 const freePortTries = 10
 
 // openSockets listens on address for both TCP and UDP; port 0 means any that is free for both. another
-// is how to choose another address.
-func openSockets(address, another string) (sockets, error) {
+// is how to choose another address; readers is media.readers.
+func openSockets(address, another string, readers int) (sockets, error) {
 	for try := 1; ; try++ {
 		tcp, err := net.Listen("tcp", address)
 		if err != nil {
 			return sockets{}, explainListen(address, another, err)
 		}
 		at := tcp.Addr().(*net.TCPAddr)
-		udp, err := net.ListenUDP("udp", &net.UDPAddr{IP: at.IP, Port: at.Port, Zone: at.Zone})
+		udp, err := port.Listen(&net.UDPAddr{IP: at.IP, Port: at.Port, Zone: at.Zone}, port.Readers(readers))
 		if err == nil {
 			return sockets{tcp: tcp, udp: udp}, nil
 		}
 		_ = tcp.Close()
-		if _, port, _ := net.SplitHostPort(address); port != "0" || try == freePortTries {
+		if _, number, _ := net.SplitHostPort(address); number != "0" || try == freePortTries {
 			return sockets{}, explainListen(address, another, err)
 		}
 	}
@@ -40,7 +42,9 @@ func openSockets(address, another string) (sockets, error) {
 
 func (s sockets) close() {
 	_ = s.tcp.Close()
-	_ = s.udp.Close()
+	for _, c := range s.udp {
+		_ = c.Close()
+	}
 }
 
 // addrPort is where both listen.

@@ -168,7 +168,7 @@ func (s *service) deps(registry *prometheus.Registry) (deps, error) {
 		d.tls = &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errNoCertificate }}
 	}
 	var err error
-	if d.sockets, err = openSockets(s.cfg.Listen, "listen: :8444"); err != nil {
+	if d.sockets, err = openSockets(s.cfg.Listen, "listen: :8444", s.cfg.Media.Readers); err != nil {
 		return d, err
 	}
 	if d.advertise, err = advertise(s.cfg.Media, d.sockets); err == nil && s.cfg.MetricsListen != "" {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -33,6 +34,7 @@ type batch struct {
 	k     kernel
 	stats *counters
 	ipv6  bool
+	group *group
 
 	in       *inbox // the receiver's, as are the next two
 	received int
@@ -45,22 +47,51 @@ type batch struct {
 	sender sender
 }
 
-// newBatch returns nil for what is not a UDP socket of the system.
-func newBatch(conn net.PacketConn, stats *counters, o Options) (link, error) {
-	udp, ok := conn.(*net.UDPConn)
-	if !ok {
-		return nil, nil
+// group is the batches of one address. Datagrams for one destination go through one of them, whoever
+// writes them, so that they keep their order.
+type group struct {
+	all    []*batch
+	bursts atomic.Int32 // receivers that work one off
+}
+
+// newBatches returns nil for what are not UDP sockets of the system.
+func newBatches(conns []net.PacketConn, stats *counters, o Options) ([]link, error) {
+	g := &group{}
+	for _, c := range conns {
+		udp, ok := c.(*net.UDPConn)
+		if !ok {
+			return nil, nil
+		}
+		b, err := openBatch(udp, stats, o, linux(), g)
+		if err != nil {
+			return nil, err
+		}
+		g.all = append(g.all, b)
 	}
-	b, err := openBatch(udp, stats, o, linux())
-	if err != nil {
-		return nil, err
+	return g.start(), nil
+}
+
+// start makes the batches send.
+func (g *group) start() []link {
+	links := make([]link, len(g.all))
+	for i, b := range g.all {
+		b.wg.Go(b.runSender)
+		links[i] = b
 	}
-	b.wg.Go(b.runSender)
-	return b, nil
+	return links
+}
+
+// flush sends what waits anywhere.
+func (g *group) flush() {
+	for _, b := range g.all {
+		if b.out.length() > 0 {
+			b.flush()
+		}
+	}
 }
 
 // openBatch makes a batch that does not send yet.
-func openBatch(conn *net.UDPConn, stats *counters, o Options, k kernel) (*batch, error) {
+func openBatch(conn *net.UDPConn, stats *counters, o Options, k kernel, g *group) (*batch, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return nil, err
@@ -70,14 +101,14 @@ func openBatch(conn *net.UDPConn, stats *counters, o Options, k kernel) (*batch,
 		return nil, fmt.Errorf("socket options: %w", err)
 	}
 	b := &batch{
-		conn: conn, raw: raw, k: k, stats: stats, ipv6: s.ipv6,
-		in: newInbox(s.gro), out: newOutbox(), done: make(chan struct{}),
+		conn: conn, raw: raw, k: k, stats: stats, ipv6: s.ipv6, group: g,
+		in: newInbox(s.gro), out: newOutbox(&g.bursts), done: make(chan struct{}),
 	}
 	b.fill = b.fillInbox
 	b.sender = sender{batch: b, volley: newVolley(volleyMessages, s.ipv6), lone: newVolley(1, s.ipv6)}
 	b.sender.write = b.sender.writeVolley
 	b.sender.offload.on.Store(!o.NoGSO && s.gso && b.sender.probe())
-	stats.gso = &b.sender.offload.on
+	stats.gso = append(stats.gso, &b.sender.offload.on)
 	return b, nil
 }
 
@@ -115,14 +146,13 @@ func (b *batch) receive(take func([]byte, netip.AddrPort)) error {
 	}
 	// What is forwarded in the meantime goes out at the end of the burst, on this goroutine: that packets
 	// of one destination come together costs no wait and no other goroutine.
-	b.out.hold()
+	b.group.bursts.Add(1)
 	datagrams := 0
 	for i := range b.received {
 		datagrams += b.in.empty(i, take)
 	}
-	if b.out.release() {
-		b.flush()
-	}
+	b.group.bursts.Add(-1)
+	b.group.flush()
 	b.stats.kernelDropped.Add(b.in.takeDropped())
 	b.stats.receiveBatch.Observe(float64(datagrams))
 	return nil

@@ -57,15 +57,33 @@ func newPort(t testing.TB, conn net.PacketConn, o Options) *Port {
 	return p
 }
 
-// endpointOf returns the Conn of a new endpoint, of the family of its peer.
-func endpointOf(t testing.TB, p *Port, ufrag string, peer netip.AddrPort) *Conn {
+// heap is a Receiver that passes on what it gets.
+type heap struct{ arrived chan []byte }
+
+func (h *heap) Check(m *stun.Message, _ netip.AddrPort) { h.arrived <- bytes.Clone(m.Raw) }
+func (h *heap) DTLS(b []byte, _ netip.AddrPort)         { h.arrived <- bytes.Clone(b) }
+func (h *heap) Media(b []byte, _ netip.AddrPort)        { h.arrived <- bytes.Clone(b) }
+
+// endpointOf makes an endpoint that gets so many datagrams at most.
+func endpointOf(t testing.TB, p *Port, ufrag string, most int) *heap {
 	t.Helper()
-	c, err := p.GetConn(ufrag, net.UDPAddrFromAddrPort(peer))
-	if err != nil {
+	h := &heap{arrived: make(chan []byte, most)}
+	if err := p.Open(ufrag, "password of "+ufrag, h); err != nil {
 		t.Fatal(err)
 	}
-	p.SetPassword(ufrag, "password of "+ufrag)
-	return c.(*Conn)
+	return h
+}
+
+// next waits for a datagram.
+func (h *heap) next(t testing.TB) []byte {
+	t.Helper()
+	select {
+	case b := <-h.arrived:
+		return b
+	case <-time.After(testDeadline):
+		t.Fatal("nothing arrives")
+		return nil
+	}
 }
 
 func checkOf(t testing.TB, ufrag string) []byte {
@@ -117,17 +135,15 @@ func TestSendsTheSameEveryWay(t *testing.T) {
 func sendsTheSame(t *testing.T, p *Port, client string) {
 	const clients, packets = 7, 300
 	rng := rand.New(rand.NewPCG(5, 1))
-	var conns [clients]*Conn
 	var ears [clients]*net.UDPConn
 	var sizes [clients][]int
 	for i := range clients {
 		ears[i] = listen(t, "udp", client)
-		conns[i] = endpointOf(t, p, fmt.Sprint("client", i), addrOf(ears[i]))
 		sizes[i] = someSizes(rng, packets)
 	}
 	for n := range packets {
-		for i, c := range conns {
-			if _, err := c.WriteToAddrPort(packet(i, n, sizes[i][n]), addrOf(ears[i])); err != nil {
+		for i := range ears {
+			if err := p.Write(packet(i, n, sizes[i][n]), addrOf(ears[i])); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -157,40 +173,31 @@ func TestReceivesTheSameEveryWay(t *testing.T) {
 			rng := rand.New(rand.NewPCG(5, 2))
 			p := newPort(t, listen(t, "udp4", "127.0.0.1:0"), w.options)
 			server := p.LocalAddr().(*net.UDPAddr).AddrPort()
-			var conns [clients]*Conn
+			var heaps [clients]*heap
 			var mouths [clients]link
 			var sizes [clients][]int
 			for i := range clients {
 				stats := newCounters()
 				socket := listen(t, "udp4", "127.0.0.1:0")
-				l, err := newBatch(socket, &stats, Options{})
+				l, err := newBatches([]net.PacketConn{socket}, &stats, Options{})
 				if err != nil {
 					t.Fatal(err)
 				}
-				t.Cleanup(func() { _ = l.close() })
+				t.Cleanup(func() { _ = l[0].close() })
 				ufrag := fmt.Sprint("client", i)
-				conns[i], mouths[i], sizes[i] = endpointOf(t, p, ufrag, addrOf(socket)), l, someSizes(rng, packets)
-				_ = l.send(checkOf(t, ufrag), server)
+				heaps[i], mouths[i], sizes[i] = endpointOf(t, p, ufrag, packets+1), l[0], someSizes(rng, packets)
+				_ = mouths[i].send(checkOf(t, ufrag), server)
 			}
 			for n := range packets {
 				for i, m := range mouths {
 					_ = m.send(packet(i, n, sizes[i][n]), server)
 				}
 			}
-			buf := make([]byte, 8192)
-			watchdog := time.AfterFunc(testDeadline, func() { _ = p.Close() })
-			defer watchdog.Stop()
-			for i, c := range conns {
-				if _, _, err := c.ReadFromAddrPort(buf); err != nil { // the check
-					t.Fatal(err)
-				}
+			for i, h := range heaps {
+				h.next(t) // the check
 				for n := range packets {
-					size, _, err := c.ReadFromAddrPort(buf)
-					if err != nil {
-						t.Fatalf("client %d, packet %d: %v", i, n, err)
-					}
-					if want := packet(i, n, sizes[i][n]); !bytes.Equal(buf[:size], want) {
-						t.Fatalf("client %d: another packet than %d (%d bytes, want %d)", i, n, size, len(want))
+					if got, want := h.next(t), packet(i, n, sizes[i][n]); !bytes.Equal(got, want) {
+						t.Fatalf("client %d: another packet than %d (%d bytes, want %d)", i, n, len(got), len(want))
 					}
 				}
 			}
@@ -301,7 +308,7 @@ func TestSendErrors(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f := &faulty{}
 			stats := newCounters()
-			b, err := openBatch(listen(t, "udp4", "127.0.0.1:0"), &stats, Options{}, f.kernel())
+			b, err := openBatch(listen(t, "udp4", "127.0.0.1:0"), &stats, Options{}, f.kernel(), &group{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -365,33 +372,30 @@ func countArrived(t *testing.T, ears []*net.UDPConn, packets int) (all int) {
 func TestReceiveErrors(t *testing.T) {
 	f := &faulty{}
 	socket := listen(t, "udp4", "127.0.0.1:0")
-	p, err := open(socket.LocalAddr(), nil, func(stats *counters) (link, error) {
-		b, err := openBatch(socket, stats, Options{}, f.kernel())
+	p, err := open(socket.LocalAddr(), nil, func(stats *counters) ([]link, error) {
+		g := &group{}
+		b, err := openBatch(socket, stats, Options{}, f.kernel(), g)
 		if err != nil {
 			return nil, err
 		}
+		g.all = append(g.all, b)
 		// The first call comes before anything is there to be read.
 		f.read = []syscall.Errno{unix.ECONNREFUSED, unix.ENOBUFS, unix.EINTR, unix.ENOMEM, unix.EIO}
-		b.wg.Go(b.runSender)
-		return b, nil
+		return g.start(), nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = p.Close() }()
 	client := listen(t, "udp4", "127.0.0.1:0")
-	c := endpointOf(t, p, "client", addrOf(client))
+	h := endpointOf(t, p, "client", 2)
 	for _, b := range [][]byte{checkOf(t, "client"), packet(1, 1, 500)} {
 		if _, err := client.WriteToUDPAddrPort(b, addrOf(socket)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	watchdog := time.AfterFunc(testDeadline, func() { _ = p.Close() })
-	defer watchdog.Stop()
 	for range 2 {
-		if _, _, err := c.ReadFromAddrPort(make([]byte, datagramBytes)); err != nil {
-			t.Fatal(err)
-		}
+		h.next(t)
 	}
 	if got := p.stats.readErrors.Load(); got != 4 { // an interruption is none
 		t.Errorf("counted %d read errors, want 4", got)
@@ -409,7 +413,7 @@ func TestFullOutboxDropsTheNewest(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			stats := newCounters()
-			b, err := openBatch(listen(t, "udp4", "127.0.0.1:0"), &stats, Options{}, linux())
+			b, err := openBatch(listen(t, "udp4", "127.0.0.1:0"), &stats, Options{}, linux(), &group{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -432,16 +436,12 @@ func TestFullOutboxDropsTheNewest(t *testing.T) {
 func TestCloseSendsWhatWaits(t *testing.T) {
 	p := newPort(t, listen(t, "udp4", "127.0.0.1:0"), Options{})
 	ear := listen(t, "udp4", "127.0.0.1:0")
-	c := endpointOf(t, p, "client", addrOf(ear))
 	for n := range 100 {
-		_, _ = c.WriteToAddrPort(packet(1, n, 100), addrOf(ear))
+		_ = p.Write(packet(1, n, 100), addrOf(ear))
 	}
 	_ = p.Close()
 	if got := p.stats.sent.Load(); got != 100 {
 		t.Errorf("sent %d, want 100", got)
-	}
-	if _, err := c.WriteToAddrPort(packet(1, 100, 100), addrOf(ear)); err == nil {
-		t.Error("a closed port takes more")
 	}
 }
 
@@ -452,20 +452,16 @@ func TestDatagramsAllocateNothing(t *testing.T) {
 			p := newPort(t, listen(t, "udp4", "127.0.0.1:0"), w.options)
 			client := listen(t, "udp4", "127.0.0.1:0")
 			server, at := p.LocalAddr().(*net.UDPAddr).AddrPort(), addrOf(client)
-			c := endpointOf(t, p, "client", at)
-			b, buf := packet(1, 1, 1116), make([]byte, datagramBytes)
-			say := func(b []byte) {
-				if _, err := client.WriteToUDPAddrPort(b, server); err != nil {
-					t.Fatal(err)
-				}
-				if _, _, err := c.ReadFromAddrPort(buf); err != nil {
-					t.Fatal(err)
-				}
+			f := &fan{port: p, to: []netip.AddrPort{at}}
+			if err := p.Open("client", "password of client", f); err != nil {
+				t.Fatal(err)
 			}
-			say(checkOf(t, "client"))
+			b, buf := packet(1, 1, 1116), make([]byte, datagramBytes)
+			if _, err := client.WriteToUDPAddrPort(checkOf(t, "client"), server); err != nil {
+				t.Fatal(err)
+			}
 			roundTrip := func() {
-				say(b)
-				if _, err := c.WriteToAddrPort(b, at); err != nil {
+				if _, err := client.WriteToUDPAddrPort(b, server); err != nil {
 					t.Fatal(err)
 				}
 				if _, _, err := client.ReadFromUDPAddrPort(buf); err != nil {
@@ -487,6 +483,20 @@ func TestManglesSegments(t *testing.T) {
 		if got := manglesSegments(release); got != want {
 			t.Errorf("%q: %v, want %v", release, got, want)
 		}
+	}
+}
+
+// fan is a Receiver that writes the media it gets to everybody.
+type fan struct {
+	port *Port
+	to   []netip.AddrPort
+}
+
+func (f *fan) Check(*stun.Message, netip.AddrPort) {}
+func (f *fan) DTLS([]byte, netip.AddrPort)         {}
+func (f *fan) Media(b []byte, _ netip.AddrPort) {
+	for _, to := range f.to {
+		_ = f.port.Write(b, to)
 	}
 }
 

@@ -6,12 +6,9 @@ import (
 	"net/netip"
 	"runtime"
 	"slices"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/pion/stun/v4"
 )
 
 // BenchmarkSend is frames of five packets to each of so many subscribers, written as the fan-out does,
@@ -32,11 +29,9 @@ func BenchmarkSend(b *testing.B) {
 func benchmarkSend(b *testing.B, subscribers int, o Options) {
 	const packets = 5
 	p := newPort(b, listen(b, "udp4", "127.0.0.1:0"), o)
-	conns := make([]*Conn, subscribers)
 	to := make([]netip.AddrPort, subscribers)
-	for i := range conns {
+	for i := range to {
 		to[i] = addrOf(listen(b, "udp4", "127.0.0.1:0"))
-		conns[i] = endpointOf(b, p, fmt.Sprint("subscriber", i), to[i])
 	}
 	payload := packet(1, 1, 1116)
 	done := func(n int) bool {
@@ -48,8 +43,8 @@ func benchmarkSend(b *testing.B, subscribers int, o Options) {
 	b.ResetTimer()
 	for b.Loop() {
 		for range packets {
-			for i, c := range conns {
-				_, _ = c.WriteToAddrPort(payload, to[i])
+			for _, a := range to {
+				_ = p.Write(payload, a)
 			}
 		}
 		sent += packets * subscribers
@@ -73,50 +68,16 @@ func cpuTime(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// fan writes what it gets to everybody.
-type fan struct {
-	port *Port
-	to   []netip.AddrPort
-}
-
-func (f *fan) Check(*stun.Message, netip.AddrPort) {}
-func (f *fan) DTLS([]byte, netip.AddrPort)         {}
-func (f *fan) Media(b []byte, _ netip.AddrPort) {
-	for _, to := range f.to {
-		_ = f.port.Write(b, to)
-	}
-}
-
-// runFan does the same behind a queue and a goroutine, as pion has it.
-func runFan(c *Conn, f *fan) {
-	buf := make([]byte, datagramBytes)
-	for {
-		n, from, err := c.ReadFromAddrPort(buf)
-		if err != nil {
-			return
-		}
-		if classify(buf[0]) == classMedia {
-			f.Media(buf[:n], from)
-		}
-	}
-}
-
-// BenchmarkForward is a publisher's frames of five packets, received and sent on to so many
-// subscribers: on the reader itself, and behind a queue.
+// BenchmarkForward is a publisher's frames of five packets, received and sent on to so many subscribers.
 func BenchmarkForward(b *testing.B) {
 	for _, subscribers := range []int{1, 10} {
 		for _, w := range ways() {
-			for _, inline := range []bool{true, false} {
-				where := map[bool]string{true: "inline", false: "queued"}[inline]
-				b.Run(fmt.Sprintf("1 to %d/%s/%s", subscribers, w.name, where), func(b *testing.B) {
-					benchmarkForward(b, subscribers, w.options, inline)
-				})
-			}
+			b.Run(fmt.Sprintf("1 to %d/%s", subscribers, w.name), func(b *testing.B) { benchmarkForward(b, subscribers, w.options) })
 		}
 	}
 }
 
-func benchmarkForward(b *testing.B, subscribers int, o Options, inline bool) {
+func benchmarkForward(b *testing.B, subscribers int, o Options) {
 	const packets = 5
 	p := newPort(b, listen(b, "udp4", "127.0.0.1:0"), o)
 	f := &fan{port: p}
@@ -127,7 +88,9 @@ func benchmarkForward(b *testing.B, subscribers int, o Options, inline bool) {
 	}
 	publisher := listen(b, "udp4", "127.0.0.1:0")
 	server := p.LocalAddr().(*net.UDPAddr).AddrPort()
-	serve(b, p, f, inline)
+	if err := p.Open("publisher", "password of publisher", f); err != nil {
+		b.Fatal(err)
+	}
 	say := func(d []byte) {
 		if _, err := publisher.WriteToUDPAddrPort(d, server); err != nil {
 			b.Fatal(err)
@@ -162,18 +125,17 @@ func BenchmarkEcho(b *testing.B) {
 		if w.options.NoGRO || w.options.NoGSO {
 			continue
 		}
-		for _, inline := range []bool{true, false} {
-			where := map[bool]string{true: "inline", false: "queued"}[inline]
-			b.Run(w.name+"/"+where, func(b *testing.B) { benchmarkEcho(b, w.options, inline) })
-		}
+		b.Run(w.name, func(b *testing.B) { benchmarkEcho(b, w.options) })
 	}
 }
 
-func benchmarkEcho(b *testing.B, o Options, inline bool) {
+func benchmarkEcho(b *testing.B, o Options) {
 	p := newPort(b, listen(b, "udp4", "127.0.0.1:0"), o)
 	client := listen(b, "udp4", "127.0.0.1:0")
 	f := &fan{port: p, to: []netip.AddrPort{addrOf(client)}}
-	serve(b, p, f, inline)
+	if err := p.Open("publisher", "password of publisher", f); err != nil {
+		b.Fatal(err)
+	}
 	server := p.LocalAddr().(*net.UDPAddr).AddrPort()
 	if _, err := client.WriteToUDPAddrPort(checkOf(b, "publisher"), server); err != nil {
 		b.Fatal(err)
@@ -195,19 +157,4 @@ func benchmarkEcho(b *testing.B, o Options, inline bool) {
 	b.ReportMetric(float64(took[len(took)/2].Nanoseconds()), "p50-ns")
 	b.ReportMetric(float64(took[len(took)*99/100].Nanoseconds()), "p99-ns")
 	b.ReportMetric(0, "ns/op")
-}
-
-// serve makes f the endpoint "publisher", on the reader or behind a queue.
-func serve(b *testing.B, p *Port, f *fan, inline bool) {
-	b.Helper()
-	if inline {
-		if err := p.Open("publisher", "password of publisher", f); err != nil {
-			b.Fatal(err)
-		}
-		return
-	}
-	c := endpointOf(b, p, "publisher", netip.MustParseAddrPort("127.0.0.1:1"))
-	var wg sync.WaitGroup
-	wg.Go(func() { runFan(c, f) })
-	b.Cleanup(func() { _ = p.Close(); wg.Wait() })
 }

@@ -2,19 +2,17 @@ package port
 
 import (
 	"net/netip"
-	"sync/atomic"
 
 	"github.com/pion/stun/v4"
 )
 
-// demux hands each datagram to the endpoint that it is for. It is the reader's: nothing in it is
-// touched by another goroutine, so that a packet costs no lock.
+// demux hands each datagram to the endpoint that it is for. It is one reader's: nothing in it is touched
+// by another goroutine, so that a packet costs no lock.
 type demux struct {
 	port      *Port
+	reader    int                          // which one
 	addresses map[netip.AddrPort]*endpoint // bounded by endpointAddresses of each endpoint
 	check     stun.Message
-	touched   []*Conn     // have got something since wake
-	stale     atomic.Bool // endpoints have been removed; the one field that others write
 }
 
 // route hands one datagram to its endpoint or counts why not. b is the reader's.
@@ -69,52 +67,55 @@ func (d *demux) routeSTUN(b []byte, from netip.AddrPort) {
 		stats.drop(dropSTUNMalformed)
 		return
 	}
-	e, password := d.port.endpoint(ufrag)
-	switch {
-	case e == nil:
+	e := d.port.endpoint(ufrag)
+	if e == nil {
 		stats.drop(dropUnknownUfrag)
 		return
-	case password == "" || stun.MessageIntegrity(password).Check(&d.check) != nil:
+	}
+	if stun.MessageIntegrity(e.password).Check(&d.check) != nil {
 		stats.drop(dropUnauthenticated)
 		return
 	}
-	if d.addresses[from] != e {
-		d.bind(e, from)
-	}
-	if e.receiver != nil {
-		stats.received.Add(1)
-		e.receiver.Check(&d.check, from)
+	if d.addresses[from] != e && !d.bind(e, from) {
+		stats.drop(dropUnknownUfrag)
 		return
 	}
-	d.push(e, b, from)
+	stats.received.Add(1)
+	e.receiver.Check(&d.check, from)
 }
 
 // bind makes from an address of e. It may have been another endpoint's: a NAT that re-uses a port
-// hands a new participant the address of one who has gone.
-func (d *demux) bind(e *endpoint, from netip.AddrPort) {
-	if len(e.addresses) == endpointAddresses {
-		d.forget(e, e.addresses[0])
-		e.addresses = e.addresses[1:]
+// hands a new participant the address of one who has gone. It is false when e has been forgotten in the
+// meantime.
+func (d *demux) bind(e *endpoint, from netip.AddrPort) bool {
+	p := d.port
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.endpoints[e.ufrag] != e {
+		return false
 	}
-	e.addresses = append(e.addresses, from)
+	mine := &e.addresses[d.reader]
+	if len(*mine) == endpointAddresses {
+		d.unbind(e, (*mine)[0])
+		*mine = (*mine)[1:]
+	}
+	*mine = append(*mine, from)
 	d.addresses[from] = e
+	return true
 }
 
-func (d *demux) forget(e *endpoint, a netip.AddrPort) {
+func (d *demux) unbind(e *endpoint, a netip.AddrPort) {
 	if d.addresses[a] == e {
 		delete(d.addresses, a)
 	}
 }
 
-// purge forgets the addresses of endpoints that have been removed. Their conns are closed already, so
-// nothing was delivered in the meantime.
-func (d *demux) purge() {
-	if !d.stale.Load() || !d.stale.Swap(false) {
-		return
-	}
-	for _, e := range d.port.takeRemoved() {
-		for _, a := range e.addresses {
-			d.forget(e, a)
+// purge unbinds the addresses of endpoints that have been forgotten. Nothing has been delivered to them
+// in the meantime.
+func (d *demux) purge(gone []*endpoint) {
+	for _, e := range gone {
+		for _, a := range e.addresses[d.reader] {
+			d.unbind(e, a)
 		}
 	}
 }
@@ -122,42 +123,12 @@ func (d *demux) purge() {
 // deliver hands b to the endpoint whose address it came from, as what it is.
 func (d *demux) deliver(b []byte, from netip.AddrPort, as func(Receiver, []byte, netip.AddrPort)) {
 	e := d.addresses[from]
-	switch {
-	case e == nil || e.removed.Load():
-		d.port.stats.drop(dropUnknownAddress)
-	case e.receiver != nil:
-		d.port.stats.received.Add(1)
-		as(e.receiver, b, from)
-	default:
-		d.push(e, b, from)
-	}
-}
-
-func (d *demux) push(e *endpoint, b []byte, from netip.AddrPort) {
-	c := e.conn(familyOf(from.Addr()))
-	if c == nil {
+	if e == nil || e.forgotten.Load() {
 		d.port.stats.drop(dropUnknownAddress)
 		return
 	}
 	d.port.stats.received.Add(1)
-	if !c.push(b, from) {
-		d.port.stats.drop(dropQueueFull)
-	}
-	if !c.touched {
-		c.touched = true
-		d.touched = append(d.touched, c)
-	}
-}
-
-// wake lets those who have got something go on. Once a burst, not once a datagram: a goroutine that
-// is woken by the first would find the others' wake-ups in its way.
-func (d *demux) wake() {
-	for i, c := range d.touched {
-		c.touched = false
-		c.signal()
-		d.touched[i] = nil
-	}
-	d.touched = d.touched[:0]
+	as(e.receiver, b, from)
 }
 
 // localUfrag is the part of USERNAME before the colon: the ufrag of the agent that is checked

@@ -54,7 +54,7 @@ func FuzzDemux(f *testing.F) {
 	f.Add(append([]byte{1, byte(len(good))}, good...))
 	f.Add([]byte{0x81, 15, 22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0, 1, 2, 0x90, 0xc8, 2, 2, 0x80, 96, 3, 1, 0x40})
 	f.Fuzz(func(t *testing.T, in []byte) {
-		p, err := open(&net.UDPAddr{IP: net.IPv4(192, 0, 2, 9), Port: 443}, nil, func(*counters) (link, error) { return make(nowhere), nil })
+		p, err := open(&net.UDPAddr{IP: net.IPv4(192, 0, 2, 9), Port: 443}, nil, func(*counters) ([]link, error) { return []link{make(nowhere)}, nil })
 		if err != nil {
 			t.Fatal(err)
 		}

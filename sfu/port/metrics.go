@@ -18,14 +18,13 @@ const (
 	dropTURN
 	dropDTLS
 	dropUnknownAddress
-	dropQueueFull
 	dropReasons
 )
 
 func (r dropReason) String() string {
 	return [...]string{
 		"unknown_protocol", "stun_malformed", "stun_not_a_request", "stun_unknown_ufrag", "stun_unauthenticated",
-		"turn_disabled", "dtls_invalid_record", "unknown_address", "queue_full",
+		"turn_disabled", "dtls_invalid_record", "unknown_address",
 	}[r]
 }
 
@@ -36,10 +35,10 @@ type counters struct {
 	readErrors, writeErrors atomic.Uint64
 	dropped                 [dropReasons]atomic.Uint64
 
-	sendDropped   atomic.Uint64 // for want of room
-	kernelDropped atomic.Uint64 // by the kernel, for want of room
-	gsoRefused    atomic.Uint64 // messages
-	gso           *atomic.Bool  // whether it is in use; nil: it never is
+	sendDropped   atomic.Uint64  // for want of room
+	kernelDropped atomic.Uint64  // by the kernel, for want of room
+	gsoRefused    atomic.Uint64  // messages
+	gso           []*atomic.Bool // whether each socket has it in use; none: it never is
 
 	receiveBatch, sendBatch, segments prometheus.Histogram
 }
@@ -81,7 +80,7 @@ func (c *counters) register(r prometheus.Registerer) error {
 		}
 	}
 	gso := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "bedside_port_gso", Help: "1 while the kernel cuts messages into datagrams (GSO)."}, c.segmenting)
+		Name: "bedside_port_gso", Help: "1 while the kernel cuts messages into datagrams (GSO), for every socket."}, c.segmenting)
 	for _, m := range []prometheus.Collector{gso, c.receiveBatch, c.sendBatch, c.segments} {
 		if err := r.Register(m); err != nil {
 			return err
@@ -101,10 +100,12 @@ func (c *counters) register(r prometheus.Registerer) error {
 }
 
 func (c *counters) segmenting() float64 {
-	if c.gso != nil && c.gso.Load() {
-		return 1
+	for _, on := range c.gso {
+		if !on.Load() {
+			return 0
+		}
 	}
-	return 0
+	return float64(min(len(c.gso), 1))
 }
 
 func load(v *atomic.Uint64) func() float64 { return func() float64 { return float64(v.Load()) } }

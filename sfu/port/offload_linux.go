@@ -57,7 +57,7 @@ func CanSegment() (bool, string) {
 	}
 	defer func() { _ = conn.Close() }()
 	stats := newCounters()
-	b, err := openBatch(conn, &stats, Options{}, linux())
+	b, err := openBatch(conn, &stats, Options{}, linux(), &group{})
 	if err != nil || !b.sender.offload.on.Load() {
 		return false, "this kernel does not cut messages into datagrams"
 	}

@@ -3,6 +3,7 @@ package port
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"github.com/bedside-video/bedside/sfu/port/plan"
 )
@@ -21,7 +22,8 @@ type outbox struct {
 	mu       sync.Mutex
 	waiting  parcel
 	sleeping bool // nobody is about to take
-	held     bool // the receiver is in a burst and takes at its end
+
+	bursts *atomic.Int32 // receivers that are in a burst and take at its end
 }
 
 // parcel is datagrams, one behind the other.
@@ -34,7 +36,9 @@ func (p *parcel) reset() { p.bytes, p.datagrams = p.bytes[:0], p.datagrams[:0] }
 
 func (p *parcel) at(d *plan.Datagram) []byte { return p.bytes[d.Offset : d.Offset+d.Size] }
 
-func newOutbox() outbox { return outbox{wake: make(chan struct{}, 1), sleeping: true} }
+func newOutbox(bursts *atomic.Int32) outbox {
+	return outbox{wake: make(chan struct{}, 1), sleeping: true, bursts: bursts}
+}
 
 // put copies b and returns how many wait now; false tells that there is no room.
 func (o *outbox) put(b []byte, to netip.AddrPort) (int, bool) {
@@ -47,7 +51,7 @@ func (o *outbox) put(b []byte, to netip.AddrPort) (int, bool) {
 	w.datagrams = append(w.datagrams, plan.Datagram{To: to, Offset: len(w.bytes), Size: len(b)})
 	w.bytes = append(w.bytes, b...)
 	n := len(w.datagrams)
-	wake := o.sleeping && !o.held
+	wake := o.sleeping && o.bursts.Load() == 0
 	if wake {
 		o.sleeping = false
 	}
@@ -64,21 +68,6 @@ func (o *outbox) prod() {
 	case o.wake <- struct{}{}:
 	default: // it has not noticed the last time yet
 	}
-}
-
-// hold keeps what is put until release, which tells whether something waits: then its caller sees to it
-// that it is taken.
-func (o *outbox) hold() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.held = true
-}
-
-func (o *outbox) release() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.held = false
-	return len(o.waiting.datagrams) > 0
 }
 
 // take exchanges an empty parcel for what waits; false tells that nothing does, and then wake will tell

@@ -1,10 +1,11 @@
 // Package port owns the server's UDP socket and is the only place that knows the kernel.
 //
-//	socket ─► runReader: classify (RFC 7983) ─► filter ─► endpoint of the 5-tuple ─► its Receiver, inline,
-//	                                                                              or its Conn's queue ─► pion
-//	Port.Write, Conn.WriteToAddrPort ─► outbox ─► at the end of the burst, or runSender: plan ─► socket
+//	socket ─► runReader: classify (RFC 7983) ─► filter ─► endpoint of the 5-tuple ─► its Receiver, inline
+//	Port.Write ─► outbox ─► at the end of the burst, or runSender: plan ─► socket
 //
-// Both ways go in batches where the kernel has system calls for that: see link.
+// Both ways go in batches where the kernel has system calls for that: see link. There may be several
+// sockets of one address, each with its reader; the kernel keeps what comes from one address at one of
+// them.
 //
 // An address belongs to an endpoint from the moment a STUN check with the endpoint's ICE password
 // came from it; nothing else, and no media, ever moves one.
@@ -15,6 +16,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,11 +28,8 @@ const (
 	// datagramBytes holds what an Ethernet carries; WebRTC sends at most 1,200 bytes of payload.
 	// A longer datagram is cut by the kernel and then fails authentication.
 	datagramBytes = 2048
-	// queuePackets of one participant: at 3 Mbit/s 512 packets are 1.5 s. A full queue means that
-	// the process is starved; the newest packet is dropped and counted, and NACK may recover it.
-	queuePackets = 512
 	// endpointAddresses bounds how many addresses one participant may be reached at: interfaces
-	// and NAT rebindings of one call. Beyond it the address that was bound first is forgotten.
+	// and NAT rebindings of one call, for each reader. Beyond it the one that was bound first is forgotten.
 	endpointAddresses = 16
 	// readRetry is the pause after a socket error that is not the socket's end. Errors such as
 	// ENOBUFS or ECONNREFUSED concern one datagram; giving up would end every call on the port.
@@ -42,6 +41,19 @@ const (
 // the process may exceed them, and says nothing; bedside check does.
 const SocketBuffer = 2 << 20
 
+// maxReaders bounds how many sockets an address has: beyond it the work that they share out is too little
+// to keep them apart.
+const maxReaders = 8
+
+// Readers returns how many sockets to open for a configured number, of which 0 means one for each
+// processor that Go may use.
+func Readers(configured int) int {
+	if configured == 0 {
+		configured = runtime.GOMAXPROCS(0)
+	}
+	return min(configured, maxReaders)
+}
+
 // Options of a Port. The zero value uses what the system has.
 type Options struct {
 	// NoGSO sends every datagram as one, though still many with one system call: for networks whose
@@ -50,66 +62,84 @@ type Options struct {
 	// NoGRO receives every datagram as one, and Portable uses one system call for each, as other
 	// systems than Linux do: for comparison.
 	NoGRO, Portable bool
-	Metrics         prometheus.Registerer // nil: none
+	// More are further sockets of the same address (see Listen), each to be read beside the first.
+	More    []net.PacketConn
+	Metrics prometheus.Registerer // nil: none
 }
 
-// Port shares one UDP socket among the participants' connections. It satisfies pion's ice.UDPMux.
+// Port shares one UDP address among the participants' connections.
 type Port struct {
-	local net.Addr
-	link  link
-	stats counters
-	demux demux
-	done  chan struct{}
-	wg    sync.WaitGroup
+	local   net.Addr
+	stats   counters
+	readers []reader
+	done    chan struct{}
+	wg      sync.WaitGroup
 
 	mu        sync.Mutex
 	closed    bool
 	endpoints map[string]*endpoint // by local ufrag
-	removed   []*endpoint          // since the reader has looked
+}
+
+// reader is one socket and who is heard there.
+type reader struct {
+	link  link
+	demux demux
+	stale atomic.Bool // gone is not empty
+	gone  []*endpoint // forgotten since the reader has looked, of those with an address here; guarded by Port.mu
 }
 
 // endpoint is one ICE agent of ours: a ufrag, its password, and where its peer has been heard from.
 type endpoint struct {
 	ufrag     string
-	password  string   // "" until SetPassword: until then every check is refused; guarded by Port.mu
-	receiver  Receiver // nil: the conns get everything
-	conns     [2]*Conn
-	removed   atomic.Bool
-	addresses []netip.AddrPort // oldest first, <= endpointAddresses; the reader's
+	password  string
+	receiver  Receiver
+	forgotten atomic.Bool
+	addresses [][]netip.AddrPort // of each reader: oldest first, <= endpointAddresses; guarded by Port.mu
 }
 
-// New starts reading conn, which belongs to the Port from then on.
+// New starts reading conn, which belongs to the Port from then on, as does Options.More.
 func New(conn net.PacketConn, o Options) (*Port, error) {
-	return open(conn.LocalAddr(), o.Metrics, func(stats *counters) (link, error) { return newLink(conn, stats, o) })
+	return open(conn.LocalAddr(), o.Metrics, func(stats *counters) ([]link, error) {
+		return newLinks(append([]net.PacketConn{conn}, o.More...), stats, o)
+	})
 }
 
-func open(local net.Addr, metrics prometheus.Registerer, newLink func(*counters) (link, error)) (*Port, error) {
+func open(local net.Addr, metrics prometheus.Registerer, newLinks func(*counters) ([]link, error)) (*Port, error) {
 	p := &Port{local: local, stats: newCounters(), done: make(chan struct{}), endpoints: map[string]*endpoint{}}
-	p.demux = demux{port: p, addresses: map[netip.AddrPort]*endpoint{}}
-	l, err := newLink(&p.stats)
+	links, err := newLinks(&p.stats)
 	if err != nil {
 		return nil, fmt.Errorf("port: %w", err)
 	}
-	p.link = l
+	p.readers = make([]reader, len(links))
+	for i, l := range links {
+		r := &p.readers[i]
+		r.link, r.demux = l, demux{port: p, reader: i, addresses: map[netip.AddrPort]*endpoint{}}
+	}
 	if err := p.stats.register(metrics); err != nil {
-		_ = l.close()
+		_ = p.closeLinks()
 		return nil, fmt.Errorf("port: metrics: %w", err)
 	}
-	p.wg.Go(p.runReader)
+	for i := range p.readers {
+		p.wg.Go(func() { p.runReader(&p.readers[i]) })
+	}
 	return p, nil
 }
 
-// newLink takes the best way that there is.
-func newLink(conn net.PacketConn, stats *counters, o Options) (link, error) {
+// newLinks takes the best way that there is.
+func newLinks(conns []net.PacketConn, stats *counters, o Options) ([]link, error) {
 	if !o.Portable {
-		if l, err := newBatch(conn, stats, o); l != nil || err != nil {
-			return l, err
+		if links, err := newBatches(conns, stats, o); links != nil || err != nil {
+			return links, err
 		}
 	}
-	return newPlain(conn, stats), nil
+	links := make([]link, len(conns))
+	for i, c := range conns {
+		links[i] = newPlain(c, stats)
+	}
+	return links, nil
 }
 
-// Close sends what waits, closes the socket and every Conn, and waits for the goroutines.
+// Close sends what waits, closes the sockets, and waits for the goroutines.
 func (p *Port) Close() error {
 	p.mu.Lock()
 	if p.closed {
@@ -119,101 +149,51 @@ func (p *Port) Close() error {
 	p.closed = true
 	close(p.done)
 	for _, e := range p.endpoints {
-		e.close()
+		e.forgotten.Store(true)
 	}
 	clear(p.endpoints)
 	p.mu.Unlock()
-	err := p.link.close()
+	err := p.closeLinks()
 	p.wg.Wait()
+	return err
+}
+
+func (p *Port) closeLinks() error {
+	var err error
+	for i := range p.readers {
+		err = errors.Join(err, p.readers[i].link.close())
+	}
 	return err
 }
 
 // LocalAddr is the socket's address.
 func (p *Port) LocalAddr() net.Addr { return p.local }
 
-// SetPassword makes the endpoint of ufrag accept checks that carry this password (RFC 8445
-// section 7.3). Until then none are.
-func (p *Port) SetPassword(ufrag, password string) {
+// endpoint returns the one with this ufrag; nil if there is none.
+func (p *Port) endpoint(ufrag string) *endpoint {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if e := p.endpoints[ufrag]; e != nil {
-		e.password = password
-	}
+	return p.endpoints[ufrag]
 }
 
-// GetListenAddresses gives pion one host candidate of each family. The candidates that clients see
-// are written into the answer by sfu/transport; these only name the queues behind them.
-func (p *Port) GetListenAddresses() []net.Addr {
-	at := p.local.(*net.UDPAddr)
-	v4 := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: at.Port}
-	if at.IP.To4() != nil && !at.IP.IsUnspecified() {
-		return []net.Addr{&net.UDPAddr{IP: at.IP, Port: at.Port}}
-	}
-	return []net.Addr{v4, &net.UDPAddr{IP: net.IPv6loopback, Port: at.Port}}
-}
-
-// GetConn returns the Conn of the family of local for the agent with this ufrag, making the
-// endpoint on first use.
-func (p *Port) GetConn(ufrag string, local net.Addr) (net.PacketConn, error) {
+// takeGone returns the endpoints that have been forgotten since the last call.
+func (p *Port) takeGone(r *reader) []*endpoint {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
-		return nil, net.ErrClosed
-	}
-	e := p.endpoints[ufrag]
-	if e == nil {
-		e = &endpoint{ufrag: ufrag}
-		p.endpoints[ufrag] = e
-	}
-	family := familyOf(local.(*net.UDPAddr).AddrPort().Addr())
-	if e.conns[family] == nil {
-		e.conns[family] = newConn(p, local)
-	}
-	return e.conns[family], nil
-}
-
-// RemoveConnByUfrag forgets an agent and its addresses.
-func (p *Port) RemoveConnByUfrag(ufrag string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	e := p.endpoints[ufrag]
-	if e == nil {
-		return
-	}
-	delete(p.endpoints, ufrag)
-	e.close()
-	p.removed = append(p.removed, e)
-	p.demux.stale.Store(true)
-}
-
-// endpoint returns the one with this ufrag and its password, nil if there is none.
-func (p *Port) endpoint(ufrag string) (*endpoint, string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	e := p.endpoints[ufrag]
-	if e == nil {
-		return nil, ""
-	}
-	return e, e.password
-}
-
-// takeRemoved returns the endpoints that have been removed since the last call.
-func (p *Port) takeRemoved() []*endpoint {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	list := p.removed
-	p.removed = nil
+	list := r.gone
+	r.gone = nil
 	return list
 }
 
-// runReader is the one goroutine that reads the socket.
-func (p *Port) runReader() {
-	take := p.demux.route
+// runReader is the one goroutine that reads a socket.
+func (p *Port) runReader(r *reader) {
+	take := r.demux.route
 	for {
-		err := p.link.receive(take)
+		err := r.link.receive(take)
 		if err == nil {
-			p.demux.wake()
-			p.demux.purge()
+			if r.stale.Load() && r.stale.Swap(false) {
+				r.demux.purge(p.takeGone(r))
+			}
 			continue
 		}
 		if errors.Is(err, net.ErrClosed) {
@@ -226,25 +206,4 @@ func (p *Port) runReader() {
 		case <-time.After(readRetry):
 		}
 	}
-}
-
-// conn returns the Conn of a family; nil if pion has not asked for it. conns is written before the
-// endpoint can be authenticated, and never after.
-func (e *endpoint) conn(family int) *Conn { return e.conns[family] }
-
-// close is called with Port.mu held.
-func (e *endpoint) close() {
-	e.removed.Store(true)
-	for _, c := range e.conns {
-		if c != nil {
-			_ = c.Close()
-		}
-	}
-}
-
-func familyOf(a netip.Addr) int {
-	if a.Unmap().Is4() {
-		return 0
-	}
-	return 1
 }

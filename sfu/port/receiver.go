@@ -6,15 +6,18 @@ import (
 	"net/netip"
 
 	"github.com/pion/stun/v4"
+
+	"github.com/bedside-video/bedside/sfu/port/plan"
 )
 
 // ErrTaken tells that there is an endpoint with that ufrag.
 var ErrTaken = errors.New("port: the ufrag is in use")
 
-// Receiver is whom the datagrams of an endpoint are for. Its methods are called on the port's reader,
-// one at a time; what they are given is valid until they return, and theirs to change. What they write to
-// the port goes out when the burst of datagrams that was read with this one has been worked off. They
-// must not wait for anything: nobody else's media is read in the meantime.
+// Receiver is whom the datagrams of an endpoint are for. Its methods are called on the port's readers:
+// one at a time for what comes from one address, at the same time for others if there are several
+// readers. What they are given is valid until they return, and theirs to change. What they write to the
+// port goes out when the burst of datagrams that was read with this one has been worked off. They must
+// not wait for anything: nobody else's media is read in the meantime.
 type Receiver interface {
 	// Check takes a connectivity check that has been authenticated with the endpoint's password.
 	Check(m *stun.Message, from netip.AddrPort)
@@ -32,15 +35,43 @@ func (p *Port) Open(ufrag, password string, r Receiver) error {
 	if p.closed {
 		return net.ErrClosed
 	}
+	if ufrag == "" || password == "" {
+		return errors.New("port: an endpoint needs a ufrag and a password")
+	}
 	if p.endpoints[ufrag] != nil {
 		return ErrTaken
 	}
-	p.endpoints[ufrag] = &endpoint{ufrag: ufrag, password: password, receiver: r}
+	p.endpoints[ufrag] = &endpoint{
+		ufrag: ufrag, password: password, receiver: r, addresses: make([][]netip.AddrPort, len(p.readers)),
+	}
 	return nil
 }
 
-// Forget ends an endpoint. It does not wait: one call of its Receiver may be under way.
-func (p *Port) Forget(ufrag string) { p.RemoveConnByUfrag(ufrag) }
+// Forget ends an endpoint. It does not wait: calls of its Receiver may be under way.
+func (p *Port) Forget(ufrag string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e := p.endpoints[ufrag]
+	if e == nil {
+		return
+	}
+	delete(p.endpoints, ufrag)
+	e.forgotten.Store(true)
+	for i := range p.readers {
+		if r := &p.readers[i]; len(e.addresses[i]) > 0 {
+			r.gone = append(r.gone, e)
+			r.stale.Store(true)
+		}
+	}
+}
 
 // Write has b sent to an address. b is copied, or sent, when it returns; any goroutine may call it.
-func (p *Port) Write(b []byte, to netip.AddrPort) error { return p.link.send(b, to) }
+// What is sent to one address keeps its order. Where the port sends in batches, nil means that b is on
+// its way there: what the kernel says of it is counted.
+func (p *Port) Write(b []byte, to netip.AddrPort) error {
+	r := &p.readers[0]
+	if n := uint64(len(p.readers)); n > 1 {
+		r = &p.readers[plan.Hash(to)%n]
+	}
+	return r.link.send(b, to)
+}

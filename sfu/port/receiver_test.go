@@ -95,6 +95,9 @@ func TestOpenRefuses(t *testing.T) {
 		if err := f.p.Open("inline", "q", &diary{}); err != nil {
 			t.Errorf("after the first was forgotten: %v", err)
 		}
+		if err := f.p.Open("open to all", "", &diary{}); err == nil {
+			t.Error("an endpoint without a password")
+		}
 		_ = f.p.Close()
 		if err := f.p.Open("late", "p", &diary{}); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("on a closed port: %v", err)

@@ -117,15 +117,15 @@ func (p *Plan) clear(n int) {
 // is in use, so there always is one.
 func (p *Plan) find(to netip.AddrPort) *entry {
 	mask := uint64(len(p.open) - 1)
-	for at := hash(to) & mask; ; at = (at + 1) & mask {
+	for at := Hash(to) & mask; ; at = (at + 1) & mask {
 		if e := &p.open[at]; e.list != p.list || p.Messages[e.message].To == to {
 			return e
 		}
 	}
 }
 
-// hash mixes an address by multiplication (Fibonacci hashing: Knuth, volume 3, section 6.4).
-func hash(to netip.AddrPort) uint64 {
+// Hash mixes an address by multiplication (Fibonacci hashing: Knuth, volume 3, section 6.4).
+func Hash(to netip.AddrPort) uint64 {
 	const golden = 0x9e3779b97f4a7c15
 	a := to.Addr().As16()
 	h := binary.BigEndian.Uint64(a[:8])*golden ^ binary.BigEndian.Uint64(a[8:])
