@@ -13,8 +13,8 @@ import (
 
 func epoch() time.Time { return time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC) }
 
-// later is after all that a test does.
-func later() time.Time { return epoch().Add(time.Hour) }
+// longAfter is after all that a test does.
+func longAfter() time.Time { return epoch().Add(time.Hour) }
 
 func TestTagSurvivesTheTrip(t *testing.T) {
 	want := Tag{
@@ -99,7 +99,7 @@ func TestReceiverOfAPerfectStream(t *testing.T) {
 			packets := stream(v, 300)
 			r := assigned()
 			receive(r, packets)
-			got := r.Report(later())
+			got := r.Report(longAfter())
 			if got.Packets != uint64(len(packets)) || got.Frames != 300 || got.Decodable != 300 {
 				t.Errorf("%d packets, %d frames, %d decodable; sent %d and 300", got.Packets, got.Frames, got.Decodable, len(packets))
 			}
@@ -173,8 +173,8 @@ func TestReceiverFaults(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := assigned()
 			receive(r, tt.packets)
-			if got := tt.count(r.Report(later())); got != tt.want {
-				t.Errorf("got %d, want %d; all: %+v", got, tt.want, r.Report(later()))
+			if got := tt.count(r.Report(longAfter())); got != tt.want {
+				t.Errorf("got %d, want %d; all: %+v", got, tt.want, r.Report(longAfter()))
 			}
 		})
 	}
@@ -228,11 +228,11 @@ func TestReceiverKnowsWhoseTurnItIs(t *testing.T) {
 			for _, a := range tt.assignments {
 				after.Assign(epoch(), a)
 			}
-			if got := before.Report(later()).Wrong; got != tt.wrong {
+			if got := before.Report(longAfter()).Wrong; got != tt.wrong {
 				t.Errorf("announced first: %d wrong, want %d", got, tt.wrong)
 			}
 			// What was held back is judged by each assignment in turn, so only the last rows differ.
-			if got := after.Report(later()).Wrong; got > tt.wrong {
+			if got := after.Report(longAfter()).Wrong; got > tt.wrong {
 				t.Errorf("announced afterwards: %d wrong, want at most %d", got, tt.wrong)
 			}
 		})
@@ -274,7 +274,7 @@ func TestReceiverAsksForWhatIsMissing(t *testing.T) {
 	repaired.Repaired = true
 	r.Packet(now.Add(150*time.Millisecond), repaired)
 	r.Packet(now.Add(150*time.Millisecond), packets[11])
-	if got := r.Report(later()); got.Repaired != 1 || got.Lost != 0 || got.Packets != 13 {
+	if got := r.Report(longAfter()); got.Repaired != 1 || got.Lost != 0 || got.Packets != 13 {
 		t.Errorf("after repair: %+v", got)
 	}
 	if due := r.Deadline(); !due.IsZero() {
@@ -318,7 +318,7 @@ func TestReceiverAsksForAKeyFrame(t *testing.T) {
 	if _, got := r.Feedback(now.Add(time.Minute)); got {
 		t.Error("asked with a key frame at hand")
 	}
-	if got := r.Report(later()).Decodable; got != 20 {
+	if got := r.Report(longAfter()).Decodable; got != 20 {
 		t.Errorf("%d decodable frames, want the 20 from the key frame on", got)
 	}
 }
@@ -330,7 +330,7 @@ func TestReceiverSurvivesAJump(t *testing.T) {
 	}
 	r := assigned()
 	receive(r, packets)
-	if got := r.Report(later()); got.Lost != 5000 || got.Duplicates != 0 {
+	if got := r.Report(longAfter()); got.Lost != 5000 || got.Duplicates != 0 {
 		t.Errorf("%+v", got)
 	}
 }

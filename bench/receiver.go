@@ -187,7 +187,7 @@ func (r *Receiver) releaseAll(now time.Time, packets []held) {
 		before := r.frames.decodable
 		r.frames.packet(now, h)
 		if r.frames.decodable != before && seat != nil {
-			r.viewing.shown(now, r.seen.Layer, &seat.Viewed)
+			r.viewing.shown(now, h.packet.Timestamp, r.seen.Layer, &seat.Viewed)
 		}
 	}
 }

@@ -12,11 +12,20 @@ const (
 	freezeMore    = 150 * time.Millisecond
 )
 
+// playout is how much a player keeps in hand at most. It begins with nothing, and each time it runs dry
+// goes on that much later, at the pace of the timestamps: then a packet that has to be sent again stops
+// nothing, as with a browser, whose jitter buffer adds the round trip once it has to ask again.
+const playout = 200 * time.Millisecond
+
 // Silence is told from a gap by timestamps; when nothing comes any more there is none to go by, and
 // what is longer than any pause of DTX (400 ms) is a gap.
 const audioSilence = time.Second
 
-const audioClock = 48000 // of Opus's timestamps (RFC 7587)
+// The clocks of timestamps: Opus's (RFC 7587), and that of all video.
+const (
+	audioClock = 48000
+	videoClock = 90000
+)
 
 // Viewed is what a person saw or heard of one track while a slot was its, and it was not muted. A frame
 // is shown when it can be decoded: whole, and with all that it refers to.
@@ -46,7 +55,7 @@ func (v *Viewed) add(o Viewed) {
 type viewing struct {
 	watching  time.Time // since when the slot is live, or since Mark; zero for not live
 	last      time.Time // frame shown or audio packet, zero for none since the slot became live
-	timestamp uint32    // of the last audio packet
+	timestamp uint32    // of last
 	layer     uint8     // of the last frame shown
 	intervals [freezeWindow]time.Duration
 	count     int // of all intervals
@@ -72,8 +81,8 @@ func (v *viewing) frozen(interval time.Duration) bool {
 	return v.count >= freezeSamples && interval > max(freezeFactor*mean, mean+freezeMore)
 }
 
-// shown counts a frame.
-func (v *viewing) shown(now time.Time, layer uint8, into *Viewed) {
+// shown counts a frame that can be decoded from now on.
+func (v *viewing) shown(now time.Time, timestamp uint32, layer uint8, into *Viewed) {
 	if v.watching.IsZero() { // muted: what still comes is not seen
 		return
 	}
@@ -81,17 +90,39 @@ func (v *viewing) shown(now time.Time, layer uint8, into *Viewed) {
 	if int(layer) < len(into.Layers) {
 		into.Layers[layer]++
 	}
+	at := now
 	if !v.last.IsZero() {
 		if layer != v.layer {
 			into.Switches++
 		}
-		interval := now.Sub(v.last)
-		v.stood(now, interval, into)
+		at = v.due(now, timestamp)
+		interval := at.Sub(v.last)
+		v.stood(at, interval, into)
 		v.sum += interval - v.intervals[v.count%freezeWindow]
 		v.intervals[v.count%freezeWindow] = interval
 		v.count++
 	}
-	v.last, v.layer = now, layer
+	v.last, v.timestamp, v.layer = at, timestamp, layer
+}
+
+// due is when a frame is shown: at its pace after the one before, but not before it is there, and not
+// so late that more than playout waits.
+func (v *viewing) due(now time.Time, timestamp uint32) time.Time {
+	at := v.last.Add(time.Duration(int32(timestamp-v.timestamp)) * time.Second / videoClock)
+	if latest := now.Add(playout); at.After(latest) {
+		at = latest
+	}
+	if earliest := later(now, v.last); at.Before(earliest) {
+		return earliest
+	}
+	return at
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // stood counts the interval that ends now; of one that began before Mark only the rest.

@@ -42,6 +42,16 @@ func (w *watcher) frames(n int, interval time.Duration, layer uint8, delay time.
 	}
 }
 
+// late shows n frames, the first of them so much late that the others are there with it.
+func (w *watcher) late(n int, interval, by time.Duration) {
+	w.pass(interval + by)
+	for range n {
+		w.ts += uint32(interval * 90 / time.Millisecond)
+		w.seq++
+		w.Packet(w.now, w.frame(0, false, 0))
+	}
+}
+
 // frame is one whole frame; key where the layer may change.
 func (w *watcher) frame(layer uint8, key bool, delay time.Duration) Inbound {
 	b := make([]byte, 200)
@@ -99,6 +109,23 @@ func TestWhatAViewerSees(t *testing.T) {
 			Viewed{Watched: 1200 * ms, LongestGap: 1040 * ms, Frames: 5, Layers: [3]uint64{5}}},
 		{"frozen up to now", func(w *watcher) { w.frames(50, frame, 0, 0); w.pass(2 * time.Second) },
 			Viewed{Watched: 4 * time.Second, LongestGap: 2 * time.Second, Frames: 50, Freezes: 1, Frozen: 2 * time.Second, Layers: [3]uint64{50}}},
+		// A frame is late by 120 ms, those after it come with it: from then on so much is in hand.
+		{"run dry once, then a hole is repaired", func(w *watcher) {
+			w.frames(50, frame, 0, 0)
+			w.late(4, frame, 120*ms)
+			w.frames(50, frame, 0, 0)
+			w.late(4, frame, 120*ms)
+			w.frames(50, frame, 0, 0)
+			w.late(5, frame, 160*ms)
+			w.frames(50, frame, 0, 0)
+		}, Viewed{Watched: 8520 * ms, LongestGap: 160 * ms, Frames: 213, Layers: [3]uint64{213}}},
+		{"run dry for longer than a player waits, twice", func(w *watcher) {
+			w.frames(50, frame, 0, 0)
+			w.late(26, frame, time.Second)
+			w.frames(50, frame, 0, 0)
+			w.late(26, frame, time.Second)
+			w.frames(50, frame, 0, 0)
+		}, Viewed{Watched: 8080 * ms, LongestGap: 1040 * ms, Frames: 202, Freezes: 2, Frozen: (1040 + 840) * ms, Layers: [3]uint64{202}}},
 		{"layers", func(w *watcher) { w.frames(10, frame, 0, 0); w.frames(10, frame, 2, 0); w.frames(10, frame, 1, 0) },
 			Viewed{Watched: 1200 * ms, LongestGap: frame, Frames: 30, Switches: 2, Layers: [3]uint64{10, 10, 10}}},
 		{"muted is not frozen", func(w *watcher) {
