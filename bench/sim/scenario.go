@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bedside-video/bedside/bench"
+	"github.com/bedside-video/bedside/bench/result"
 	"github.com/bedside-video/bedside/bench/scenario"
 	"github.com/bedside-video/bedside/signaling/wire"
 )
@@ -19,10 +20,11 @@ const lobbyAnswer = 200 * time.Millisecond
 // Played is what became of one room of a scenario.
 type Played struct {
 	Report
-	Joins        []time.Duration // call to media connection, reconnects too; shortest first
-	Failures     []string        // what the server refused
-	Measurements scenario.Measurements
-	Verdicts     []scenario.Verdict
+	Joins    []time.Duration // call to media connection, reconnects too; shortest first
+	Failures []string        // what the server refused
+	Result   result.Result   // of the whole visit; nothing is measured of server and generator
+	Verdicts []scenario.Verdict
+	people   []result.Person // as they are put together
 }
 
 // Play is a step that lets people do things of their own accord, each when their time has come
@@ -63,7 +65,7 @@ func PlayScenario(t *testing.T, s scenario.Scenario, room int, until time.Durati
 		}
 	}
 	until = cmp.Or(until, plan.End)
-	out := Played{Measurements: make(scenario.Measurements)}
+	out := Played{}
 	play := Play{result: &out}
 	p := Plan{Seed: s.Seed + uint64(room), MaxParticipants: max(2, len(people))}
 	for _, one := range people {
@@ -80,8 +82,11 @@ func PlayScenario(t *testing.T, s scenario.Scenario, room int, until time.Durati
 	sendLayouts(s, people, &play)
 	p.Steps = []Step{play, Pass{For: time.Second}, Do{Name: "measure", Func: func(w *World) error { w.measure(&out); return nil }}}
 	out.Report = Run(t, p)
-	out.Measurements["violations"] = float64(len(out.Violations))
-	out.Verdicts = scenario.Evaluate(s.Objectives, out.Measurements)
+	out.Result = result.Build(result.Inputs{
+		Scenario: s, Plan: scenario.Plan{People: people, From: opens, To: opens + until, End: opens + until},
+		People: out.people, Violations: out.Violations,
+	})
+	out.Verdicts = scenario.Evaluate(s.Objectives, out.Result.Measurements)
 	return out
 }
 
@@ -177,14 +182,17 @@ func (w *World) play(p Play) error {
 	for _, r := range results {
 		p.result.Joins = append(p.result.Joins, r.Joins...)
 		p.result.Failures = append(p.result.Failures, r.Failures...)
+		p.result.people = append(p.result.people, r.people...)
 	}
 	slices.Sort(p.result.Joins)
 	return nil
 }
 
-func (w *World) runTrack(start time.Time, index int, track Track, result *Played) {
+func (w *World) runTrack(start time.Time, index int, track Track, out *Played) {
 	p := w.people[track.Ref]
 	killed := false
+	var did result.Person
+	defer func() { out.people = []result.Person{did} }()
 	for _, a := range track.Actions {
 		select {
 		case <-time.After(time.Until(start.Add(a.At))):
@@ -208,58 +216,30 @@ func (w *World) runTrack(start time.Time, index int, track Track, result *Played
 		if err == nil && joins {
 			err = w.do(Connected{track.Ref})
 		}
+		join := result.Join{At: result.Duration(a.At), Took: result.Duration(time.Since(begun))}
 		switch {
 		case err != nil:
-			result.Failures = append(result.Failures, fmt.Sprintf("at %v %s: %T: %v", a.At, track.Ref, a.Step, err))
-			if joins {
-				w.record(track.Ref, "could not join")
+			what := fmt.Sprintf("%T: %v", a.Step, err)
+			out.Failures = append(out.Failures, fmt.Sprintf("at %v %s: %s", a.At, track.Ref, what))
+			if join.Error = what; joins {
+				did.Joins = append(did.Joins, join)
+			} else {
+				did.Refused = append(did.Refused, what)
 			}
 		case joins:
-			result.Joins = append(result.Joins, time.Since(begun))
+			out.Joins = append(out.Joins, time.Duration(join.Took))
+			did.Joins = append(did.Joins, join)
 		}
 	}
 }
 
-// measure turns what the clients have seen into the figures of objectives.
+// measure adds what the clients have seen.
 func (w *World) measure(out *Played) {
-	m := out.Measurements
-	var arrived, lost, repaired uint64
-	var video time.Duration
+	refs := make(map[uint64]string)
 	for _, ref := range w.refs {
-		for _, s := range w.people[ref].client.Report().Slots {
-			arrived, lost, repaired = arrived+s.Packets, lost+s.Lost, repaired+s.Repaired
-			if s.Video {
-				video = max(video, s.LongestGap)
-			}
-		}
+		refs[bench.SenderHash(w.people[ref].id)] = ref
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	failed := 0.0
-	for _, e := range w.events {
-		if e.What == "could not join" {
-			failed++
-		}
-	}
-	m["join_failures"], m["action_failures"] = failed, float64(len(out.Failures))-failed
-	for name, share := range map[string]float64{"join_p50": 0.5, "join_p95": 0.95, "join_p99": 0.99} {
-		if n := len(out.Joins); n > 0 {
-			m[name] = out.Joins[int(share*float64(n-1)+0.5)].Seconds()
-		}
-	}
-	if arrived > 0 {
-		m["loss"] = float64(lost) / float64(arrived+lost)
-		m["loss_before_repair"] = float64(lost+repaired) / float64(arrived+lost)
-		m["video_gap"] = video.Seconds()
-	}
-	w.witness.mu.Lock()
-	defer w.witness.mu.Unlock()
-	if w.witness.timing.heard {
-		m["audio_gap"] = w.witness.timing.gap.Seconds()
-	}
-	for name, share := range map[string]float64{"p50_delay": 0.5, "p90_delay": 0.9, "p99_delay": 0.99, "p999_delay": 0.999} {
-		if d, ok := w.witness.timing.delay(share); ok {
-			m[name] = d.Seconds()
-		}
+	for i, ref := range w.refs {
+		out.people[i].Received = bench.Receptions(refs, w.people[ref].client.Report())
 	}
 }

@@ -52,7 +52,7 @@ func TestScenario(t *testing.T) {
 	}{
 		{"consult", 10 * time.Second, 2},
 		{"care-team", 14 * time.Second, 8},
-		{"poor-patient", 10 * time.Second, 3},
+		{"poor-patient", 20 * time.Second, 3},
 		{"churn", 30 * time.Second, 15},
 	}
 	for _, tt := range tests {

@@ -30,7 +30,6 @@ type witness struct {
 	knowledge  map[string]*knowledge // by participant id
 	violations []string
 	packets    uint64 // judged
-	timing     timing
 }
 
 // knowledge is what one participant has been told, and since when.
@@ -55,7 +54,6 @@ type seenState struct {
 func (x *witness) init(w *World) {
 	x.world = w
 	x.knowledge = make(map[string]*knowledge)
-	x.timing.voices = make(map[voice]time.Time)
 }
 
 // observer returns the eyes of one person.
@@ -92,7 +90,6 @@ func (x *witness) message(p *person, now time.Time, m wire.ServerMessage) {
 		what = "roster " + x.describe(m.Participants)
 	case *wire.Slots:
 		what = "slots"
-		x.timing.reseated(p.Ref)
 		for _, a := range m.Assignments {
 			what += fmt.Sprintf(" %s=%s/%s/%s", a.Mid, x.world.ref(a.Participant), a.Source, a.State)
 			x.seated(k, now, a.Participant)
@@ -160,7 +157,6 @@ func (x *witness) packet(p *person, now time.Time, a bench.Arrival) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.packets++
-	x.timing.packet(p.Ref, now, a)
 	sender := x.senderOf(a.Tag)
 	if sender == nil {
 		x.violate("at %v %s received media of nobody known", at.Sub(x.world.start), p.Ref)
