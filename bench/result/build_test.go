@@ -214,6 +214,33 @@ func TestFormatNamesEveryField(t *testing.T) {
 	walk(reflect.TypeFor[result.Result](), "")
 }
 
+func TestLoadHash(t *testing.T) {
+	of := func(change ...string) string {
+		s := parse(t, strings.NewReplacer(change...).Replace(visit))
+		return result.Build(result.Inputs{Scenario: s, Plan: scenario.Expand(s)}).Scenario.Hash
+	}
+	base := of()
+	// It must stay the same from version to version: files of a year ago are compared by it.
+	if base != "063df332910af350" {
+		t.Errorf("the hash of the example has become %s", base)
+	}
+	for name, change := range map[string][]string{
+		"name": {"name: visit", "name: other"}, "purpose": {"for tests", "for all"}, "seed": {"ramp: 2s", "ramp: 2s\nseed: 9"},
+		"objectives": {"fps: 20", "fps: 5"}, "a default written out": {"mic: speech", "mic: {dtx: true}"},
+	} {
+		if got := of(change...); got != base {
+			t.Errorf("%s changes the hash", name)
+		}
+	}
+	for name, change := range map[string][]string{
+		"hold": {"hold: 60s", "hold: 61s"}, "link": {"loss=2%", "loss=3%"}, "layout": {"640x360", "320x180"}, "role": {"patient\n", "carer\n"},
+	} {
+		if got := of(change...); got == base {
+			t.Errorf("%s does not change the hash", name)
+		}
+	}
+}
+
 func TestReadRefuses(t *testing.T) {
 	for _, text := range []string{"", "[]", "{}", "<html>", `{"schema":"bedside-bench/2"}`, `{"schema":7}`} {
 		if _, err := result.Read(strings.NewReader(text)); !errors.Is(err, result.ErrSchema) {
