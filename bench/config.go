@@ -37,7 +37,10 @@ type Config struct {
 	// Certificate is the DTLS identity of Lean, which many Clients may share; nil makes one.
 	Certificate *lean.Certificate
 	// Verify makes Lean decrypt and check every packet. Without, it counts by the clear headers, and
-	// looks into one packet of 16, every repaired one, and all while it waits for a key frame.
+	// looks into one packet of 16, all that were sent again, and all while something is missing, a key
+	// frame is awaited or the last look saw somebody else than whose the slot is. Counts and freezes are
+	// the same; a change of layer is seen up to 16 packets late, and the numbers that VP8 decoders go by
+	// (Continuity) are hardly checked.
 	Verify   bool
 	Clock    Clock // the zero value is SystemClock
 	Seed     uint64

@@ -161,7 +161,7 @@ func (s *leanStack) RTP(now time.Time, p *lean.Packet) {
 		Sequence: p.Header.SequenceNumber, Timestamp: p.Header.Timestamp, Marker: p.Header.Marker, Size: p.Size,
 	}
 	stream.count++
-	if !stream.rtx && !s.c.cfg.Verify && stream.count%decryptEvery != 1 && !stream.slot.waiting() {
+	if !stream.rtx && !s.c.cfg.Verify && stream.count%decryptEvery != 1 && !stream.slot.wants(in.Sequence) {
 		in.Opaque = true
 		s.c.arrived(now, stream.slot, in, p.PayloadSize())
 		return

@@ -202,14 +202,15 @@ func (r *Receiver) guess(timestamp uint32) (Tag, bool) {
 	return t, t.Source != 0
 }
 
-// Waiting tells whether payloads must be seen: nothing can be shown before a key frame, or what was
-// seen last is not of whom the slot should be.
-func (r *Receiver) Waiting() bool {
+// Wants tells whether the payload of the next packet must be seen: nothing can be shown before a key
+// frame, or something is missing, behind which a key frame may come, or what was seen last is not of
+// whom the slot should be.
+func (r *Receiver) Wants(sequence uint16) bool {
 	a := r.current()
 	if a.Participant != "" && (r.seen.Sender != a.sender || r.seen.Source != sourceNumber(a.Source)) {
 		return true
 	}
-	return r.video && (!r.frames.have || r.frames.waitKey)
+	return r.video && (!r.frames.have || r.frames.waitKey || !r.order.follows(sequence))
 }
 
 // verify checks that the slot is the sender's at the packet's timestamp. A slots message and the

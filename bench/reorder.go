@@ -59,6 +59,11 @@ func (r *reorder) unwrap(seq uint16) int64 {
 	return r.highest + int64(int16(seq-uint16(r.highest)))
 }
 
+// follows tells whether sequence is next, with nothing missing before it.
+func (r *reorder) follows(sequence uint16) bool {
+	return r.started && len(r.waiting) == 0 && uint16(r.next) == sequence
+}
+
 // put adds one packet and returns the packets that are now in order.
 func (r *reorder) put(now time.Time, p Inbound) []held {
 	if !r.started {

@@ -28,11 +28,11 @@ func (s *slot) setStreams(media, rtx uint32) {
 	s.ssrc, s.rtxSSRC = media, rtx
 }
 
-// waiting tells whether the slot needs to see payloads, to find a key frame.
-func (s *slot) waiting() bool {
+// wants tells whether the slot needs to see a packet's payload.
+func (s *slot) wants(sequence uint16) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.receiver.Waiting()
+	return s.receiver.Wants(sequence)
 }
 
 // arrived accounts for one packet that the stack received in a slot; size is that of its payload.
