@@ -26,7 +26,7 @@ func openReaders(t testing.TB, readers int, o Options) *Port {
 func TestReaders(t *testing.T) {
 	for _, w := range ways() {
 		t.Run(w.name, func(t *testing.T) {
-			const people, packets = 12, 100
+			const people, packets, round = 12, 100, 10 // what a round sends fits any socket's buffer
 			p := openReaders(t, 3, w.options)
 			server := p.LocalAddr().(*net.UDPAddr).AddrPort()
 			var sockets [people]*net.UDPConn
@@ -43,18 +43,21 @@ func TestReaders(t *testing.T) {
 				say(t, sockets[i], server, checkOf(t, ufrag))
 			}
 			await(t, func() bool { return p.stats.received.Load() == people })
-			var talking sync.WaitGroup
-			for i, s := range sockets {
-				talking.Go(func() {
-					for n := range packets {
-						say(t, s, server, packet(i, n, 300))
-					}
-				})
+			var next [people][people]int // packet that one is to hear of another
+			for first := 0; first < packets; first += round {
+				var talking sync.WaitGroup
+				for i, s := range sockets {
+					talking.Go(func() {
+						for n := range round {
+							say(t, s, server, packet(i, first+n, 300))
+						}
+					})
+				}
+				for i, s := range sockets {
+					hears(t, s, next[i][:], people*round)
+				}
+				talking.Wait()
 			}
-			for i, s := range sockets {
-				hears(t, i, s, people, packets)
-			}
-			talking.Wait()
 			busy := 0
 			for i := range people {
 				p.Forget(fmt.Sprint("person", i))
@@ -84,20 +87,19 @@ func say(t testing.TB, s *net.UDPConn, to netip.AddrPort, b []byte) {
 	}
 }
 
-// hears reads the packets of everybody and checks that each one's are in order.
-func hears(t *testing.T, who int, s *net.UDPConn, people, packets int) {
+// hears reads so many packets and checks that each one's are in order.
+func hears(t *testing.T, s *net.UDPConn, next []int, packets int) {
 	t.Helper()
-	next := make([]int, people)
 	buf := make([]byte, datagramBytes)
 	_ = s.SetReadDeadline(time.Now().Add(testDeadline))
-	for range people * packets {
+	for range packets {
 		n, err := s.Read(buf)
 		if err != nil {
-			t.Fatalf("person %d has %v: %v", who, next, err)
+			t.Fatalf("has %v: %v", next, err)
 		}
 		whose := int(buf[3]) // see packet: buf[0] is that of RTP
 		if !bytes.Equal(buf[:n], packet(whose, next[whose], 300)) {
-			t.Fatalf("person %d: not packet %d of %d", who, next[whose], whose)
+			t.Fatalf("not packet %d of %d", next[whose], whose)
 		}
 		next[whose]++
 	}
