@@ -284,6 +284,10 @@ func (o *observation) inputs(interrupted bool) *result.Inputs {
 	r := o.run
 	in := &result.Inputs{Scenario: r.cfg.Scenario, Plan: r.plan, Run: r.cfg.Run, Samples: o.samples, Interrupted: interrupted}
 	in.Run.Started = o.start
+	if interrupted { // rates are those of what there was of the hold
+		in.Plan.To = max(in.Plan.From, o.to.at.Sub(o.start))
+		in.Plan.End = in.Plan.To
+	}
 	if in.Run.Target.Version == "" {
 		in.Run.Target.Version = o.to.server.version
 	}
@@ -298,7 +302,7 @@ func (o *observation) inputs(interrupted bool) *result.Inputs {
 			in.Violations = append(in.Violations, fmt.Sprintf("room %d: %s", p.room, b))
 		}
 		p.mu.Lock()
-		p.leaveLobby(r.clock.Now())
+		p.leaveLobby()
 		in.Violations = append(in.Violations, p.ledger.broken...)
 		actions += p.ledger.late
 		p.mu.Unlock()

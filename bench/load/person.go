@@ -19,8 +19,6 @@ const (
 	actionTimeout = 10 * time.Second
 	// lateAfter is how late an action must be to be counted.
 	lateAfter = 100 * time.Millisecond
-	// lobbyGrace is how long media may overtake the message that lets somebody in.
-	lobbyGrace = time.Second
 	// maxRefused bounds the list of one person's refusals; the others are counted in its last line.
 	maxRefused = 20
 )
@@ -58,10 +56,11 @@ type ledger struct {
 	broken   []string // promises of the server
 }
 
-// lobby watches that nothing comes to who waits.
+// lobby watches that nothing comes to who waits. It goes by when the clinician asked for them: their own
+// client may read that they are in later than the media that comes then.
 type lobby struct {
+	called  bool // a clinician has asked
 	packets uint64
-	first   time.Time
 }
 
 // runActions does everything when its time has come. The machine is left as it is.
@@ -179,6 +178,8 @@ func (p *person) enter(ctx context.Context, again bool) error {
 	guest := p.sitDown()
 	p.mu.Lock()
 	n := len(p.ledger.attempts)
+	p.leaveLobby()
+	p.where = ""
 	p.ledger.attempts = append(p.ledger.attempts, attempt{begun: p.run.clock.Now(), reconnect: again})
 	p.mu.Unlock()
 	join := guest.Join
@@ -213,6 +214,9 @@ func (p *person) arrive(ctx context.Context, c *bench.Client) {
 	if err := p.show(ctx, c); err != nil && ctx.Err() == nil {
 		p.refuse(scenario.SetLayout, err)
 	}
+	if err := p.adapt(c); err != nil && ctx.Err() == nil {
+		p.refuse("adapt", err)
+	}
 }
 
 // leave says goodbye, or goes without where nobody would hear it.
@@ -245,13 +249,22 @@ func (p *person) beAdmitted(ctx context.Context, by *person) error {
 	if !ok || !both {
 		return nil // a server without a lobby
 	}
+	p.call(true)
 	if err := clinician.Admit(ctx, p.id); err != nil {
+		p.call(false)
 		return err
 	}
 	if err := c.Await(ctx, admitted); err != nil {
 		return err
 	}
 	return p.show(ctx, c)
+}
+
+// call notes whether a clinician has asked for the person.
+func (p *person) call(called bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lobby.called = called
 }
 
 func admitted(v bench.View) bool { return v.State == wire.StateAdmitted }
@@ -317,11 +330,18 @@ func (p *person) setLink(up, down *link.Shape) error {
 	if down != nil {
 		p.down = *down
 	}
+	connected := p.connected
 	p.mu.Unlock()
 	if m == nil {
 		return nil
 	}
-	return m.set(up, down)
+	if err := m.set(up, down); err != nil {
+		return err
+	}
+	if c, ok := m.guest.(*bench.Client); ok && connected {
+		return p.adapt(c)
+	}
+	return nil
 }
 
 // close ends what the person left open.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/bedside-video/bedside/bench"
 	"github.com/bedside-video/bedside/bench/hist"
+	"github.com/bedside-video/bedside/bench/linkem/link"
 	"github.com/bedside-video/bedside/bench/result"
 	"github.com/bedside-video/bedside/bench/scenario"
 	"github.com/bedside-video/bedside/signaling/wire"
@@ -166,24 +167,58 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// Media that overtakes the message which lets somebody in is no broken promise; media long before is.
+// Media before anybody has asked for somebody who waits is a broken promise; afterwards it is not, however
+// late they read that they are in.
 func TestLobby(t *testing.T) {
 	start := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
 	for _, tt := range []struct {
-		name   string
-		packet time.Duration // after the join; -1 for none
-		broken int
-	}{{"quiet", -1, 0}, {"just before", 4500 * time.Millisecond, 0}, {"long before", time.Second, 1}} {
-		p := &person{ref: "patient", ledger: ledger{attempts: []attempt{{begun: start}}}}
-		p.onMessage(start, &wire.Joined{State: wire.StateWaiting})
-		if tt.packet >= 0 {
-			p.onPacket(start.Add(tt.packet), bench.Arrival{})
+		name          string
+		before, after int // packets before and after the clinician has asked
+		broken        []string
+	}{
+		{"quiet", 0, 3, nil},
+		{"a leak", 2, 3, []string{"room 1: patient got 2 packets of media before anybody let them in"}},
+	} {
+		p := &person{room: 1, ref: "patient", ledger: ledger{attempts: []attempt{{begun: start}}}}
+		packets := func(n int) {
+			for range n {
+				p.onPacket(start, bench.Arrival{})
+			}
 		}
+		packets(1) // of a session before
+		p.onMessage(start, &wire.Joined{State: wire.StateWaiting})
+		packets(tt.before)
+		p.call(true)
+		packets(tt.after)
 		p.onMessage(start.Add(5*time.Second), &wire.StateChanged{State: wire.StateAdmitted})
-		p.onPacket(start.Add(6*time.Second), bench.Arrival{})
-		p.leaveLobby(start.Add(10 * time.Second))
-		if len(p.ledger.broken) != tt.broken || p.ledger.attempts[0].admitted != start.Add(5*time.Second) {
+		packets(3)
+		p.leaveLobby()
+		if !slices.Equal(p.ledger.broken, tt.broken) || p.ledger.attempts[0].admitted != start.Add(5*time.Second) {
 			t.Errorf("%s: %v, admitted at %v", tt.name, p.ledger.broken, p.ledger.attempts[0].admitted)
+		}
+	}
+}
+
+// Of a simulcast camera goes out what the uplink carries beside the microphone, and always one layer.
+func TestFit(t *testing.T) {
+	s, _ := plan(t, "name: x\npurpose: x\nhold: 1s\npeople:\n  - {ref: doctor, role: clinician, camera: simulcast, mic: speech}\n")
+	var rates []int
+	for _, l := range s.People[0].Camera.Layers {
+		rates = append(rates, l.Bitrate)
+	}
+	if want := []int{100_000, 260_000, 1_500_000}; !slices.Equal(rates, want) {
+		t.Fatalf("layers of %v, want %v", rates, want)
+	}
+	for text, want := range map[string]int{
+		"": 3, "rate=100kbit": 1, "rate=330kbit": 1, "rate=500kbit": 1, "rate=520kbit": 2, "rate=2mbit": 2, "rate=2.5mbit": 3,
+		"rate=10mbit:1s/330kbit:1s/0bit:1s": 1, "delay=40ms": 3,
+	} {
+		up, err := link.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fit(&s.People[0], up); got != want {
+			t.Errorf("%q: %d layers, want %d", text, got, want)
 		}
 	}
 }

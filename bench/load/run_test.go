@@ -4,7 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -205,6 +211,40 @@ func TestInterrupted(t *testing.T) {
 	if !r.Interrupted || r.Verdict != result.Invalid || r.Traffic.Packets == 0 || r.Joins.Attempts != 2 || r.Joins.Failed != 0 {
 		t.Errorf("interrupted %v, verdict %s, joins %+v, traffic %+v", r.Interrupted, r.Verdict, r.Joins, r.Traffic)
 	}
+	if rate := float64(r.Traffic.Packets) / 3600; r.Traffic.Rate < 10*rate {
+		t.Errorf("%v packets/s: counted over a hold that was cut off", r.Traffic.Rate)
+	}
+	cancelled(t, l, 1)
+}
+
+// A server behind TLS is reached if its certificate is trusted, and else the certificate is named.
+func TestTLS(t *testing.T) {
+	l := startLocal(t)
+	to, err := url.Parse(l.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httptest.NewUnstartedServer(httputil.NewSingleHostReverseProxy(to))
+	proxy.Config.ErrorLog = log.New(io.Discard, "", 0) // of the client that hangs up
+	proxy.StartTLS()
+	defer proxy.Close()
+	for _, trust := range []bool{true, false} {
+		cfg := configure(t, l, fmt.Sprintf(pair, "1s"))
+		if trust {
+			cfg.TLS = proxy.Client().Transport.(*http.Transport).TLSClientConfig
+		}
+		cfg.HTTP = load.HTTPClient(cfg.TLS)
+		if cfg.Target, err = load.Bedside(proxy.URL, apiKey, "bench-test", cfg.HTTP); err != nil {
+			t.Fatal(err)
+		}
+		r, err := load.Run(t.Context(), cfg)
+		switch {
+		case trust && (err != nil || r.Joins.Attempts != 2 || r.Joins.Failed != 0 || r.Traffic.Packets == 0):
+			t.Errorf("trusted: %v, %+v, %+v", err, r.Joins, r.Traffic)
+		case !trust && (err == nil || !strings.Contains(err.Error(), "certificate")):
+			t.Errorf("not trusted: %v", err)
+		}
+	}
 	cancelled(t, l, 1)
 }
 
@@ -252,6 +292,11 @@ func TestCannotStart(t *testing.T) {
 		}
 	}
 	cancelled(t, l, 1) // of the one without metrics
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if r, err := load.Run(gone, configure(t, l, fmt.Sprintf(pair, "1s"))); !errors.Is(err, load.ErrNothingMeasured) || r.Schema != "" {
+		t.Errorf("interrupted at once: %q, %v", r.Schema, err)
+	}
 	if _, err := load.Bedside("http://video.hospital.example", apiKey, "x", load.HTTPClient(nil)); !errors.Is(err, client.ErrBaseURL) {
 		t.Errorf("an API key without TLS: %v", err)
 	}
