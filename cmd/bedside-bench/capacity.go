@@ -69,7 +69,7 @@ generator was the limit, or something failed, and with 2 for a wrong scenario or
 	c.Flags().IntVar(&f.most, "max", 0, "rooms to end with")
 	c.Flags().StringVar(&f.of, "of", "rooms", "what there is more and more of: rooms")
 	c.Flags().StringVar(&f.json, "json", "", "file for the result")
-	c.Flags().Float64Var(&f.verify, "verify", unsaid, "share of the people who decrypt and check every packet, 0 to 1 (default: all of up to 24, else 0.1)")
+	addVerify(c, &f.verify)
 	return c
 }
 

@@ -46,8 +46,8 @@ this program itself was the limit, or when it failed, and with 2 for a wrong sce
 	f.add(c)
 	c.Flags().StringVar(&f.json, "json", "", "file for the result (bench/result/format.md)")
 	c.Flags().StringVar(&f.html, "html", "", "file for the report, a page that opens offline")
-	c.Flags().Float64Var(&f.verify, "verify", unsaid, "share of the people who decrypt and check every packet, 0 to 1 (default: all of up to 24, else 0.1)")
-	c.Flags().Uint64Var(&f.seed, "seed", 1, "everything that is drawn comes from it (default: the scenario's)")
+	addVerify(c, &f.verify)
+	c.Flags().Uint64Var(&f.seed, "seed", 0, "everything that is drawn comes from it (default: the scenario's)")
 	return c
 }
 
@@ -93,6 +93,11 @@ func (f *runFlags) run(ctx context.Context, w world, name string, args []string)
 
 // unsaid is the value of a share that nobody has given.
 const unsaid = -1
+
+func addVerify(c *cobra.Command, share *float64) {
+	c.Flags().Float64Var(share, "verify", unsaid, "share of the people who decrypt and check every packet, 0 to 1 (default: all of up to 24, else 0.1)")
+	c.Flags().Lookup("verify").DefValue = "0" // of which help does not speak
+}
 
 // verifyShare is how many people check every packet: all where that costs little.
 func verifyShare(asked float64, s scenario.Scenario) float64 {
