@@ -40,8 +40,9 @@ type reorder struct {
 	started    bool
 	next       int64 // the lowest sequence number not yet released
 	highest    int64
-	waiting    []held // ascending, all > next
-	holes      []hole // ascending
+	waiting    []held  // ascending, all > next
+	one        [1]held // what put returned last
+	holes      []hole  // ascending
 	duplicates uint64
 	repaired   uint64 // holes filled by RTX
 	lost       uint64 // holes given up
@@ -64,13 +65,18 @@ func (r *reorder) follows(sequence uint16) bool {
 	return r.started && len(r.waiting) == 0 && uint16(r.next) == sequence
 }
 
-// put adds one packet and returns the packets that are now in order.
+// put adds one packet and returns the packets that are now in order, valid until the next call.
 func (r *reorder) put(now time.Time, p Inbound) []held {
 	if !r.started {
 		// Far from 0, so that older packets never get a negative number.
 		r.started, r.highest, r.next = true, 1<<16+int64(p.Sequence), 1<<16+int64(p.Sequence)
 	}
 	seq := r.unwrap(p.Sequence)
+	if seq == r.next && len(r.waiting) == 0 { // as nearly always, and then nothing is missing either
+		r.next, r.highest = seq+1, seq
+		r.one[0] = held{seq: seq, packet: p, at: now}
+		return r.one[:]
+	}
 	if seq < r.next || slices.ContainsFunc(r.waiting, func(h held) bool { return h.seq == seq }) {
 		r.duplicates++
 		return nil
