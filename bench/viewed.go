@@ -19,7 +19,7 @@ const playout = 200 * time.Millisecond
 
 // Silence is told from a gap by timestamps; when nothing comes any more there is none to go by, and
 // what is longer than any pause of DTX (400 ms) is a gap.
-const audioSilence = time.Second
+const silence = time.Second
 
 // The clocks of timestamps: Opus's (RFC 7587), and that of all video.
 const (
@@ -161,10 +161,11 @@ func (v *viewing) until(now time.Time, video bool, so Viewed) Viewed {
 	if v.last.IsZero() {
 		return so
 	}
-	switch interval := now.Sub(v.last); {
-	case video && v.frozen(interval):
+	interval := now.Sub(v.last)
+	if video && v.frozen(interval) {
 		v.stood(now, interval, &so)
-	case !video && interval > audioSilence:
+	}
+	if interval > silence {
 		so.LongestGap = max(so.LongestGap, min(interval, now.Sub(v.watching)))
 	}
 	return so

@@ -107,6 +107,8 @@ func TestWhatAViewerSees(t *testing.T) {
 			Viewed{Watched: 2300 * ms, LongestGap: 300 * ms, Frames: 21, Layers: [3]uint64{21}}},
 		{"too early to tell", func(w *watcher) { w.frames(4, frame, 0, 0); w.pass(time.Second); w.frames(1, frame, 0, 0) },
 			Viewed{Watched: 1200 * ms, LongestGap: 1040 * ms, Frames: 5, Layers: [3]uint64{5}}},
+		{"one frame, then nothing more", func(w *watcher) { w.frames(1, frame, 0, 0); w.pass(5 * time.Second) },
+			Viewed{Watched: 5040 * ms, LongestGap: 5 * time.Second, Frames: 1, Layers: [3]uint64{1}}},
 		{"frozen up to now", func(w *watcher) { w.frames(50, frame, 0, 0); w.pass(2 * time.Second) },
 			Viewed{Watched: 4 * time.Second, LongestGap: 2 * time.Second, Frames: 50, Freezes: 1, Frozen: 2 * time.Second, Layers: [3]uint64{50}}},
 		// A frame is late by 120 ms, those after it come with it: from then on so much is in hand.

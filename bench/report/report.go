@@ -51,10 +51,11 @@ type drawn struct {
 func Write(w io.Writer, r result.Result) error {
 	t, err := template.New("page.html").Funcs(template.FuncMap{
 		"figure": scenario.Format, "bound": bound, "time": seconds, "bytes": bytesOf, "percent": percent, "per": per, "title": title,
-		"bits": func(v float64) string { return number(v/1e6, 3) + " Mbit/s" },
-		"num":  func(v float64) string { return number(v, 3) },
-		"bar":  func(part, whole result.Duration) string { return number(100*float64(part)/float64(max(whole, 1)), 3) },
-		"join": func(parts []string) string { return strings.Join(parts, " ") },
+		"bits":  func(v float64) string { return number(v/1e6, 3) + " Mbit/s" },
+		"num":   func(v float64) string { return number(v, 3) },
+		"bar":   func(part, whole result.Duration) string { return number(100*float64(part)/float64(max(whole, 1)), 3) },
+		"share": func(v float64) string { return number(100*v, 3) + " %" },
+		"join":  func(parts []string) string { return strings.Join(parts, " ") },
 	}).ParseFS(assets, "assets/page.html")
 	if err != nil {
 		return fmt.Errorf("report: %w", err)

@@ -152,7 +152,7 @@ func distribution(h *hist.Histogram, curve bool) Distribution {
 	return d
 }
 
-// rounded keeps as much of a delay as means something.
+// rounded keeps as much of a duration as means something: four digits.
 func rounded(d time.Duration) Duration { return Duration(significant(float64(d), 4)) }
 
 // exact is the distribution of a few durations, by nearest rank.
@@ -162,7 +162,7 @@ func exact(all []time.Duration, curve bool) Distribution {
 	}
 	slices.Sort(all)
 	at := func(share float64) Duration {
-		return Duration(all[max(0, int(math.Ceil(share*float64(len(all))-1e-9))-1)])
+		return rounded(all[max(0, int(math.Ceil(share*float64(len(all))-1e-9))-1)])
 	}
 	d := Distribution{
 		Count: uint64(len(all)), Min: at(0), Max: at(1), P50: at(0.5), P90: at(0.9), P95: at(0.95), P99: at(0.99), P999: at(0.999),
@@ -171,7 +171,7 @@ func exact(all []time.Duration, curve bool) Distribution {
 	for _, one := range all {
 		sum += one
 	}
-	d.Mean = Duration(sum / time.Duration(len(all)))
+	d.Mean = rounded(sum / time.Duration(len(all)))
 	if curve {
 		for k := 0; k <= 20; k++ {
 			d.Curve = append(d.Curve, [2]float64{float64(k) / 20, seconds(at(float64(k) / 20))})

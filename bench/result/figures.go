@@ -146,7 +146,7 @@ func measure(in Inputs, r Result, all []Subscription) map[string]float64 {
 		m["loss"], m["loss_before_repair"] = float64(t.Lost)/sent, float64(t.Lost+t.Repaired)/sent
 	}
 	if r.Server.CPUPacket > 0 {
-		m["cpu_per_packet"] = seconds(r.Server.CPUPacket)
+		m["cpu_per_packet"] = seconds(rounded(time.Duration(r.Server.CPUPacket)))
 	}
 	for _, s := range all {
 		s.measure(m)
@@ -169,7 +169,7 @@ func (s Subscription) measure(m map[string]float64) {
 	}
 	if s.Video == nil {
 		if s.Packets > 0 {
-			most("audio_gap", seconds(s.LongestGap))
+			most("audio_gap", seconds(rounded(time.Duration(s.LongestGap))))
 		}
 		if s.Score > 0 {
 			least("audio_mos", s.Score)
@@ -186,7 +186,7 @@ func (s Subscription) measure(m map[string]float64) {
 	if watched == 0 {
 		return
 	}
-	most("video_gap", seconds(s.LongestGap))
+	most("video_gap", seconds(rounded(time.Duration(s.LongestGap))))
 	m["freezes"] += float64(v.Freezes)
 	if watched >= rateFloor {
 		most("freezes_per_minute", float64(v.Freezes)/watched.Minutes())

@@ -75,8 +75,16 @@
     draw('delay', nines, [['ms', ms]], {
       plain: true, xLabel: 'share', xValue: (_, v, __, i) => (i == null ? '–' : `${Number((100 * points[i][0]).toPrecision(7))} %`),
       xAxis: { values: (_, all) => all.map((v) => (Number.isInteger(v) ? name(v) : '')), splits: (u) => [...Array(Math.floor(u.scales.x.max) + 1).keys()] },
+      yAxis: wide ? { splits: (u) => powers(u.scales.y.min, u.scales.y.max) } : {},
       y: wide ? { distr: 3, range: (_, low, high) => [10 ** Math.floor(Math.log10(Math.max(low, 0.001))), 10 ** Math.ceil(Math.log10(high))] } : {},
     });
+  }
+
+  // powers are those of ten between two of them.
+  function powers(low, high) {
+    const all = [];
+    for (let v = low; v <= high * 1.001; v *= 10) all.push(Number(v.toPrecision(1)));
+    return all;
   }
 
   function person() {
