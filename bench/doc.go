@@ -1,6 +1,6 @@
 // Package bench holds virtual participants: each Client joins a consultation as a browser would, over
-// HTTP, a WebSocket and one PeerConnection, publishes synthetic media and accounts for every packet
-// it receives. It is a black box: it knows the protocol (package wire) and nothing of the server.
+// HTTP, a WebSocket and one media connection, publishes synthetic media and accounts for every packet
+// it receives. What carries the media is a Stack: a PeerConnection, or the cheap one of package lean. It is a black box: it knows the protocol (package wire) and nothing of the server.
 //
 // What a Client sends is tagged (Tag), so that a receiver can tell whose packet arrived in which
 // slot, whether a frame is whole, and whether the numbers that a decoder relies on are continuous.
