@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/bedside-video/bedside/bench/load"
+	"github.com/bedside-video/bedside/bench/result"
 )
 
 const tiny = `name: tiny
@@ -203,6 +204,28 @@ func TestProgressLine(t *testing.T) {
 	} {
 		if got := progressLine("x", p); got != want {
 			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+func TestReason(t *testing.T) {
+	for want, r := range map[string]result.Result{
+		"pass": {Verdict: result.Pass},
+		"fail: p99_delay is 1s, at most 5ms was wanted":               {Verdict: result.Fail, Reasons: []string{"p99_delay is 1s, at most 5ms was wanted"}},
+		"invalid: the generator used 85 % of its 1 cores, and 2 more": {Verdict: result.Invalid, Reasons: []string{"invalid: the generator used 85 % of its 1 cores", "a", "b"}},
+	} {
+		if got := reason(r); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+func TestShort(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0s", 999: "999ns", 12_345: "12.3µs", 1_234_567: "1.23ms", 57_412_345: "57.4ms", 1_149_123_456: "1.15s", 71*time.Second + 12_345_678: "1m11s",
+	} {
+		if got := short(result.Duration(d)).String(); got != want {
+			t.Errorf("%d: %s, want %s", d, got, want)
 		}
 	}
 }

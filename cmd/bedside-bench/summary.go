@@ -26,7 +26,8 @@ func summarise(to io.Writer, r result.Result, files []string) {
 	if r.Server.Source != "" {
 		_, _ = fmt.Fprintf(t, "  server\t%v of CPU for a forwarded packet; %.0f MB\n", short(r.Server.CPUPacket), float64(r.Server.RSSEnd)/1e6)
 	}
-	_, _ = fmt.Fprintf(t, "  generator\t%.0f %% of %.3g cores; %v late (p99)\n", r.Generator.CPUShare*100, r.Generator.Cores, short(r.Generator.LateP99))
+	_, _ = fmt.Fprintf(t, "  generator\t%.0f %% of %.3g cores; %v late (p99); %d actions late\n",
+		r.Generator.CPUShare*100, r.Generator.Cores, short(r.Generator.LateP99), r.Generator.Actions)
 	for _, c := range r.Joins.Errors {
 		_, _ = fmt.Fprintf(t, "  join failed\t%d times: %s\n", c.Times, c.What)
 	}
