@@ -109,12 +109,14 @@ func (f *targetFlags) open(ctx context.Context, args []string) (site, error) {
 		err = f.start(ctx, &s)
 	} else {
 		s.base = strings.TrimSuffix(f.url, "/")
-		s.key, err = f.readKey()
+		if f.kind == kindBedside {
+			s.key, err = f.readKey()
+		}
 	}
+	s.cfg.Run.Target.Kind, s.cfg.Run.Target.URL = f.kind, s.base
 	if err == nil {
 		_, err = s.newTarget() // to see that it can be made
 	}
-	s.cfg.Run.Target.Kind, s.cfg.Run.Target.URL = "bedside", s.base
 	return s, err
 }
 
