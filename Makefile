@@ -12,6 +12,9 @@ FSCK        := github.com/transparency-dev/tessera/cmd/fsck@v1.0.4
 # A directory with a copy of the Go vulnerability database; the live one when empty.
 VULNDB   ?=
 FUZZTIME ?= 30s
+# Of the comparison in bench/yardstick: about 8 minutes a round.
+ROUNDS   ?= 5
+SHAPES   ?= a,b,c,d
 # The tests that drive a browser run alone, one package after the other: the video of three people
 # keeps two cores busy, and what waits for a picture fails when it does not get its share.
 BROWSER  := ./signaling/web ./bench/browser ./bench/browser/bidi
@@ -35,7 +38,7 @@ help:
 	@echo 'make sim    SCENARIO=consult, or a file: a scenario of bench/scenario in virtual time'
 	@echo 'make soak   the long runs: seeded schedules, 100 kills under load'
 	@echo 'make fuzz   every fuzz target for FUZZTIME=$(FUZZTIME)'
-	@echo 'make bench  every benchmark'
+	@echo 'make bench  every benchmark, then Bedside beside plain pion and the floor (ROUNDS=5 SHAPES=a,b,c,d)'
 	@echo 'make clean  what the others leave behind: .tools, dist, the cache of test results'
 
 # No C, no paths of this machine, and the commit, whatever GOFLAGS says: two builds of a commit with one
@@ -135,6 +138,7 @@ fuzz:
 
 bench:
 	go test -run '^$$' -bench . -benchmem $(PACKAGES)
+	go run ./bench/yardstick/rounds -rounds $(ROUNDS) -shapes $(SHAPES)
 
 clean:
 	rm -rf .tools dist
