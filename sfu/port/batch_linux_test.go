@@ -2,6 +2,7 @@ package port
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -519,4 +520,84 @@ func await(t testing.TB, cond func() bool) {
 			t.Fatal("it does not happen")
 		}
 	}
+}
+
+// What the kernel drops because nobody reads is counted as soon as it says so: with the next datagram.
+func TestCountsWhatTheKernelDrops(t *testing.T) {
+	stats := newCounters()
+	socket := listen(t, "udp4", "127.0.0.1:0")
+	b, err := openBatch(socket, &stats, Options{}, linux(), &group{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := socket.SetReadBuffer(16 << 10); err != nil {
+		t.Fatal(err)
+	}
+	client := listen(t, "udp4", "127.0.0.1:0")
+	got := 0
+	read := func() {
+		_ = socket.SetReadDeadline(time.Now().Add(20 * time.Millisecond)) // all that there is, is there
+		for b.receive(func([]byte, netip.AddrPort) { got++ }) == nil {
+		}
+	}
+	const sent = 200
+	for n := range sent {
+		say(t, client, addrOf(socket), packet(1, n, 1000))
+	}
+	read()
+	say(t, client, addrOf(socket), packet(1, sent, 1000))
+	read()
+	if dropped := int(stats.kernelDropped.Load()); dropped == 0 || dropped+got != sent+1 {
+		t.Errorf("of %d datagrams %d were received and %d counted as dropped", sent+1, got, dropped)
+	}
+}
+
+func TestControl(t *testing.T) {
+	var c control
+	var h unix.Msghdr
+	c.segment(&h, 1116)
+	if segment, _, told := c.read(int(h.Controllen)); segment != 0 || told {
+		t.Error("what is asked of the kernel is read as what it tells")
+	}
+	for _, tt := range []struct {
+		name    string
+		build   func(b []byte) int
+		segment int
+		dropped uint32
+		told    bool
+	}{
+		{"nothing", func([]byte) int { return 0 }, 0, 0, false},
+		{"GRO", func(b []byte) int { return tell(b, unix.IPPROTO_UDP, unix.UDP_GRO, 1116) }, 1116, 0, false},
+		{"drops", func(b []byte) int { return tell(b, unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 7) }, 0, 7, true},
+		{"both", func(b []byte) int {
+			n := tell(b, unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 7)
+			return n + tell(b[n:], unix.IPPROTO_UDP, unix.UDP_GRO, 500)
+		}, 500, 7, true},
+		{"something else first", func(b []byte) int {
+			n := tell(b, unix.IPPROTO_IP, unix.IP_TOS, 3)
+			return n + tell(b[n:], unix.IPPROTO_UDP, unix.UDP_GRO, 500)
+		}, 500, 0, false},
+		{"cut short", func(b []byte) int {
+			return tell(b, unix.IPPROTO_UDP, unix.UDP_GRO, 500) - unix.CmsgSpace(4) + unix.CmsgLen(3)
+		}, 0, 0, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var c control
+			segment, dropped, told := c.read(tt.build(c.bytes[:]))
+			if segment != tt.segment || dropped != tt.dropped || told != tt.told {
+				t.Errorf("got %d, %d, %v", segment, dropped, told)
+			}
+		})
+	}
+}
+
+// tell writes what the kernel would and returns how long it is.
+func tell(b []byte, level, kind int32, value uint32) int {
+	var c control
+	m := c.header()
+	m.Level, m.Type = level, kind
+	m.SetLen(unix.CmsgLen(4))
+	binary.NativeEndian.PutUint32(c.bytes[unix.CmsgLen(0):], value)
+	copy(b, c.bytes[:unix.CmsgSpace(4)])
+	return unix.CmsgSpace(4)
 }

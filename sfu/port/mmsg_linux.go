@@ -47,9 +47,12 @@ type control struct {
 	bytes [controlBytes]byte
 }
 
+// header is that of the first control message.
+func (c *control) header() *unix.Cmsghdr { return (*unix.Cmsghdr)(unsafe.Pointer(&c.bytes[0])) }
+
 // segment makes the kernel cut a message into datagrams of size bytes.
 func (c *control) segment(h *unix.Msghdr, size int) {
-	m := (*unix.Cmsghdr)(unsafe.Pointer(&c.bytes[0]))
+	m := c.header()
 	m.Level, m.Type = unix.IPPROTO_UDP, unix.UDP_SEGMENT
 	m.SetLen(unix.CmsgLen(2))
 	binary.NativeEndian.PutUint16(c.bytes[unix.CmsgLen(0):], uint16(size))
