@@ -12,6 +12,9 @@ import (
 	"strings"
 )
 
+// kneeFrom is how many rooms the search begins with: half a minute each is long.
+const kneeFrom = 4
+
 // kneeObjectives are what a server keeps up to its knee.
 const kneeObjectives = `objectives:
   p99_delay: 50ms
@@ -47,7 +50,7 @@ func (b bed) knee(ctx context.Context, server, file string, round int, o options
 	if err != nil {
 		return err
 	}
-	args := append([]string{"capacity", file, "--gcm", "--of", "rooms", "--min", "1", "--max", strconv.Itoa(o.knee),
+	args := append([]string{"capacity", file, "--gcm", "--of", "rooms", "--min", strconv.Itoa(kneeFrom), "--max", strconv.Itoa(o.knee),
 		"--json", filepath.Join(o.dir, fmt.Sprintf("knee-%s-%d.json", server, round))}, target...)
 	c := b.program(ctx, b.loadCPU, "bedside-bench", args...)
 	c.Env = append(os.Environ(), participants)

@@ -72,8 +72,8 @@ func parse(args []string) (options, error) {
 			return options{}, fmt.Errorf("no server %q, only %v", s, candidates())
 		}
 	}
-	if o.rounds < 1 || f.NArg() > 0 {
-		return options{}, errors.New("at least one round, and no arguments")
+	if o.rounds < 1 || o.knee != 0 && o.knee < kneeFrom || f.NArg() > 0 {
+		return options{}, fmt.Errorf("at least one round, a knee of %d or more, and no arguments", kneeFrom)
 	}
 	return o, nil
 }
