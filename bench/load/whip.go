@@ -13,6 +13,7 @@ import (
 // whip is a server with nothing but media: WHIP and WHEP.
 type whip struct {
 	base   string
+	name   string // of the run
 	plan   scenario.Plan
 	groups []scenario.Group
 	audio  []int // tracks of each room
@@ -22,13 +23,14 @@ type whip struct {
 // WHIP returns the Target of a server that takes WHIP at base/whip/{room}/{id}, and at
 // base/whep/{room}/{id}?tracks=N answers with the N tracks of everybody else in the room, on one
 // connection, as the servers of bench/yardstick do. There is no lobby: who comes is in. Scenarios that
-// need more than people who come and go are refused.
-func WHIP(base string) (Target, error) {
+// need more than people who come and go are refused. Rooms begin with name, unlike those of any other
+// run: whoever was there last may not have gone for good.
+func WHIP(base, name string) (Target, error) {
 	u, err := url.Parse(base)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fmt.Errorf("load: %q is not the URL of a server, such as http://127.0.0.1:8080", base)
 	}
-	return &whip{base: strings.TrimSuffix(base, "/")}, nil
+	return &whip{base: strings.TrimSuffix(base, "/"), name: url.PathEscape(name)}, nil
 }
 
 // Open implements Target.
@@ -76,7 +78,7 @@ func (w *whip) Guest(person int, cfg bench.Config) Guest {
 	if w.groups[one.Group].Camera != nil {
 		c.Video--
 	}
-	at := fmt.Sprintf("%d/%s", one.Room, c.Ref)
+	at := fmt.Sprintf("%s-%d/%s", w.name, one.Room, c.Ref)
 	c.Publish = w.base + "/whip/" + at
 	c.Watch = fmt.Sprintf("%s/whep/%s?tracks=%d", w.base, at, c.Audio+c.Video)
 	return bench.NewBroadcast(c)

@@ -54,7 +54,15 @@ objectives: {join_failures: 0, action_failures: 0, violations: 0}
 	if err != nil {
 		t.Fatal(err)
 	}
-	target, err := load.WHIP(startFloor(t))
+	base := startFloor(t)
+	for _, name := range []string{"first", "second"} { // people of the first run are still in their rooms
+		playWHIP(t, s, base, name)
+	}
+}
+
+func playWHIP(t *testing.T, s scenario.Scenario, base, name string) {
+	t.Helper()
+	target, err := load.WHIP(base, name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +92,7 @@ objectives: {join_failures: 0, action_failures: 0, violations: 0}
 
 func TestWHIPRefuses(t *testing.T) {
 	for _, text := range []string{"", "x.example", "ftp://x.example"} {
-		if _, err := load.WHIP(text); err == nil {
+		if _, err := load.WHIP(text, "x"); err == nil {
 			t.Errorf("%q was taken as a URL", text)
 		}
 	}
@@ -97,7 +105,7 @@ func TestWHIPRefuses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		target, err := load.WHIP("http://x.example/")
+		target, err := load.WHIP("http://x.example/", "x")
 		if err != nil {
 			t.Fatal(err)
 		}

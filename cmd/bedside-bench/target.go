@@ -166,7 +166,7 @@ func (s site) newTarget() (load.Target, error) {
 		return nil, fmt.Errorf("--url: %q is not the URL of a server, such as https://video.hospital.example", s.base)
 	}
 	if s.cfg.Run.Target.Kind == kindWHIP {
-		return load.WHIP(s.base)
+		return load.WHIP(s.base, "bench-"+hex.EncodeToString(name))
 	}
 	return load.Bedside(s.base, s.key, "bench-"+hex.EncodeToString(name), s.cfg.HTTP)
 }
