@@ -76,8 +76,10 @@ func (p *Peer) RTCP(now time.Time, packet rtcp.Packet) {
 			pub.senderReported(now, at, x)
 		}
 		p.measureRoundTrip(now, x.Reports)
+		p.delivered(now, x.Reports)
 	case *rtcp.ReceiverReport:
 		p.measureRoundTrip(now, x.Reports)
+		p.delivered(now, x.Reports)
 	case *rtcp.PictureLossIndication:
 		p.keyFrameWanted(now, x.MediaSSRC)
 	case *rtcp.FullIntraRequest:

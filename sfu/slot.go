@@ -29,6 +29,7 @@ type slot struct {
 	rtxSeq   uint16
 	packets  uint32 // sent without retransmissions, and their
 	octets   uint32 // payload, as sender reports count (RFC 3550 section 6.4.1)
+	delivery delivered
 }
 
 // outlet is where a slot's packets go; *transport.Slot is one.
@@ -82,7 +83,9 @@ func (s *Subscription) forward(now time.Time, e *encoding, c codec.Name, p *code
 	t.packets++
 	t.octets += uint32(len(p.Payload))
 	out.Patch(p.Payload)
-	_ = t.out.Write(transport.Outgoing{Codec: c, Seq: out.Seq, Timestamp: out.Timestamp, Marker: p.Marker}, p.Payload)
+	if t.out.Write(transport.Outgoing{Codec: c, Seq: out.Seq, Timestamp: out.Timestamp, Marker: p.Marker}, p.Payload) != nil {
+		t.delivery.failed++
+	}
 	out.Restore(p.Payload)
 	return v
 }
@@ -121,6 +124,7 @@ func (s *slot) sendRTX(sub *Subscription, entry forward.Entry, payload []byte, m
 	entry.Out.Patch(payload[2:])
 	binary.BigEndian.PutUint16(payload, entry.Out.Seq) // RFC 4588 section 4
 	s.rtxSeq++
+	s.delivery.resent++
 	_ = s.out.WriteRTX(transport.Outgoing{
 		Codec: entry.Codec, Seq: s.rtxSeq, Timestamp: entry.Out.Timestamp, Marker: marker,
 	}, payload)

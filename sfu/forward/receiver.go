@@ -65,7 +65,11 @@ func (r *Receiver) Repair(now time.Time, seq uint16) Arrival {
 	if r.epoch.IsZero() {
 		return Arrival{Drop: true}
 	}
-	return r.note(now, seq)
+	a := r.note(now, seq)
+	if !a.Drop {
+		r.stats.repaired++
+	}
+	return a
 }
 
 // Nacks appends to out the sequence numbers that are to be asked for now, and returns it. Each is
@@ -78,7 +82,9 @@ func (r *Receiver) Nacks(now time.Time, rtt time.Duration, out []uint16) []uint1
 
 // start begins a numbering with seq.
 func (r *Receiver) start(now time.Time, seq uint16, ts uint32) {
+	before := r.Totals()
 	*r = Receiver{clockRate: r.clockRate, epoch: now, missing: missing{list: r.missing.list[:0]}}
+	r.stats.before = before
 	// One cycle up, so that a packet from just before the first has an extended number too.
 	r.newest = 1<<16 | uint64(seq)
 	r.first = r.newest

@@ -166,3 +166,26 @@ func BenchmarkReceive(b *testing.B) {
 		seq++
 	}
 }
+
+// What was lost is counted on the way, whether or not a retransmission mended it; a new numbering does
+// not begin the counts anew.
+func TestTotals(t *testing.T) {
+	r := forward.NewReceiver(90000)
+	if got := r.Totals(); got != (forward.Totals{}) {
+		t.Errorf("before everything: %+v", got)
+	}
+	for _, seq := range []uint16{10, 11, 13, 13, 16, 15} { // 12 and 14 are missing, 13 came twice
+		r.Receive(epoch, seq, 0)
+	}
+	r.Repair(epoch, 12)
+	r.Repair(epoch, 12)
+	if got, want := r.Totals(), (forward.Totals{Expected: 7, Received: 5, Repaired: 1}); got != want {
+		t.Errorf("%+v, not %+v", got, want)
+	}
+	r.Receive(epoch, 40000, 0)
+	r.Receive(epoch, 40001, 0) // proves a new numbering, of which it is the first
+	r.Receive(epoch, 40003, 0)
+	if got, want := r.Totals(), (forward.Totals{Expected: 10, Received: 7, Repaired: 1}); got != want {
+		t.Errorf("%+v, not %+v", got, want)
+	}
+}

@@ -15,6 +15,8 @@ type Report struct {
 // statistics is what a Receiver keeps for its reports.
 type statistics struct {
 	received uint64
+	repaired uint64
+	before   Totals // of earlier numberings
 	transit  uint32 // of the newest packet, in timestamp units, from an unknown zero
 	jitter   uint32 // times 16
 
@@ -41,6 +43,27 @@ func (s *statistics) arrived(at, ts uint32) {
 func (r *Receiver) SenderReport(now time.Time, ntp uint64) {
 	r.stats.lastSR, r.stats.lastSRAt = uint32(ntp>>16), now
 }
+
+// Totals are what a Receiver has counted since its stream began, over all its numberings.
+type Totals struct {
+	Expected uint64 // as the sequence numbers tell
+	Received uint64 // of them, as themselves
+	Repaired uint64 // by retransmission
+}
+
+// Totals returns the counts so far.
+func (r *Receiver) Totals() Totals {
+	t := r.stats.before
+	if !r.epoch.IsZero() {
+		t.Expected += r.newest - r.first + 1
+	}
+	t.Received += r.stats.received
+	t.Repaired += r.stats.repaired
+	return t
+}
+
+// Jitter of the arrivals (RFC 3550 section 6.4.1), in timestamp units.
+func (r *Receiver) Jitter() uint32 { return r.stats.jitter >> 4 }
 
 // Report makes a report and starts the next one's interval. It is zero before the first packet.
 // Duplicates do not count as received, other than in RFC 3550 appendix A.3: with Chromium's
