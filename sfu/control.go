@@ -66,6 +66,7 @@ func (p *Peer) control(now time.Time, report bool) {
 
 // RTCP takes what a client reports. It is called on the connection's RTCP goroutine.
 func (p *Peer) RTCP(now time.Time, packet rtcp.Packet) {
+	p.noteRTCP(now)
 	switch x := packet.(type) {
 	case *rtcp.SenderReport:
 		p.mu.Lock()

@@ -36,6 +36,7 @@ type Peer struct {
 	rtt       atomic.Int64  // time.Duration; 0 unknown
 	levelID   atomic.Uint32 // of the audio level extension; 0 not negotiated
 	tally     tally
+	spoke     time.Time // when RTCP came last; of the goroutine that brings it
 
 	mu           sync.Mutex
 	publications map[string]*Publication // by mid
