@@ -30,6 +30,7 @@ func TestMediaEvents(t *testing.T) {
 		e.Layers("1", []string{"q"})
 		e.Speakers([]sfu.Level{{Peer: "p", Level: 80}})
 		e.Transport(sfu.TransportConnected)
+		e.Transport(sfu.TransportDisconnected)
 		w.settle()
 		var got []string
 		for _, r := range patient.all()[before:] {
@@ -40,6 +41,7 @@ func TestMediaEvents(t *testing.T) {
 			`{"type":"layers","mid":"1","active":[]}`,
 			`{"type":"layers","mid":"1","active":["q"]}`,
 			`{"type":"speakers","levels":[{"participant":"p","level":80}]}`,
+			`{"type":"restart"}`,
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -246,9 +246,13 @@ func (e mediaEvents) Speakers(levels []sfu.Level) {
 	e.send(m)
 }
 
-// Transport implements sfu.Events. Clients watch their end themselves.
+// Transport implements sfu.Events. Clients watch their end themselves, but one may hear the server
+// without being heard.
 func (e mediaEvents) Transport(state sfu.TransportState) {
 	e.s.log.Info("media", "state", state.String())
+	if state == sfu.TransportDisconnected && e.s.ws != nil {
+		e.send(&wire.Restart{})
+	}
 }
 
 // Failed implements sfu.Events.
