@@ -104,7 +104,7 @@ func (b *Broadcast) open(ctx context.Context, cfg Config, at string, slots wire.
 	p := &broadcastPath{connection: conn}
 	keep(p)
 	b.mu.Unlock()
-	offer, err := p.offer()
+	offer, err := p.offer(false)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,8 @@ import (
 type Client struct {
 	cfg Config
 
+	restarting sync.Mutex // one restart at a time
+
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced when what await looks at has changed
 	rng     *rand.Rand
@@ -98,7 +100,7 @@ func (c *Client) negotiate(ctx context.Context, s *session, steps *milestones, j
 	if err != nil {
 		return err
 	}
-	offer, err := conn.offer()
+	offer, err := conn.offer(false)
 	if err != nil {
 		conn.close()
 		return err
@@ -164,6 +166,8 @@ func (c *Client) handle(s *session, m wire.ServerMessage, h wire.Header) {
 		c.assign(m)
 	case *wire.Ended:
 		c.ended = m.Reason
+	case *wire.Restart:
+		c.readers.Go(func() { _ = c.Restart(context.Background()) }) // it ends with the session
 	}
 	c.announce()
 	ended, conn := c.ended != "", c.conn

@@ -83,9 +83,9 @@ func (c *connection) addLines(slots wire.SlotCount) {
 // fork returns a generator of its own for a track, so that what one track draws changes no other.
 func (c *connection) fork() *rand.Rand { return rand.New(rand.NewPCG(c.rng.Uint64(), c.rng.Uint64())) }
 
-// offer makes the offer.
-func (c *connection) offer() (*wire.Offer, error) {
-	text, err := c.media.offer()
+// offer makes the first offer, or that of an ICE restart.
+func (c *connection) offer(restart bool) (*wire.Offer, error) {
+	text, err := c.media.offer(restart)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,10 @@ func (c *connection) offer() (*wire.Offer, error) {
 	return out, nil
 }
 
-// answer applies the server's answer and starts the feedback in both directions.
+// restarted applies the server's answer to a restart.
+func (c *connection) restarted(sdp string) error { return c.media.answer(sdp) }
+
+// answer applies the server's first answer and starts the feedback in both directions.
 func (c *connection) answer(sdp string) error {
 	if err := c.media.answer(sdp); err != nil {
 		return err

@@ -24,6 +24,8 @@ type leanStack struct {
 	lines []lean.Line
 	// ssrcs of the encodings, in the order of the publications: media and RTX of each.
 	ssrcs [][][2]uint32
+	// restarting tells what the next answer answers.
+	restarting bool
 }
 
 // sentStream is where feedback on an SSRC goes.
@@ -92,7 +94,10 @@ func (s *leanStack) newSSRC() uint32 {
 }
 
 // offer implements stack.
-func (s *leanStack) offer() (string, error) {
+func (s *leanStack) offer(restart bool) (string, error) {
+	if s.restarting = restart; restart {
+		return s.conn.Restart()
+	}
 	for i, p := range s.c.pubs {
 		p.setMid(s.lines[i].Mid)
 	}
@@ -104,7 +109,11 @@ func (s *leanStack) offer() (string, error) {
 
 // answer implements stack.
 func (s *leanStack) answer(text string) error {
-	if err := s.conn.Answer(text, s.bind); err != nil {
+	apply := func() error { return s.conn.Answer(text, s.bind) }
+	if s.restarting {
+		apply = func() error { return s.conn.Restarted(text) }
+	}
+	if err := apply(); err != nil {
 		return fmt.Errorf("bench: answer: %w", err)
 	}
 	return nil

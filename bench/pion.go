@@ -25,6 +25,8 @@ type pionStack struct {
 	pc     *webrtc.PeerConnection
 	mux    ice.UDPMux               // over Config.Socket; nil without
 	tracks []*webrtc.RTPTransceiver // of the publications, in their order
+	// answered tells a first answer from that to a restart.
+	answered bool
 }
 
 // newPionStack makes a PeerConnection with the tracks and the slots of c.
@@ -104,13 +106,16 @@ func kindOf(video bool) webrtc.RTPCodecType {
 }
 
 // offer implements stack. The offer carries no candidates: the server ignores them.
-func (s *pionStack) offer() (string, error) {
-	sd, err := s.pc.CreateOffer(nil)
+func (s *pionStack) offer(restart bool) (string, error) {
+	sd, err := s.pc.CreateOffer(&webrtc.OfferOptions{ICERestart: restart})
 	if err != nil {
 		return "", fmt.Errorf("bench: offer: %w", err)
 	}
 	if err := s.pc.SetLocalDescription(sd); err != nil {
 		return "", fmt.Errorf("bench: offer: %w", err)
+	}
+	if restart {
+		return sd.SDP, nil
 	}
 	transceivers := s.pc.GetTransceivers() // in the order in which addLines added them
 	for i, p := range s.c.pubs {
@@ -127,6 +132,10 @@ func (s *pionStack) answer(text string) error {
 	if err := s.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: text}); err != nil {
 		return fmt.Errorf("bench: answer: %w", err)
 	}
+	if s.answered {
+		return nil
+	}
+	s.answered = true
 	for i, p := range s.c.pubs {
 		for j := range p.encodings {
 			s.c.goRun(func() { s.runRTCP(p, j, s.tracks[i].Sender()) })

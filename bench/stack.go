@@ -22,9 +22,10 @@ const (
 // the connection what arrives (arrived), what RTCP asks of a track (publication.feedback) and whether
 // the path is up (connection.setUp).
 type stack interface {
-	// offer describes the connection's tracks and slots, and tells them their mids.
-	offer() (sdp string, err error)
-	// answer applies the answer. From then on media may flow.
+	// offer describes the connection's tracks and slots, and tells them their mids; with restart it is
+	// a later offer, of the same with an ICE restart.
+	offer(restart bool) (sdp string, err error)
+	// answer applies the answer to the last offer. From the first on media may flow.
 	answer(sdp string) error
 	writeRTCP(packets []rtcp.Packet) error
 	// rtt is the last round trip that was measured, 0 for none.

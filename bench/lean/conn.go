@@ -1,12 +1,8 @@
 package lean
 
 import (
-	"crypto/rand"
-	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -48,14 +44,19 @@ var (
 	errClosed  = errors.New("lean: connection is closed")
 	errNotUp   = errors.New("lean: connection is not up")
 	errAnswers = errors.New("lean: the answer has other m-lines than the offer")
+
+	errNoRestart = errors.New("lean: an answer to a restart that was not offered")
 )
 
-// Conn is one connection. It offers, and is answered once.
+// Conn is one connection. It offers, is answered, and may restart ICE.
 type Conn struct {
 	o     Options
-	ice   agent // guarded by mu
+	ice   agent  // guarded by mu
+	next  *agent // of a restart, until it has a path; guarded by mu
 	lines []Line
 	own   credentials
+	// version of the offers' o= line.
+	version uint64
 
 	socket *batch.Conn
 	hello  *pipe // what DTLS reads
@@ -67,6 +68,7 @@ type Conn struct {
 
 	mu      sync.Mutex // guards what follows, and wg.Go against wg.Wait
 	closed  bool
+	lapsed  bool // the path in use has no consent any more
 	tls     *dtls.Conn
 	counts  counts
 	wg      sync.WaitGroup
@@ -98,26 +100,22 @@ func New(o Options) (*Conn, error) {
 		}
 		o.Certificate = c
 	}
-	var secret [36]byte
-	if _, err := io.ReadFull(rand.Reader, secret[:]); err != nil {
-		return nil, fmt.Errorf("lean: randomness: %w", err)
+	ice, err := makeAgent()
+	if err != nil {
+		return nil, err
 	}
 	c := &Conn{
 		o: o, wake: make(chan struct{}, 1), done: make(chan struct{}), epoch: o.Now(), hello: newPipe(),
-		own: credentials{
-			ufrag: base64.RawStdEncoding.EncodeToString(secret[:3]), password: base64.RawStdEncoding.EncodeToString(secret[3:21]),
-			fingerprint: o.Certificate.fingerprint,
-		},
+		ice: ice, own: credentials{ufrag: ice.ufrag, password: ice.password, fingerprint: o.Certificate.fingerprint},
 	}
-	c.ice = agent{ufrag: c.own.ufrag, password: c.own.password, tiebreaker: binary.BigEndian.Uint64(secret[28:])}
 	c.counts = counts{receptions: make(map[uint32]*reception), feedback: twcc.NewRecorder(senderSSRC)}
 	return c, nil
 }
 
 // Offer describes the lines.
 func (c *Conn) Offer(lines []Line) string {
-	c.lines = lines
-	return writeOffer(c.ice.tiebreaker, c.own, lines)
+	c.lines, c.version = lines, 2 // Chromium's first
+	return writeOffer(c.ice.tiebreaker, c.version, c.own, lines)
 }
 
 // Answer takes the answer to the offer and connects. What arrives from then on goes to the Handler;

@@ -26,16 +26,18 @@ func poke(c chan struct{}) {
 func (c *Conn) runControl() {
 	for {
 		now := c.o.Now()
-		checks, packets, due, expired := c.control(now)
+		checks, packets, due, lapsed, expired := c.control(now)
 		for _, d := range checks {
 			_ = c.socket.Write(d.b, d.to)
 		}
 		if len(packets) > 0 {
 			_ = c.WriteRTCP(packets)
 		}
+		if lapsed {
+			c.o.Handler.Up(false)
+		}
 		if expired {
 			c.keys.Store(nil)
-			c.o.Handler.Up(false)
 			return
 		}
 		select {
@@ -47,13 +49,26 @@ func (c *Conn) runControl() {
 	}
 }
 
-// control collects what is due at now, and when to look again.
-func (c *Conn) control(now time.Time) (checks []datagram, packets []rtcp.Packet, due time.Time, expired bool) {
+// control collects what is due at now, and when to look again. lapsed tells, once, that the path in use
+// has lost its consent; expired that no restart is under way either.
+func (c *Conn) control(now time.Time) (checks []datagram, packets []rtcp.Packet, due time.Time, lapsed, expired bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	checks, due = c.ice.tick(now)
+	expired, lapsed = c.ice.expired, c.ice.expired && !c.lapsed
+	if lapsed {
+		c.lapsed = true
+		c.remote.Store(nil) // nothing is sent without consent
+	}
+	if c.next != nil {
+		more, nextDue := c.next.tick(now)
+		if checks = append(checks, more...); due.IsZero() || !nextDue.IsZero() && nextDue.Before(due) {
+			due = nextDue
+		}
+		expired = expired && c.next.expired
+	}
 	if c.ice.expired || c.keys.Load() == nil {
-		return checks, nil, due, c.ice.expired
+		return checks, nil, due, lapsed, expired
 	}
 	if f := &c.counts.feedbackDue; !f.IsZero() {
 		if !now.Before(*f) {
@@ -70,7 +85,7 @@ func (c *Conn) control(now time.Time) (checks []datagram, packets []rtcp.Packet,
 		c.counts.reportDue = now.Add(reportInterval)
 		packets = append(packets, c.counts.report(now)...)
 	}
-	return checks, packets, earlier(due, c.counts.reportDue), false
+	return checks, packets, earlier(due, c.counts.reportDue), false, false
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -29,9 +29,9 @@ type credentials struct{ ufrag, password, fingerprint string }
 
 // writeOffer writes an offer with the lines that Chromium 156 writes (seen 2026-11-22), trimmed to one
 // codec of each kind as bedside.js trims them.
-func writeOffer(session uint64, c credentials, lines []Line) string {
+func writeOffer(session, version uint64, c credentials, lines []Line) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "v=0\r\no=- %d 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE", session>>1)
+	fmt.Fprintf(&b, "v=0\r\no=- %d %d IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE", session>>1, version)
 	for _, l := range lines {
 		b.WriteString(" " + l.Mid)
 	}

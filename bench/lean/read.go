@@ -54,8 +54,15 @@ func (r *reader) datagram(b []byte, from netip.AddrPort) {
 
 func (r *reader) stun(b []byte, from netip.AddrPort) {
 	c := r.c
+	back := false // on a new path, after the old one was lost
 	c.mu.Lock()
 	answer := c.ice.handle(r.now, b, from)
+	if c.next != nil {
+		if other := c.next.handle(r.now, b, from); answer == nil {
+			answer = other
+		}
+		back = c.takeNext()
+	}
 	selected := c.ice.selected
 	if selected.IsValid() && !r.begun && !c.closed {
 		r.begun = true
@@ -63,6 +70,9 @@ func (r *reader) stun(b []byte, from netip.AddrPort) {
 		c.wg.Go(func() { c.runHandshake(r.answer) })
 	}
 	c.mu.Unlock()
+	if back {
+		c.o.Handler.Up(true)
+	}
 	if answer != nil {
 		_ = c.socket.Write(answer, from)
 	}
