@@ -67,6 +67,9 @@ type Conn struct {
 	stalled       atomic.Bool
 	closing       sync.Once
 	closed        chan struct{} // of the dialling end
+
+	mu   sync.Mutex
+	hold chan struct{} // closed when what is held goes on; nil when nothing is held
 }
 
 // LocalAddr implements net.Conn.
@@ -88,6 +91,35 @@ func (c *Conn) Sever() {
 // Stall is called on the dialling end: it reads no more, so that the other end's writes block.
 func (c *Conn) Stall() { c.stalled.Store(true) }
 
+// Hold is called on the dialling end: while on, nothing arrives at either end, and everything does
+// afterwards, as TCP gets through a gap that is shorter than its patience. What TCP's own pauses would
+// add to the gap is left out.
+func (c *Conn) Hold(on bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case on && c.hold == nil:
+		c.hold = make(chan struct{})
+	case !on && c.hold != nil:
+		close(c.hold)
+		c.hold = nil
+	}
+}
+
+// awaitHold waits while the connection is held.
+func (c *Conn) awaitHold() {
+	c.mu.Lock()
+	hold := c.hold
+	c.mu.Unlock()
+	if hold == nil {
+		return
+	}
+	select {
+	case <-hold:
+	case <-c.closed:
+	}
+}
+
 func (c *Conn) runDrain() {
 	_ = c.Conn.SetDeadline(time.Time{})
 	_, _ = io.Copy(io.Discard, c.Conn)
@@ -100,6 +132,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 		return 0, net.ErrClosed
 	}
 	n, err := c.Conn.Read(b)
+	c.awaitHold()
 	if c.severed.Load() {
 		return 0, net.ErrClosed
 	}
@@ -108,6 +141,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 
 // Write implements net.Conn.
 func (c *Conn) Write(b []byte) (int, error) {
+	c.awaitHold()
 	if c.severed.Load() {
 		return 0, net.ErrClosed
 	}

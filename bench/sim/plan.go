@@ -72,6 +72,15 @@ type Kill struct{ Ref string }
 // Stall makes a person's machine stop reading its WebSocket; media goes on.
 type Stall struct{ Ref string }
 
+// Blackhole loses all that a person's machine sends or is sent for so long; TCP delivers it afterwards.
+type Blackhole struct {
+	Ref string
+	For time.Duration
+}
+
+// RestartICE restarts a person's ICE over their WebSocket.
+type RestartICE struct{ Ref string }
+
 // Drop closes a person's WebSocket and media connection without a message.
 type Drop struct{ Ref string }
 
@@ -106,27 +115,29 @@ type Try struct{ Step Step }
 // Together runs steps at one instant, each in a goroutine of its own.
 type Together struct{ Steps []Step }
 
-func (Refuse) step()    {}
-func (Remove) step()    {}
-func (Try) step()       {}
-func (Together) step()  {}
-func (Join) step()      {}
-func (Connected) step() {}
-func (Admit) step()     {}
-func (Hold) step()      {}
-func (Unhold) step()    {}
-func (HandOver) step()  {}
-func (Restart) step()   {}
-func (Leave) step()     {}
-func (End) step()       {}
-func (Kill) step()      {}
-func (Stall) step()     {}
-func (Drop) step()      {}
-func (Reconnect) step() {}
-func (Mute) step()      {}
-func (Share) step()     {}
-func (Pass) step()      {}
-func (Do) step()        {}
+func (Refuse) step()     {}
+func (Remove) step()     {}
+func (Try) step()        {}
+func (Together) step()   {}
+func (Join) step()       {}
+func (Connected) step()  {}
+func (Admit) step()      {}
+func (Hold) step()       {}
+func (Unhold) step()     {}
+func (HandOver) step()   {}
+func (Restart) step()    {}
+func (Leave) step()      {}
+func (End) step()        {}
+func (Kill) step()       {}
+func (Stall) step()      {}
+func (Drop) step()       {}
+func (Blackhole) step()  {}
+func (RestartICE) step() {}
+func (Reconnect) step()  {}
+func (Mute) step()       {}
+func (Share) step()      {}
+func (Pass) step()       {}
+func (Do) step()         {}
 
 // Event is something that happened to somebody, for comparing runs.
 type Event struct {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/bedside-video/bedside/bench"
 	"github.com/bedside-video/bedside/signaling/wire"
@@ -47,6 +48,10 @@ func (w *World) do(s Step) error {
 	case Stall:
 		w.witness.gone(w.people[s.Ref]) // what they have been told is no longer seen
 		w.people[s.Ref].each((*Conn).Stall)
+	case Blackhole:
+		w.blackhole(w.people[s.Ref], s.For)
+	case RestartICE:
+		return w.Client(s.Ref).Restart(ctx)
 	case Drop:
 		w.witness.gone(w.people[s.Ref])
 		w.Client(s.Ref).Drop()
@@ -116,6 +121,19 @@ func (w *World) restart() error {
 	w.listener = NewListener(w.listener.Addr())
 	w.record("", "server started again")
 	return w.startServer()
+}
+
+func (w *World) blackhole(p *person, length time.Duration) {
+	w.hole(p, true)
+	Advance(length)
+	w.hole(p, false)
+}
+
+// hole begins or ends a time without a network.
+func (w *World) hole(p *person, on bool) {
+	p.host.Cut(on)
+	p.each(func(c *Conn) { c.Hold(on) })
+	w.record(p.Ref, fmt.Sprintf("network: %t", !on))
 }
 
 // kill takes a machine off the network first, so that nothing that its client does on the way out is
