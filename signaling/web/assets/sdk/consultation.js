@@ -5,7 +5,14 @@ import { quality, summarize } from './stats.js';
 
 const CLIENT = 'bedside.js/1';
 const TOKEN_MARGIN_MS = 15_000; // a session token lives 60 s, but the exchange may have been slow
-const BACKOFF_MS = [300, 1000, 2000, 4000];
+// After an outage of a few seconds nobody is to wait: what is tried during it must not delay what comes
+// after. TCP sends the first packet of a connection again after 1 s, then after 2 more (RFC 6298), so
+// two seconds' patience with the first attempts leaves no gap of more than 1.5 s.
+const BACKOFF_MS = [200, 500, 500, 500, 1000, 2000, 4000];
+const PATIENCE_MS = [2000, 2000, 2000, 3000, 5000, 10_000];
+// An offer that restarts ICE crosses the same network. While nothing comes by either way the
+// WebSocket is not waited for as long as for other replies.
+const RESTART_REPLY_MS = 4000;
 const GIVE_UP_MS = 60_000; // as long as the server keeps the place of who has gone
 const GIVE_UP_INVITED_MS = 300_000; // with the invitation one can still come in anew: an upgrade takes minutes
 const SAMPLE_MS = 1000;
@@ -47,6 +54,7 @@ export class Consultation extends EventTarget {
   #blocked = false;
   #passedAt = -Infinity; // when a connection last ended for a passing reason
   #wake = () => {};
+  #off = new AbortController(); // ends what listens to the network
 
   /** Exchanges an invitation for a session token. Rejects with a BedsideError. */
   static async exchange(server, invitation, { pin, signal } = {}) {
@@ -71,7 +79,7 @@ export class Consultation extends EventTarget {
     // Reading the first pages takes some people minutes.
     const expires = this.#tokenAt + (this.preview.expires_in ?? 60) * 1000;
     if (this.#invitation && performance.now() > expires - TOKEN_MARGIN_MS) await this.#exchange();
-    addEventListener('online', this.#online);
+    this.#watchNetwork();
     this.#setConnection({ state: 'connecting' });
     await this.#open({ token: this.#token });
     this.#sampler = setInterval(() => this.#sample(), SAMPLE_MS);
@@ -173,7 +181,7 @@ export class Consultation extends EventTarget {
     return e;
   }
 
-  async #open(credential) {
+  async #open(credential, patience) {
     const url = new URL(this.#connect || '/v1/connect', this.#server);
     url.protocol = url.protocol.replace('http', 'ws');
     let refusal = null; // what the server says before it closes, instead of a reply
@@ -184,7 +192,7 @@ export class Consultation extends EventTarget {
         else if (m.type === 'ended') refusal = new BedsideError(m.reason);
       },
       onclose: () => { if (this.#link === link) this.#reconnect(); },
-    });
+    }, patience);
     let joined;
     try {
       await link.opened;
@@ -281,9 +289,14 @@ export class Consultation extends EventTarget {
     const media = this.#media;
     this.#negotiation = this.#negotiation.then(async () => {
       if (media !== this.#media || this.state === 'ended') return;
-      const { sdp } = await this.#link.request('offer', await media.offer(restart));
+      const link = this.#link;
+      if (!link) return; // the next connection offers anew
+      const timer = restart && setTimeout(() => { if (!media.up) link.lose(); }, RESTART_REPLY_MS);
+      const asked = link.request('offer', await media.offer(restart)).finally(() => clearTimeout(timer));
+      const { sdp } = await asked;
       if (media !== this.#media) return;
       await media.answer(sdp);
+      if (restart && media.up && this.connection.state !== 'connected') this.#setConnection({ state: 'connected' });
       for (const source of media.senders.keys()) this.#publish(source);
     }).catch((e) => {
       if (e.code === 'connection_lost' || media !== this.#media) return; // the next connection offers anew
@@ -305,7 +318,8 @@ export class Consultation extends EventTarget {
       if (this.state === 'ended') return;
       try {
         if (!this.#resume) await this.#exchange();
-        return await this.#open(this.#resume ? { resume: this.#resume } : { token: this.#token });
+        const patience = PATIENCE_MS[Math.min(attempt, PATIENCE_MS.length - 1)];
+        return await this.#open(this.#resume ? { resume: this.#resume } : { token: this.#token }, patience);
       } catch (e) {
         if (TOKEN_CODES.includes(e.code) && this.#invitation) this.#resume = '';
         else if (TOKEN_CODES.includes(e.code) || FINAL_CODES.includes(e.code)) return this.#fail(e, true);
@@ -325,7 +339,27 @@ export class Consultation extends EventTarget {
     });
   }
 
-  #online = () => this.#wake();
+  // What the browser knows of its network. Where nothing changed for this server a restart of ICE is
+  // one round trip that nobody sees.
+  #watchNetwork() {
+    const { signal } = this.#off;
+    addEventListener('online', this.#online, { signal });
+    addEventListener('offline', this.#offline, { signal });
+    let type = navigator.connection?.type; // Chromium on phones alone
+    navigator.connection?.addEventListener?.('change', () => { // it fires for new estimates, too
+      if (type !== navigator.connection.type) this.#online();
+      type = navigator.connection.type;
+    }, { signal });
+  }
+
+  #online = () => {
+    this.#wake();
+    if (this.#link && this.#media?.ready) this.#negotiate(true);
+  };
+
+  #offline = () => {
+    if (this.#link && this.state !== 'ended') this.#setConnection({ state: 'reconnecting', detail: 'media', since: Date.now() });
+  };
 
   // ---- the participant's own media ----
 
@@ -398,7 +432,7 @@ export class Consultation extends EventTarget {
   #finish(reason) {
     if (this.state === 'ended') return;
     this.state = 'ended';
-    removeEventListener('online', this.#online);
+    this.#off.abort();
     clearInterval(this.#sampler);
     this.#wake();
     this.#media?.close();

@@ -17,20 +17,21 @@ export class Link {
 
   /**
    * @param {string} url of /v1/connect, without any token: proxies log URLs
+   * @param {number} [patience] ms until it must be open
    * @param {{onmessage: (m: object) => void, onclose: () => void}} handlers; `onclose` is called
    *   once, when the link is lost, and never after close()
    */
-  constructor(url, { onmessage, onclose }) {
+  constructor(url, { onmessage, onclose }, patience = REPLY_TIMEOUT_MS) {
     this.#onmessage = onmessage;
     this.#onclose = onclose;
     this.#ws = new WebSocket(url, [SUBPROTOCOL]);
     this.opened = new Promise((resolve, reject) => {
-      const timer = setTimeout(() => this.#lose(), REPLY_TIMEOUT_MS);
+      const timer = setTimeout(() => this.lose(), patience);
       this.#ws.onopen = () => { clearTimeout(timer); resolve(); };
       this.#ws.onclose = () => {
         clearTimeout(timer);
         reject(new BedsideError('connection_lost'));
-        this.#lose();
+        this.lose();
       };
     });
     this.opened.catch(() => {}); // whoever awaits it gets the error; nobody has to
@@ -42,7 +43,7 @@ export class Link {
     if (this.#closed) return Promise.reject(new BedsideError('connection_lost'));
     const id = ++this.#id;
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => this.#lose(), REPLY_TIMEOUT_MS);
+      const timer = setTimeout(() => this.lose(), REPLY_TIMEOUT_MS);
       this.#waiting.set(id, { resolve, reject, timer });
       this.#ws.send(JSON.stringify({ type, id, ...fields }));
     });
@@ -56,7 +57,8 @@ export class Link {
     this.#rejectAll();
   }
 
-  #lose() {
+  /** Gives the link up, as if the network had. */
+  lose() {
     if (this.#closed) return;
     this.close();
     this.#onclose();
