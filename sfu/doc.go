@@ -17,8 +17,8 @@
 // slots and events from the state as it finds it. So no callback ever waits for the room, and a
 // burst of changes costs one pass.
 //
-// Each Peer has one more goroutine, its only timer, for what goes out periodically: transport
-// feedback, reports, repeated key-frame requests.
+// The room's timer also sends what goes out periodically: transport feedback, reports, repeated
+// key-frame requests.
 //
 // # Locks
 //

@@ -23,12 +23,10 @@ const assumedRoundTrip = 100 * time.Millisecond
 
 // Peer is one participant's connection to a room.
 type Peer struct {
-	room    *Room
-	o       PeerOptions
-	conn    connection
-	closing chan struct{}
-	closed  sync.Once
-	running sync.WaitGroup
+	room   *Room
+	o      PeerOptions
+	conn   connection
+	closed sync.Once
 
 	admitted  atomic.Bool // as of the last SetRoster; the packet path reads it
 	connected atomic.Bool
@@ -60,6 +58,7 @@ type connection interface {
 // seat is what the room knows of a peer. Only the room's goroutine touches it.
 type seat struct {
 	state    transport.State
+	reported time.Time // when reports last went out
 	failed   bool
 	assigner *slots.Assigner
 	taken    map[*slot]*sitting
@@ -79,7 +78,7 @@ type sitting struct {
 
 func newPeer(r *Room, o PeerOptions) *Peer {
 	p := &Peer{
-		room: r, o: o, closing: make(chan struct{}),
+		room: r, o: o,
 		publications: map[string]*Publication{}, bySSRC: map[uint32]*slot{},
 	}
 	p.taken, p.layers = map[*slot]*sitting{}, map[*Publication]string{}
@@ -194,8 +193,6 @@ func (p *Peer) SetLayout(ctx context.Context, tiles []Tile) error {
 func (p *Peer) Close() error {
 	p.closed.Do(func() {
 		p.room.remove(p)
-		close(p.closing)
-		p.running.Wait()
 		_ = p.conn.Close()
 		p.tally.flush(p.room.server.metrics)
 		p.room.server.metrics.peers.Dec()

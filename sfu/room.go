@@ -45,15 +45,21 @@ const speakerInterval = 250 * time.Millisecond
 
 // run is the single writer of the room's membership.
 func (r *Room) run() {
-	ticker := time.NewTicker(speakerInterval)
-	defer ticker.Stop()
+	speakers, control := time.NewTicker(speakerInterval), time.NewTicker(controlInterval)
+	defer speakers.Stop()
+	defer control.Stop()
 	for {
 		select {
 		case f := <-r.commands:
 			f()
 		case <-r.woken:
 			r.reconcile(r.server.clock())
-		case <-ticker.C:
+		case <-control.C:
+			now := r.server.clock()
+			for _, p := range r.peers {
+				p.control(now)
+			}
+		case <-speakers.C:
 			r.reconcile(r.server.clock()) // voices gain and lose slots by how long they last
 			r.announceSpeakers()
 		case <-r.done:
@@ -105,6 +111,7 @@ func (r *Room) add(ctx context.Context, p *Peer) error {
 	err := r.do(ctx, func() {
 		if duplicate = r.peer(p.o.ID) != nil; !duplicate {
 			r.peers = append(r.peers, p)
+			p.reported = r.server.clock()
 			p.admitted.Store(r.admitted[p.o.ID])
 		}
 	})
@@ -115,7 +122,6 @@ func (r *Room) add(ctx context.Context, p *Peer) error {
 		return err
 	}
 	r.server.metrics.peers.Inc()
-	p.running.Go(p.runControl)
 	return nil
 }
 
