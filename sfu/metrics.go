@@ -9,7 +9,7 @@ import (
 )
 
 // verdicts is the length of an array indexed by forward.Verdict.
-const verdicts = int(forward.DropWaitKeyFrame) + 1
+const verdicts = int(forward.DropLayer) + 1
 
 // metrics of the media plane. No label holds a person, a consultation or an address.
 type metrics struct {

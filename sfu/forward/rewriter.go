@@ -24,6 +24,8 @@ type Rewriter struct {
 	stamps    uint32    // the slot's timestamps minus the encoding's
 	pictures  counter
 	tl0s      counter
+	aligned   bool
+	align     uint32 // what Align told
 }
 
 // longestPause bounds how far a pause moves the timestamps. A slot may stay empty for hours, and a
@@ -77,6 +79,43 @@ func (w *Rewriter) Resync() {
 	w.current = 0
 }
 
+// maxAhead is how far beyond the time that has passed an aligned timestamp may be: sender reports are
+// right to some milliseconds, and a picture dated into the future would be shown late.
+const maxAhead = 500 * time.Millisecond
+
+// Align tells of the next packet given to Forward, one of the pending encoding of the same source, what
+// its timestamp is on the clock of the current one, by the sender reports of both. Then pictures
+// are as far apart after the switch as they were taken, and not as they arrived.
+func (w *Rewriter) Align(timestamp uint32) { w.aligned, w.align = true, timestamp }
+
+// Skip takes a packet of s that is not to be forwarded because its whole frame is left out, and closes
+// the gap in every number. Only a packet that comes after others have been placed behind it has a
+// place already: Skip returns Forwarded then, and what is to leave in that place is padding.
+func (w *Rewriter) Skip(s Stream, c codec.Name, p *codec.Packet, newest bool, out *Out) Verdict {
+	*out = Out{}
+	switch {
+	case s == 0 || s != w.current:
+		return DropNotCurrent
+	case w.seq.jumped(p.Seq):
+		if newest {
+			w.Resync()
+		}
+		return DropOld
+	case w.seq.ahead(p.Seq):
+		w.seq.cut(p.Seq)
+		if c == codec.VP8 {
+			w.omit(p.VP8)
+		}
+		return DropLayer
+	}
+	var v Verdict
+	if out.Seq, v = w.seq.placeLate(p.Seq); v == Forwarded {
+		out.Timestamp = p.Timestamp + w.stamps
+		return Forwarded
+	}
+	return DropLayer
+}
+
 // Forward decides about one packet of s, on which Parse and ParsePayload(c) have succeeded. Newest
 // is what s's Receiver said of it. Only when it returns Forwarded is out of use. A forwarded
 // packet may be without payload: padding that comes late fills the place that was kept for it.
@@ -89,9 +128,11 @@ func (w *Rewriter) Forward(now time.Time, s Stream, c codec.Name, p *codec.Packe
 		// A key frame that is not the newest is a probe: Chromium probes with RTX of old packets,
 		// and a switch to one of those lost 140 packets and 2.5 s (2026-11-22).
 		if !newest || !p.KeyFrame {
+			w.aligned = false
 			return DropWaitKeyFrame
 		}
 		w.begin(now, s, p)
+		w.aligned = false
 		out.Switched = true
 	case s != w.current:
 		return DropNotCurrent
@@ -119,9 +160,14 @@ func (w *Rewriter) Forward(now time.Time, s Stream, c codec.Name, p *codec.Packe
 
 // begin makes s the current encoding, p being its first packet.
 func (w *Rewriter) begin(now time.Time, s Stream, p *codec.Packet) {
+	same := w.current != 0
 	w.current, w.pending = s, 0
 	w.seq.restart(p.Seq)
-	w.stamp(now, p)
+	if at, ok := w.alignedTimestamp(now); ok && same {
+		w.stampAt(now, at, p)
+	} else {
+		w.stamp(now, p)
+	}
 	w.pictures.open, w.tl0s.open = false, false
 }
 
@@ -164,9 +210,28 @@ func (w *Rewriter) note(now time.Time, ts uint32) {
 	}
 }
 
+// alignedTimestamp is the slot's timestamp of a packet that Align was told of: the next one where it would
+// not be later than the last, and false where it is too far from the time that has passed.
+func (w *Rewriter) alignedTimestamp(now time.Time) (uint32, bool) {
+	if !w.aligned {
+		return 0, false
+	}
+	at := w.align + w.stamps
+	behind, ahead := int32(w.timestamp+1-at), int32(at-w.nextTimestamp(now))
+	if most := int32(units(maxAhead, w.clockRate)); behind > most || ahead > most {
+		return 0, false
+	}
+	if behind > 0 {
+		at = w.timestamp + 1
+	}
+	return at, true
+}
+
 // stamp gives p the next timestamp, and everything after it the same distance.
-func (w *Rewriter) stamp(now time.Time, p *codec.Packet) {
-	w.timestamp = w.nextTimestamp(now)
+func (w *Rewriter) stamp(now time.Time, p *codec.Packet) { w.stampAt(now, w.nextTimestamp(now), p) }
+
+func (w *Rewriter) stampAt(now time.Time, at uint32, p *codec.Packet) {
+	w.timestamp = at
 	w.floor = w.timestamp
 	w.stamps = w.timestamp - p.Timestamp
 	w.newest = now
@@ -203,23 +268,12 @@ func (w *Rewriter) renumber(d codec.Descriptor, out *Out) {
 	}
 }
 
-// counter continues a number that wraps over changes of its source.
-type counter struct {
-	open  bool   // shift holds
-	last  uint16 // the highest given out; it does not wrap where a source does
-	shift uint16
-}
-
-// next continues with source, a number of so many bits.
-func (c *counter) next(source uint16, bits uint8) uint16 {
-	mask := uint16(1)<<bits - 1
-	if !c.open {
-		c.open = true
-		c.shift = c.last + 1 - source
+// omit leaves the VP8 numbers of a packet's frame out.
+func (w *Rewriter) omit(d codec.Descriptor) {
+	if d.PictureIDBits > 0 {
+		w.pictures.omit(d.PictureID, d.PictureIDBits)
 	}
-	v := (source + c.shift) & mask
-	if d := (v - c.last) & mask; d <= mask/2 {
-		c.last += d
+	if d.HasTL0PICIDX && d.TID == 0 {
+		w.tl0s.omit(uint16(d.TL0PICIDX), 8)
 	}
-	return v
 }

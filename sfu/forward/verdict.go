@@ -11,6 +11,7 @@ const (
 	DropDuplicate            // its sequence number has left the slot already
 	DropNotCurrent           // of an encoding that is not in the slot
 	DropWaitKeyFrame         // of the encoding that will be, once a key frame comes
+	DropLayer                // of a frame that is left out, such as one of a higher temporal layer
 )
 
 func (v Verdict) String() string {
@@ -27,6 +28,8 @@ func (v Verdict) String() string {
 		return "not_current"
 	case DropWaitKeyFrame:
 		return "wait_key_frame"
+	case DropLayer:
+		return "layer"
 	}
 	return "unknown"
 }
