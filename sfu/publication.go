@@ -155,7 +155,7 @@ func (e *encoding) book(now time.Time, p *codec.Packet, repaired bool) (arrival 
 			e.keyFrames.Arrived()
 		}
 	}
-	pub.rates[e.index].Packet(now, p.Size)
+	pub.rates[e.index].Packet(now, p)
 	if first := e.ssrc == 0; !repaired {
 		e.ssrc = p.SSRC
 		if first && pub.selectLocked() && !p.KeyFrame {

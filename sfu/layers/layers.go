@@ -1,104 +1,69 @@
-// Package layers decides which of a publication's encodings a subscriber gets. It is pure: no
-// goroutine, clock, lock or socket.
+// Package layers decides which of a publication's encodings, and how much of it, a subscriber gets.
+//
+// Encoding measures what a publisher sends, Allocator divides what one participant's network takes
+// among everything that they are shown, and Selector carries the decision out packet by packet. It is
+// pure: no goroutine, clock, lock or socket, and the same calls give the same decisions every time.
 package layers
 
-import (
-	"slices"
-	"time"
-)
+// Temporals is how many temporal layers are told apart: browsers send VP8 simulcast with three
+// (libwebrtc, kDefaultTemporalLayers), the frame rate doubling with each.
+const Temporals = 3
 
+// Profile is what a room prefers when bandwidth is short.
+type Profile uint8
+
+// The profiles.
 const (
-	// Silence is how long lower encodings go on without a higher one before that one counts as no
-	// longer sent: 15 frames at 30/s, so no loss that retransmission can mend looks like it, and
-	// short enough for a picture to stand still.
-	Silence = 500 * time.Millisecond
-	// longSilence is the same for senders whose frames are further apart than that. Browsers
-	// repeat a screen on which nothing moves once a second.
-	longSilence = 2500 * time.Millisecond
-	// rateWindow is over what a bit rate is measured.
-	rateWindow = time.Second
+	General Profile = iota
+	Motion          // keep the frame rate, give up resolution: sign language, gait
+	Detail          // keep the resolution, give up frame rate: skin, scans
 )
 
-// rids are the names that bedside.js and most other clients give to the encodings, lowest first.
-var rids = [...]string{"q", "h", "f"}
-
-// Encoding is what is known of one encoding of a publication.
-type Encoding struct {
-	rid    string
-	since  time.Time // since when packets have come without a silence
-	last   time.Time // the last packet; zero before any
-	window time.Time // when the measuring of the bit rate began
-	bytes  int
-	rate   int
+// ProfileOf returns the profile of a name as the API has them; General for any other.
+func ProfileOf(name string) Profile {
+	switch name {
+	case "motion":
+		return Motion
+	case "detail":
+		return Detail
+	}
+	return General
 }
 
-// NewEncoding returns an encoding of which nothing has come; rid is "" without simulcast.
-func NewEncoding(rid string) Encoding { return Encoding{rid: rid} }
+// Mode is how much of an encoding is forwarded.
+type Mode uint8
 
-// Packet notes that a packet of so many bytes has come.
-func (e *Encoding) Packet(now time.Time, size int) {
-	if e.last.IsZero() || now.Sub(e.last) >= Silence {
-		e.since = now
-	}
-	e.last = now
-	switch d := now.Sub(e.window); {
-	case e.window.IsZero():
-		e.window = now
-	case d >= rateWindow:
-		e.rate = int(int64(e.bytes) * 8 * int64(time.Second) / int64(d))
-		e.window, e.bytes = now, 0
-	}
-	e.bytes += size
+// The modes.
+const (
+	Frames    Mode = iota // every frame up to a temporal layer
+	KeyFrames             // nothing but key frames, one in KeyFrameInterval: a slide show, never black
+	Nothing               // the network takes audio alone
+)
+
+// Reason says why a grant is what it is. It is fit for a log line and a metric label.
+type Reason string
+
+// The reasons.
+const (
+	ReasonHighest   Reason = "highest"    // there is nothing more
+	ReasonSize      Reason = "size"       // more would not be seen: it is shown too small
+	ReasonPublisher Reason = "publisher"  // more is not being sent (yet)
+	ReasonBudget    Reason = "budget"     // more does not fit
+	ReasonHeld      Reason = "held"       // more fits, but not for long enough yet
+	ReasonKeyFrames Reason = "key_frames" // not even the lowest layer fits
+	ReasonAudioOnly Reason = "audio_only" // not even key frames fit beside the audio
+	ReasonStart     Reason = "start"      // not decided yet: what came first
+)
+
+// Grant is the decision for one subscription.
+type Grant struct {
+	Encoding int   // its index in the publication; -1: nothing is known of any
+	Temporal uint8 // the highest temporal layer
+	Mode     Mode
+	Next     int // an encoding that is not being sent but would be taken if it were; -1 for none
+	Rate     int // bit/s that it is expected to take
+	Reason   Reason
 }
 
-// Bitrate of the last full second, in bit/s; 0 before there was one.
-func (e *Encoding) Bitrate() int { return e.rate }
-
-// Highest returns the index of the highest encoding that is being sent, -1 when none ever was.
-// While all are silent (a muted camera) it stays the one that was sent last.
-func Highest(encodings []Encoding) int {
-	best := -1
-	for i := range encodings {
-		if !sent(i, encodings) {
-			continue
-		}
-		if best < 0 || higher(&encodings[i], &encodings[best]) {
-			best = i
-		}
-	}
-	return best
-}
-
-// sent tells whether encoding i is being sent, which shows only by comparison: the packets of one
-// frame's encodings come one after another, and all encodings of a still screen pause together.
-func sent(i int, encodings []Encoding) bool {
-	e := &encodings[i]
-	if e.last.IsZero() {
-		return false
-	}
-	for j := range encodings {
-		o := &encodings[j]
-		if o.last.Sub(e.last) >= longSilence {
-			return false
-		}
-		from := e.last
-		if o.since.After(from) {
-			from = o.since
-		}
-		if o.last.Sub(from) >= Silence {
-			return false
-		}
-	}
-	return true
-}
-
-// higher tells whether a is a higher encoding than b. Where the RIDs do not say it the bit rates
-// do; they must be clearly apart, as the steps of any useful ladder are, lest a still picture
-// changes the order. Otherwise the order stays that of the offer.
-func higher(a, b *Encoding) bool {
-	ra, rb := slices.Index(rids[:], a.rid), slices.Index(rids[:], b.rid)
-	if ra >= 0 && rb >= 0 {
-		return ra > rb
-	}
-	return a.rate*2 > b.rate*3
-}
+// none is the grant for a publication of which nothing has come.
+func none() Grant { return Grant{Encoding: -1, Next: -1, Reason: ReasonPublisher} }

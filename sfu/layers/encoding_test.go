@@ -4,10 +4,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bedside-video/bedside/sfu/codec"
 	"github.com/bedside-video/bedside/sfu/layers"
 )
 
 var epoch = time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
+
+// at is so many milliseconds into a test.
+func at(ms int) time.Time { return epoch.Add(time.Duration(ms) * time.Millisecond) }
 
 // publication plays the encodings of one publication.
 type publication struct {
@@ -33,7 +37,7 @@ func (p *publication) play(ms, interval int, which []int, want int) {
 	p.t.Helper()
 	for end := p.ms + ms; p.ms < end; p.ms += interval {
 		for _, i := range which {
-			p.encodings[i].Packet(epoch.Add(time.Duration(p.ms)*time.Millisecond), p.bytes[i])
+			p.encodings[i].Packet(at(p.ms), &codec.Packet{Size: p.bytes[i], Timestamp: uint32(p.ms)})
 			if got := layers.Highest(p.encodings); got != want {
 				p.t.Fatalf("at %d ms: %d, want %d", p.ms, got, want)
 			}
@@ -94,8 +98,9 @@ func TestUnknownRIDs(t *testing.T) {
 	p.play(1000, 50, []int{0, 1, 2}, 0)
 	p.play(1, 1, []int{2}, 2)
 	p.play(3000, 50, []int{0, 1, 2}, 2)
-	if got, want := p.encodings[1].Bitrate(), 20*400*8; got != want {
-		t.Errorf("bit rate %d, want %d", got, want)
+	rates, top := p.encodings[1].Rates()
+	if want := 20 * (400 + 44) * 8; top != 0 || rates[0] != want || rates[2] != want {
+		t.Errorf("bit rates %d up to layer %d, want %d", rates, top, want)
 	}
 }
 
@@ -104,4 +109,40 @@ func TestUnknownRIDsAlike(t *testing.T) {
 	p := newPublication(t, "a", "b")
 	p.bytes = []int{100, 140}
 	p.play(5000, 50, []int{0, 1}, 0)
+}
+
+// Rates are told by temporal layer, grow at once, fall slowly, and know nothing of key frames.
+func TestRates(t *testing.T) {
+	e := layers.NewEncoding("h")
+	second := 0
+	play := func(size int) {
+		for i := range 20 {
+			ts := uint32(second*20 + i)
+			p := &codec.Packet{Size: size, Timestamp: ts, VP8: codec.Descriptor{TID: [...]uint8{0, 2, 1, 2}[i%4]}}
+			if i == 4 {
+				e.Packet(at(second*1000+i*50), &codec.Packet{Size: 9000, Timestamp: ts, KeyFrame: true})
+			}
+			e.Packet(at(second*1000+i*50), p)
+		}
+		second++
+	}
+	if rates, _ := e.Rates(); rates[2] != 260_000 {
+		t.Errorf("before anything came: %d, want what h takes at most", rates)
+	}
+	play(956)
+	play(956)
+	want := [3]int{4 * 8000, 9 * 8000, 19 * 8000} // one of the five of layer 0 belongs to a key frame
+	if got, top := e.Rates(); got != want || top != 2 {
+		t.Errorf("%d up to layer %d, want %d up to 2", got, top, want)
+	}
+	play(1956)
+	play(1956)
+	if got, _ := e.Rates(); got != [3]int{8 * 8000, 18 * 8000, 38 * 8000} {
+		t.Errorf("%d after twice as much, want it all", got)
+	}
+	play(956)
+	play(956)
+	if got, _ := e.Rates(); got[2] <= 30*8000 || got[2] >= 36*8000 {
+		t.Errorf("%d right after half as much, want a sixth less of the difference", got)
+	}
 }

@@ -1,0 +1,240 @@
+package layers
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/bedside-video/bedside/sfu/codec"
+)
+
+const (
+	// KeyFrameInterval is that of the slide show below the lowest layer.
+	KeyFrameInterval = 2 * time.Second
+
+	// headroom is the part of a budget, in percent, that a larger set has to fit in; what is being sent
+	// may fill it. So a budget that wavers by a twentieth switches nothing.
+	headroom = 95
+	// More is taken only when it has fitted for patience. When that turned out wrong within regretWithin,
+	// patience doubles, up to the longest: a person sees every switch.
+	patienceFirst   = time.Second
+	patienceLongest = 8 * time.Second
+	regretWithin    = 10 * time.Second
+	forgiveAfter    = 30 * time.Second
+	// turn is how long who has spoken counts as the one who speaks: pauses are part of speech.
+	turn = 3 * time.Second
+)
+
+// Want is one video subscription of a participant.
+type Want struct {
+	ID       uint64 // the same from call to call, and no other's
+	Source   codec.Source
+	Pinned   bool
+	Signs    bool // an interpreter: pinned before anything else where the profile is Motion
+	Speaking bool
+	Placed   bool // the participant has said how large they show it:
+	Height   int  // pixels, 0 for not at all
+	Ladder   []Rung
+}
+
+// Allocator divides what one participant's network takes. The zero value is ready.
+type Allocator struct {
+	given    []given
+	profile  Profile
+	spoke    map[uint64]time.Time
+	since    time.Time // since when another set would fit; zero for none
+	raised   time.Time // when more was last taken
+	lowered  time.Time // when the budget last forced less
+	patience time.Duration
+}
+
+// given is what a want was granted, and what it asked for.
+type given struct {
+	Grant
+	want Want
+}
+
+// Allocate decides at now. Budget is what may be sent to the participant in bit/s, 0 for no limit; audio
+// is what their sound takes of it, and comes first. What is returned is in the order of wants; wanted is
+// what all of it would take if there were no limit.
+//
+// Never more than fits: a set that does not is left at once. More than before only when it has fitted for
+// a while, unless it was the participant who asked for something else.
+func (a *Allocator) Allocate(now time.Time, budget, audio int, p Profile, wants []Want) (grants []Grant, wanted int) {
+	a.listen(now, wants)
+	best := a.fill(math.MaxInt/2, p, wants, false)
+	wanted = audio
+	for _, g := range best {
+		wanted += g.Rate
+	}
+	target := best
+	if budget > 0 {
+		target = a.fill(budget/100*headroom-audio, p, wants, true)
+	} else {
+		target = a.fill(math.MaxInt/2, p, wants, true)
+	}
+	grants = target
+	kept, ok := a.keep(wants)
+	fits := ok && (budget == 0 || total(kept)+audio <= budget)
+	switch {
+	case budget == 0 || !ok || a.asked(p, wants):
+		a.since = time.Time{}
+	case !fits:
+		a.regret(now)
+		a.since = time.Time{}
+	case !slices.ContainsFunc(more(wants, kept, target), func(m bool) bool { return m }):
+		a.since = time.Time{}
+		a.forgive(now)
+		grants = kept
+	default:
+		if a.since.IsZero() {
+			a.since = now
+		}
+		if now.Sub(a.since) < max(a.patience, patienceFirst) {
+			grants = kept
+			for i, m := range more(wants, kept, target) {
+				if m {
+					grants[i].Reason = ReasonHeld
+				}
+			}
+			break
+		}
+		a.since, a.raised = time.Time{}, now
+	}
+	a.profile = p
+	a.given = a.given[:0]
+	for i := range wants {
+		a.given = append(a.given, given{grants[i], wants[i]})
+	}
+	return grants, wanted
+}
+
+// regret notes that what was granted does not fit any more.
+func (a *Allocator) regret(now time.Time) {
+	a.lowered = now
+	if !a.raised.IsZero() && now.Sub(a.raised) < regretWithin {
+		a.patience = min(2*max(a.patience, patienceFirst), patienceLongest)
+		a.raised = time.Time{}
+	}
+}
+
+func (a *Allocator) forgive(now time.Time) {
+	if now.Sub(a.lowered) > forgiveAfter {
+		a.patience = patienceFirst
+	}
+}
+
+// listen notes who speaks.
+func (a *Allocator) listen(now time.Time, wants []Want) {
+	for i := range wants {
+		w := &wants[i]
+		if w.Speaking {
+			if a.spoke == nil {
+				a.spoke = map[uint64]time.Time{}
+			}
+			a.spoke[w.ID] = now
+		} else if at, ok := a.spoke[w.ID]; ok {
+			w.Speaking = now.Sub(at) < turn
+		}
+	}
+	for id := range a.spoke {
+		if !slices.ContainsFunc(wants, func(w Want) bool { return w.ID == id }) {
+			delete(a.spoke, id)
+		}
+	}
+}
+
+// asked tells whether the participant wants something else than before.
+func (a *Allocator) asked(p Profile, wants []Want) bool {
+	if p != a.profile || len(wants) != len(a.given) {
+		return true
+	}
+	for i, w := range wants {
+		was := a.given[i].want
+		if w.ID != was.ID || w.Pinned != was.Pinned || w.Placed != was.Placed || w.Height != was.Height {
+			return true
+		}
+	}
+	return false
+}
+
+// keep is what was granted before, at what it takes now. False when it cannot be kept: it was not all,
+// or an encoding of it is no longer sent. What was to come next and has come is had.
+func (a *Allocator) keep(wants []Want) ([]Grant, bool) {
+	if len(a.given) != len(wants) {
+		return nil, false
+	}
+	out := make([]Grant, 0, len(wants))
+	for i, w := range wants {
+		g := a.given[i].Grant
+		if a.given[i].want.ID != w.ID {
+			return nil, false
+		}
+		if next := find(w.Ladder, g.Next); next != nil && next.Sent {
+			g.Encoding, g.Temporal, g.Next = g.Next, next.Top, -1
+		}
+		r := find(w.Ladder, g.Encoding)
+		if g.Encoding >= 0 && (r == nil || !r.Sent) || g.Encoding < 0 && len(w.Ladder) > 0 {
+			return nil, false
+		}
+		if r != nil {
+			g.Temporal = min(g.Temporal, r.Top)
+			g.Rate = r.rate(g.Mode, g.Temporal)
+		}
+		out = append(out, g)
+	}
+	return out, true
+}
+
+func find(ladder []Rung, encoding int) *Rung {
+	for i := range ladder {
+		if ladder[i].Encoding == encoding {
+			return &ladder[i]
+		}
+	}
+	return nil
+}
+
+// rate is what a rung takes in bit/s.
+func (r *Rung) rate(m Mode, t uint8) int {
+	switch m {
+	case Nothing:
+		return 0
+	case KeyFrames:
+		return int(int64(r.KeyBits) * int64(time.Second) / int64(KeyFrameInterval))
+	}
+	return r.Rates[min(t, r.Top)]
+}
+
+func total(grants []Grant) (sum int) {
+	for _, g := range grants {
+		sum += g.Rate
+	}
+	return sum
+}
+
+// more tells for each want whether b is more than a. Where they are the same, a takes b's reason.
+func more(wants []Want, a, b []Grant) []bool {
+	out := make([]bool, len(wants))
+	for i, w := range wants {
+		x, y := height(w.Ladder, a[i]), height(w.Ladder, b[i])
+		switch {
+		case x != y:
+			out[i] = y > x
+		case a[i].Next != b[i].Next:
+			out[i] = b[i].Next >= 0
+		default:
+			a[i].Reason = b[i].Reason
+		}
+	}
+	return out
+}
+
+// height orders the grants of one ladder.
+func height(ladder []Rung, g Grant) int {
+	if g.Mode != Frames || g.Encoding < 0 {
+		return -int(g.Mode)
+	}
+	rung := slices.IndexFunc(ladder, func(r Rung) bool { return r.Encoding == g.Encoding })
+	return 1 + rung*Temporals + int(g.Temporal)
+}

@@ -1,0 +1,212 @@
+package layers
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/bedside-video/bedside/sfu/codec"
+)
+
+// filling is a set of grants as it is put together.
+type filling struct {
+	left    int // bit/s
+	profile Profile
+	cands   []candidate // the most important first
+}
+
+// candidate is one want with what it may be granted.
+type candidate struct {
+	index  int // in wants
+	main   bool
+	want   *Want
+	points []point // that are being sent, and are not more than the tile shows; the least liked first
+	at     int     // of points; -1: none fits
+	mode   Mode
+	best   point // of all that the profile likes
+	top    point // of these, the best that the tile shows
+	ladder []Rung
+}
+
+// fill puts the best set together that takes at most left bit/s: everybody's least in the order of
+// importance, then all that fits for whoever is pinned or speaks, then the rest step by step. With sent,
+// of the encodings that are being sent; without, of all.
+func (a *Allocator) fill(left int, p Profile, wants []Want, sent bool) []Grant {
+	f := filling{left: left, profile: p}
+	for i := range wants {
+		f.add(i, &wants[i], sent)
+	}
+	slices.SortStableFunc(f.cands, func(x, y candidate) int { return cmp.Compare(class(p, x.want), class(p, y.want)) })
+	f.least()
+	f.raiseMain()
+	for f.raiseOthers() {
+	}
+	grants := make([]Grant, len(wants))
+	for i := range grants {
+		grants[i] = none()
+	}
+	for i := range f.cands {
+		f.grant(&f.cands[i], grants)
+	}
+	return grants
+}
+
+// class orders wants by importance (design D7).
+func class(p Profile, w *Want) int {
+	switch {
+	case w.Pinned && w.Signs && p == Motion:
+		return 0
+	case w.Pinned && w.Source == codec.Exam:
+		return 1
+	case w.Pinned && w.Source == codec.Screen:
+		return 2
+	case w.Pinned:
+		return 3
+	case w.Signs && p == Motion:
+		return 4
+	case w.Speaking:
+		return 5
+	case w.Source != codec.Camera:
+		return 6 // somebody shows something
+	}
+	return 7
+}
+
+// mains is the last class whose wants are raised as far as they go before those of others are.
+const mains = 5
+
+func (f *filling) add(i int, w *Want, sent bool) {
+	all := points(f.profile, w.Ladder)
+	if len(all) == 0 {
+		return
+	}
+	c := candidate{index: i, main: class(f.profile, w) <= mains, want: w, at: -1, ladder: w.Ladder}
+	highest := limit(w.Ladder, w)
+	if w.Pinned && f.profile == Detail {
+		highest = len(w.Ladder) - 1 // to be looked at closely, and zoomed into
+	}
+	c.best = all[len(all)-1]
+	lowest := slices.IndexFunc(w.Ladder, func(r Rung) bool { return r.Sent })
+	for _, q := range all {
+		if q.rung <= highest {
+			c.top = q
+		}
+		// Where nothing small enough is sent, the lowest that is.
+		if (q.rung <= highest || q.rung == lowest) && (!sent || w.Ladder[q.rung].Sent) {
+			c.points = append(c.points, q)
+		}
+	}
+	if len(c.points) > 0 {
+		f.cands = append(f.cands, c)
+	}
+}
+
+func (c *candidate) cost(i int) int {
+	if i < 0 {
+		return 0
+	}
+	q := c.points[i]
+	return c.ladder[q.rung].rate(Frames, q.t)
+}
+
+// least gives everybody the first thing that they can have, and whom that does not fit for key frames.
+func (f *filling) least() {
+	for i := range f.cands {
+		c := &f.cands[i]
+		if c.cost(0) <= f.left {
+			c.at = 0
+			f.left -= c.cost(0)
+		}
+	}
+	for i := range f.cands {
+		c := &f.cands[i]
+		if c.at >= 0 {
+			continue
+		}
+		r := &c.ladder[c.points[0].rung]
+		if c.mode = Nothing; r.rate(KeyFrames, 0) <= f.left {
+			c.mode = KeyFrames
+			f.left -= r.rate(KeyFrames, 0)
+		}
+	}
+}
+
+// raiseMain gives whoever is pinned or speaks the best that fits, one after another.
+func (f *filling) raiseMain() {
+	for i := range f.cands {
+		c := &f.cands[i]
+		if !c.main || c.at < 0 {
+			continue
+		}
+		for j := len(c.points) - 1; j > c.at; j-- {
+			if f.raise(c, j) {
+				break
+			}
+		}
+	}
+}
+
+// raiseOthers gives each of the rest a step, and tells whether any could be given.
+func (f *filling) raiseOthers() (raised bool) {
+	for i := range f.cands {
+		c := &f.cands[i]
+		if c.main || c.at < 0 {
+			continue
+		}
+		for j := c.at + 1; j < len(c.points); j++ {
+			if f.raise(c, j) {
+				raised = true
+				break
+			}
+		}
+	}
+	return raised
+}
+
+func (f *filling) raise(c *candidate, j int) bool {
+	more := c.cost(j) - c.cost(c.at)
+	if more > f.left {
+		return false
+	}
+	c.at = j
+	f.left -= more
+	return true
+}
+
+// grant writes down what a candidate has come to, what it would take if that were sent, and why.
+func (f *filling) grant(c *candidate, grants []Grant) {
+	q := c.points[max(c.at, 0)]
+	r := &c.ladder[q.rung]
+	g := Grant{Encoding: r.Encoding, Temporal: q.t, Mode: c.mode, Next: -1, Rate: r.rate(c.mode, q.t)}
+	if c.at < 0 {
+		g.Temporal = 0
+	} else {
+		g.Next = f.next(c, q, g.Rate)
+	}
+	switch {
+	case c.mode == Nothing:
+		g.Reason = ReasonAudioOnly
+	case c.mode == KeyFrames:
+		g.Reason = ReasonKeyFrames
+	case q == c.best:
+		g.Reason = ReasonHighest
+	case q == c.top || q.rung > c.top.rung:
+		g.Reason = ReasonSize
+	case g.Next >= 0 || c.at == len(c.points)-1:
+		g.Reason = ReasonPublisher
+	default:
+		g.Reason = ReasonBudget
+	}
+	grants[c.index] = g
+}
+
+// next is the highest encoding above q that is not being sent and would fit; -1 for none. What it would
+// take is not kept free: it may never come.
+func (f *filling) next(c *candidate, q point, rate int) int {
+	for i := c.top.rung; i > q.rung; i-- {
+		r := &c.ladder[i]
+		if !r.Sent && r.rate(Frames, r.Top)-rate <= f.left {
+			return r.Encoding
+		}
+	}
+	return -1
+}
