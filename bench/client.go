@@ -167,7 +167,8 @@ func (c *Client) handle(s *session, m wire.ServerMessage, h wire.Header) {
 	case *wire.Ended:
 		c.ended = m.Reason
 	case *wire.Restart:
-		c.readers.Go(func() { _ = c.Restart(context.Background()) }) // it ends with the session
+		runRestart := func() { _ = c.Restart(context.Background()) } // it ends with the session
+		c.readers.Go(runRestart)
 	}
 	c.announce()
 	ended, conn := c.ended != "", c.conn

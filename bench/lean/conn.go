@@ -50,25 +50,21 @@ var (
 
 // Conn is one connection. It offers, is answered, and may restart ICE.
 type Conn struct {
-	o     Options
-	ice   agent  // guarded by mu
-	next  *agent // of a restart, until it has a path; guarded by mu
-	lines []Line
-	own   credentials
-	// version of the offers' o= line.
-	version uint64
-
-	socket *batch.Conn
-	hello  *pipe // what DTLS reads
-	remote atomic.Pointer[netip.AddrPort]
-	keys   atomic.Pointer[keys]
-	wake   chan struct{} // of runControl
-	done   chan struct{} // closed by Close
-	epoch  time.Time
+	restart // guarded by mu
+	o       Options
+	ice     agent // guarded by mu
+	lines   []Line
+	own     credentials
+	socket  *batch.Conn
+	hello   *pipe // what DTLS reads
+	remote  atomic.Pointer[netip.AddrPort]
+	keys    atomic.Pointer[keys]
+	wake    chan struct{} // of runControl
+	done    chan struct{} // closed by Close
+	epoch   time.Time
 
 	mu      sync.Mutex // guards what follows, and wg.Go against wg.Wait
 	closed  bool
-	lapsed  bool // the path in use has no consent any more
 	tls     *dtls.Conn
 	counts  counts
 	wg      sync.WaitGroup

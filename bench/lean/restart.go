@@ -8,6 +8,13 @@ import (
 	"io"
 )
 
+// restart is what a connection knows of ICE restarts.
+type restart struct {
+	next    *agent // of one under way, until it has a path
+	lapsed  bool   // the path in use has no consent any more
+	version uint64 // of the offers' o= line
+}
+
 // makeAgent returns an agent with credentials of its own, in the lengths of Chromium's.
 func makeAgent() (agent, error) {
 	var secret [36]byte
