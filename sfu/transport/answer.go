@@ -22,6 +22,9 @@ type negotiated struct {
 type receiveLine struct {
 	codecs [maxPayloadTypes]codec.Name // 0 where the payload type is not a codec of ours
 	repair [maxPayloadTypes]uint8      // RTX payload type -> payload type it repairs; 0: no RTX
+	red    [maxPayloadTypes]uint8      // RED payload type -> payload type of its blocks; 0: no RED
+	// redundant: RED was negotiated.
+	redundant bool
 	// simulcast: several encodings share the m-line, so a stream without RID is nobody's yet.
 	simulcast bool
 }
@@ -38,6 +41,9 @@ func (o *offer) negotiated() *negotiated {
 			r.codecs[f.pt] = f.codec
 			if f.rtx != 0 {
 				r.repair[f.rtx] = f.pt
+			}
+			if f.red != 0 {
+				r.red[f.red], r.redundant = f.pt, true
 			}
 		}
 		n.lines[l.Mid] = r
@@ -120,9 +126,8 @@ func (c *Conn) writeCandidates(line func(string, ...any)) {
 func (l *offeredLine) write(line func(string, ...any)) {
 	var types strings.Builder
 	for _, f := range l.formats {
-		fmt.Fprintf(&types, " %d", f.pt)
-		if f.rtx != 0 {
-			fmt.Fprintf(&types, " %d", f.rtx)
+		for _, pt := range f.payloadTypes() {
+			fmt.Fprintf(&types, " %d", pt)
 		}
 	}
 	line("m=%s 9 UDP/TLS/RTP/SAVPF%s", l.Kind, types.String())
@@ -141,6 +146,10 @@ func (l *offeredLine) write(line func(string, ...any)) {
 		if f.rtx != 0 {
 			line("a=rtpmap:%d rtx/90000", f.rtx)
 			line("a=fmtp:%d apt=%d", f.rtx, f.pt)
+		}
+		if f.red != 0 {
+			line("a=rtpmap:%d %s", f.red, rtpmapRED)
+			line("a=fmtp:%d %d/%d", f.red, f.pt, f.pt)
 		}
 	}
 	for _, x := range l.extensions {

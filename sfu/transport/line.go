@@ -35,6 +35,8 @@ type offeredLine struct {
 type format struct {
 	codec    codec.Name
 	pt, rtx  uint8  // rtx 0: not offered
+	red      uint8  // of RED over pt (RFC 2198); 0: not offered
+	redFirst bool   // the client would rather send RED
 	fmtp     string // ours, "" for none
 	feedback []string
 }
@@ -162,6 +164,25 @@ func rtpmapOf(name codec.Name) string {
 	return "VP8/90000"
 }
 
+// rtpmapRED is how SDP calls RED over Opus: with the clock and the channels of what it carries.
+const rtpmapRED = "red/48000/2"
+
+// payloadTypes lists those of the format, the client's preferred first, as an answer does (RFC 3264
+// section 6.1): what is first is what the client sends.
+func (f *format) payloadTypes() []uint8 {
+	types := []uint8{f.pt}
+	if f.rtx != 0 {
+		types = append(types, f.rtx)
+	}
+	switch {
+	case f.red != 0 && f.redFirst:
+		types = slices.Insert(types, 0, f.red)
+	case f.red != 0:
+		types = append(types, f.red)
+	}
+	return types
+}
+
 // choose finds the first payload type of a codec that the server can forward.
 func (t *formatTable) choose(kind codec.Kind, name codec.Name, order []string) (format, bool) {
 	for _, number := range order {
@@ -176,6 +197,7 @@ func (t *formatTable) choose(kind codec.Kind, name codec.Name, order []string) (
 		switch name {
 		case codec.Opus:
 			f.fmtp = "minptime=10;useinbandfec=1"
+			f.red, f.redFirst = t.redOf(number, order)
 		case codec.H264:
 			if f.fmtp = answerH264(t.fmtp[pt]); f.fmtp == "" {
 				continue
@@ -215,6 +237,22 @@ func (t *formatTable) rtxOf(media string, order []string) uint8 {
 		}
 	}
 	return 0
+}
+
+// redOf finds the payload type of RED over another, whose every block is of that one (RFC 2198 section
+// 5), and tells whether the client prefers it.
+func (t *formatTable) redOf(media string, order []string) (red uint8, first bool) {
+	for i, number := range order {
+		pt, err := strconv.ParseUint(number, 10, 8)
+		if err != nil || pt >= maxPayloadTypes || !strings.EqualFold(t.rtpmap[pt], rtpmapRED) {
+			continue
+		}
+		types := strings.Split(t.fmtp[pt], "/")
+		if len(types) > 1 && !slices.ContainsFunc(types, func(s string) bool { return s != media }) {
+			return uint8(pt), i < slices.Index(order, media)
+		}
+	}
+	return 0, false
 }
 
 // answerH264 returns the format parameters that the server answers to those of an offer, "" when they

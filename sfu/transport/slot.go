@@ -28,6 +28,7 @@ type Slot struct {
 type binding struct {
 	payloadTypes [codecs]uint8 // 0: the client cannot take this codec
 	rtxTypes     [codecs]uint8
+	red          uint8 // of RED over Opus; 0: the client cannot take it
 	transportCC  uint8
 }
 
@@ -37,6 +38,7 @@ type Outgoing struct {
 	Seq       uint16 // never the same twice
 	Timestamp uint32
 	Marker    bool
+	Blocks    int // the payload is RED (codec.AppendRED) with so many earlier ones
 }
 
 // bind takes over what an offer says.
@@ -44,6 +46,9 @@ func (s *Slot) bind(l offeredLine, ids extensionIDs) {
 	b := &binding{transportCC: ids.transportCC}
 	for _, f := range l.formats {
 		b.payloadTypes[f.codec], b.rtxTypes[f.codec] = f.pt, f.rtx
+		if f.red != 0 {
+			b.red = f.red
+		}
 	}
 	s.bound.Store(b)
 }
@@ -51,12 +56,20 @@ func (s *Slot) bind(l offeredLine, ids extensionIDs) {
 // Takes tells whether the client can decode c in this slot.
 func (s *Slot) Takes(c codec.Name) bool { return s.bound.Load().payloadTypes[c] != 0 }
 
+// TakesRED tells whether the client can undo RED in this slot.
+func (s *Slot) TakesRED() bool { return s.bound.Load().red != 0 }
+
 // SSRC of the slot's media.
 func (s *Slot) SSRC() uint32 { return s.ssrc }
 
-// Write protects and sends one packet. payload is copied before Write returns.
+// Write protects and sends one packet. payload is copied before Write returns; of RED, Write sets the
+// type of the blocks in it.
 func (s *Slot) Write(o Outgoing, payload []byte) error {
 	b := s.bound.Load()
+	if o.Blocks > 0 {
+		codec.SetREDType(payload, o.Blocks, b.payloadTypes[o.Codec])
+		return s.send(&s.media, b, s.ssrc, b.red, o, payload)
+	}
 	return s.send(&s.media, b, s.ssrc, b.payloadTypes[o.Codec], o, payload)
 }
 

@@ -138,6 +138,8 @@ type stream struct {
 	resolved bool
 	sink     Sink
 	line     *receiveLine
+	unwrap   *codec.Unwrapper // of a line with RED
+	earlier  codec.Packet     // recovered
 }
 
 // take hands one decrypted packet on. What is wrong with it is the client's affair.
@@ -174,11 +176,42 @@ func (s *stream) forward(now time.Time, p *codec.Packet) {
 		p.Payload = p.Payload[2:]
 		repaired = true
 	}
+	if s.unwrap != nil && !s.recover(now, p) {
+		return
+	}
 	name := s.line.codecs[p.PayloadType]
 	if name == 0 || p.ParsePayload(name) != nil {
 		return
 	}
 	s.sink.RTP(now, name, p, repaired)
+}
+
+// recover undoes RED: it hands on the earlier packets that p carries and that did not come, and leaves
+// p's own. False for what cannot be read.
+func (s *stream) recover(now time.Time, p *codec.Packet) bool {
+	media := s.line.red[p.PayloadType]
+	if media == 0 {
+		s.unwrap.Note(p.Seq, p.Timestamp)
+		return true
+	}
+	if len(p.Payload) == 0 { // padding
+		p.PayloadType = media
+		return true
+	}
+	found, err := s.unwrap.Unwrap(p, media)
+	if err != nil {
+		return false
+	}
+	for _, r := range found {
+		// Of its header no more is known: neither marker nor loudness.
+		s.earlier = codec.Packet{
+			Seq: r.Seq, Timestamp: r.Timestamp, SSRC: p.SSRC, PayloadType: media, Payload: r.Payload, Size: len(r.Payload),
+		}
+		if name := s.line.codecs[media]; s.earlier.ParsePayload(name) == nil {
+			s.sink.RTP(now, name, &s.earlier, true)
+		}
+	}
+	return true
 }
 
 // resolve finds out what this SSRC is: by MID, RID and repaired RID (RFC 8852), or by what the
@@ -203,6 +236,9 @@ func (s *stream) resolve(n *negotiated) bool {
 		return false
 	}
 	s.sink, s.line, s.resolved = s.in.sink(encoding{mid, rid}), line, true
+	if line.redundant {
+		s.unwrap = new(codec.Unwrapper)
+	}
 	return true
 }
 
