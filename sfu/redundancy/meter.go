@@ -1,0 +1,134 @@
+package redundancy
+
+import (
+	"time"
+
+	"github.com/pion/rtcp"
+)
+
+// Meter measures the loss on the way to one subscriber over some seconds: from transport-wide feedback
+// (draft-holmer-rmcat-transport-wide-cc-extensions-01), which has every packet, and from receiver
+// reports where that does not come. The zero value is ready.
+type Meter struct {
+	fed      bool // feedback has come: reports are not needed
+	received float64
+	lost     float64
+	runs     float64 // of lost packets
+	silent   float64 // ms that the lost packets of a run took to send, in sum
+	next     uint16  // the transport-wide number after the last that was told
+	started  bool
+	run      int           // packets lost since the last that came
+	last     time.Duration // when that was, on the subscriber's clock
+}
+
+// keep is the share of the past that Age leaves: at one call a second, half of it is from the last
+// 2.4 s.
+const keep = 0.75
+
+const (
+	// referenceTime is the unit of that of a feedback.
+	referenceTime = 64 * time.Millisecond
+	// longestRun is what a loss may last and be a burst: more is a pause, or an outage.
+	longestRun = time.Second
+)
+
+// reported stands for the packets of a receiver report, which tells a share and not how many: a second
+// of audio.
+const reported = 50
+
+// Feedback takes what a subscriber received. A packet that is told again, because it came late, counts
+// once; one that was told lost and comes after all stays lost, as for a listener.
+func (m *Meter) Feedback(f *rtcp.TransportLayerCC) {
+	m.fed = true
+	seq, end := f.BaseSequenceNumber, f.BaseSequenceNumber+f.PacketStatusCount
+	if m.started && int16(seq-m.next) > 0 {
+		m.run = 0 // a feedback was lost: what is between is not known
+	}
+	delta := 0
+	at := time.Duration(f.ReferenceTime) * referenceTime
+	for _, chunk := range f.PacketChunks {
+		for i, n := 0, symbols(chunk); i < n && seq != end; i++ {
+			came := symbol(chunk, i) != rtcp.TypeTCCPacketNotReceived
+			if came && delta < len(f.RecvDeltas) {
+				at += time.Duration(f.RecvDeltas[delta].Delta) * time.Microsecond
+				delta++
+			}
+			if !m.started || int16(seq-m.next) >= 0 {
+				m.packet(came, at)
+				m.next, m.started = seq+1, true
+			}
+			seq++
+		}
+	}
+}
+
+// packet counts one packet, which came at a time on the subscriber's clock, or did not.
+func (m *Meter) packet(came bool, at time.Duration) {
+	if !came {
+		m.lost++
+		m.run++
+		return
+	}
+	m.received++
+	if gap := at - m.last; m.run > 0 && gap > 0 && gap < longestRun {
+		m.runs++
+		m.silent += gap.Seconds() * 1000 * float64(m.run) / float64(m.run+1)
+	}
+	m.run, m.last = 0, at
+}
+
+func symbols(chunk rtcp.PacketStatusChunk) int {
+	switch c := chunk.(type) {
+	case *rtcp.RunLengthChunk:
+		return int(c.RunLength)
+	case *rtcp.StatusVectorChunk:
+		return len(c.SymbolList)
+	}
+	return 0
+}
+
+func symbol(chunk rtcp.PacketStatusChunk, i int) uint16 {
+	switch c := chunk.(type) {
+	case *rtcp.RunLengthChunk:
+		return c.PacketStatusSymbol
+	case *rtcp.StatusVectorChunk:
+		return c.SymbolList[i]
+	}
+	return rtcp.TypeTCCPacketNotReceived
+}
+
+// Report takes the share of lost packets of one slot's receiver report, in 1/256.
+func (m *Meter) Report(fractionLost uint8) {
+	if m.fed {
+		return
+	}
+	lost := float64(fractionLost) * reported / 256
+	m.lost += lost
+	m.received += reported - lost
+}
+
+// Age makes room for what is to come. It is to be called once a second.
+func (m *Meter) Age() {
+	m.received *= keep
+	m.lost *= keep
+	m.runs *= keep
+	m.silent *= keep
+}
+
+// fewest packets from which a loss is told.
+const fewest = 20
+
+// Loss is the share of packets lost; false while there are too few to tell.
+func (m *Meter) Loss() (share float64, ok bool) {
+	all := m.received + m.lost
+	return m.lost / max(all, 1), all >= fewest
+}
+
+// Burst is how long losses are on average, 0 while that is not known. It is a time, not a number of
+// packets, because most packets beside the audio are video.
+func (m *Meter) Burst() time.Duration {
+	if m.runs < 3 {
+		return 0
+	}
+	return time.Duration(m.silent / m.runs * float64(time.Millisecond))
+}
