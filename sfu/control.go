@@ -38,6 +38,7 @@ func (p *Peer) control(now time.Time) {
 	}
 	var out []rtcp.Packet // reports come first in a compound (RFC 3550 section 6.1)
 	if report {
+		p.protect(now, slots)
 		for _, s := range slots {
 			if sr, ok := s.senderReport(now); ok {
 				out = append(out, sr)
@@ -79,9 +80,13 @@ func (p *Peer) RTCP(now time.Time, packet rtcp.Packet) {
 		}
 		p.measureRoundTrip(now, x.Reports)
 		p.delivered(now, x.Reports)
+		p.heard(x.Reports)
 	case *rtcp.ReceiverReport:
 		p.measureRoundTrip(now, x.Reports)
 		p.delivered(now, x.Reports)
+		p.heard(x.Reports)
+	case *rtcp.TransportLayerCC:
+		p.received(x)
 	case *rtcp.PictureLossIndication:
 		p.keyFrameWanted(now, x.MediaSSRC)
 	case *rtcp.FullIntraRequest:

@@ -7,7 +7,7 @@
 //
 //	transport ─► encoding.RTP: admitted? muted? ─► Receiver (duplicate? missing?) ─► Cache
 //	          ─► for each Subscription in the Publication's snapshot:
-//	               slot.forward: Rewriter ─► History ─► transport.Slot.Write (SRTP, socket)
+//	               slot.forward: Rewriter ─► History ─► (audio: RED) ─► transport.Slot.Write (SRTP, socket)
 //
 // # Control
 //

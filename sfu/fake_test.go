@@ -158,7 +158,8 @@ type out struct {
 	ssrc uint32
 }
 
-func (o out) SSRC() uint32 { return o.ssrc }
+func (o out) SSRC() uint32   { return o.ssrc }
+func (o out) TakesRED() bool { return true }
 func (o out) Write(x transport.Outgoing, payload []byte) error {
 	o.a.mu.Lock()
 	defer o.a.mu.Unlock()

@@ -21,6 +21,7 @@ type metrics struct {
 	muted        prometheus.Counter
 	nacksSent    prometheus.Counter
 	repaired     prometheus.Counter
+	redundant    prometheus.Counter
 	retransmits  prometheus.Counter
 	retransmitNo prometheus.Counter
 	keyRequests  prometheus.Counter
@@ -43,7 +44,8 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		lobby:        reg.counter("bedside_lobby_packets_total", "RTP packets from people who were not admitted; all dropped.", nil),
 		muted:        reg.counter("bedside_muted_packets_total", "RTP packets of muted sources; all dropped.", nil),
 		nacksSent:    reg.counter("bedside_nacks_sent_total", "Packets asked for again from publishers.", nil),
-		repaired:     reg.counter("bedside_rtp_repaired_total", "RTP packets received as retransmissions.", nil),
+		repaired:     reg.counter("bedside_rtp_repaired_total", "RTP packets received as retransmissions or in later ones (RED).", nil),
+		redundant:    reg.counter("bedside_audio_redundant_total", "Audio packets sent to subscribers with earlier ones in them (RED).", nil),
 		retransmits:  reg.counter("bedside_retransmitted_total", "Packets retransmitted to subscribers.", nil),
 		retransmitNo: reg.counter("bedside_retransmit_misses_total", "Packets asked for again that were gone, or asked for too often.", nil),
 		keyRequests:  reg.counter("bedside_keyframe_requests_total", "Key frames asked for from publishers.", nil),
@@ -88,8 +90,8 @@ func (r *registrar) gauge(name, help string) prometheus.Gauge {
 // control goroutine moves it to the metrics: counters that all publishers share would be the one
 // thing on the path that they contend for.
 type tally struct {
-	received, duplicates, lobby, muted, repaired, nacks atomic.Uint64
-	verdicts                                            [verdicts]atomic.Uint64
+	received, duplicates, lobby, muted, repaired, redundant, nacks atomic.Uint64
+	verdicts                                                       [verdicts]atomic.Uint64
 }
 
 func (t *tally) flush(m *metrics) {
@@ -98,7 +100,7 @@ func (t *tally) flush(m *metrics) {
 		to   prometheus.Counter
 	}{
 		{&t.received, m.received}, {&t.duplicates, m.duplicates}, {&t.lobby, m.lobby},
-		{&t.muted, m.muted}, {&t.repaired, m.repaired}, {&t.nacks, m.nacksSent},
+		{&t.muted, m.muted}, {&t.repaired, m.repaired}, {&t.redundant, m.redundant}, {&t.nacks, m.nacksSent},
 	} {
 		x.to.Add(float64(x.from.Swap(0)))
 	}

@@ -42,6 +42,7 @@ type Peer struct {
 	slots        []*slot // as answered, in the order of m-lines
 	bySSRC       map[uint32]*slot
 	clock        forward.PublisherClock
+	protection   protection
 
 	seat // the room's goroutine alone
 }

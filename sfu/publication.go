@@ -11,6 +11,7 @@ import (
 	"github.com/bedside-video/bedside/sfu/codec"
 	"github.com/bedside-video/bedside/sfu/forward"
 	"github.com/bedside-video/bedside/sfu/layers"
+	"github.com/bedside-video/bedside/sfu/redundancy"
 )
 
 // Publication is one track that a participant sends: one encoding, or up to three of simulcast.
@@ -36,6 +37,7 @@ type encoding struct {
 	publication *Publication
 	rid         string
 	stream      forward.Stream
+	recent      *redundancy.Recent // of audio; of the goroutine that calls RTP alone
 
 	// The rest is guarded by Publication.mu.
 	index     int
@@ -78,6 +80,9 @@ func (pub *Publication) open(rid string) *encoding {
 		publication: pub, rid: rid, stream: pub.peer.room.server.newStream(), index: len(pub.encodings),
 		receiver: forward.NewReceiver(pub.clockRate()), cache: forward.NewCache(cachePackets, cacheBytes),
 	}
+	if pub.source.Kind() == codec.Audio {
+		e.recent = new(redundancy.Recent)
+	}
 	pub.encodings = append(pub.encodings, e)
 	pub.rates = append(pub.rates, layers.NewEncoding(rid))
 	return e
@@ -116,6 +121,9 @@ func (e *encoding) RTP(now time.Time, c codec.Name, p *codec.Packet, repaired bo
 	if pub.source == codec.Mic {
 		pub.listen(p)
 	}
+	if e.recent != nil {
+		e.recent.Put(p)
+	}
 	for _, s := range *pub.subscribers.Load() {
 		t.verdicts[s.forward(now, e, c, p, arrival.Newest)].Add(1)
 	}
@@ -124,6 +132,9 @@ func (e *encoding) RTP(now time.Time, c codec.Name, p *codec.Packet, repaired bo
 // withhold counts a packet that nobody gets, so that it is not missed later: not kept, not asked
 // for again.
 func (e *encoding) withhold(now time.Time, p *codec.Packet, repaired bool) {
+	if e.recent != nil {
+		e.recent.Clear() // nor carried by what follows
+	}
 	e.publication.mu.Lock()
 	defer e.publication.mu.Unlock()
 	e.count(now, p, repaired)

@@ -29,6 +29,7 @@ type slot struct {
 	rtxSeq   uint16
 	packets  uint32 // sent without retransmissions, and their
 	octets   uint32 // payload, as sender reports count (RFC 3550 section 6.4.1)
+	shield   shield // of audio
 	delivery delivered
 }
 
@@ -37,6 +38,7 @@ type outlet interface {
 	Write(o transport.Outgoing, payload []byte) error
 	WriteRTX(o transport.Outgoing, payload []byte) error
 	SSRC() uint32
+	TakesRED() bool
 }
 
 // Subscription is the edge from a publication to a participant, living in a slot.
@@ -81,12 +83,18 @@ func (s *Subscription) forward(now time.Time, e *encoding, c codec.Name, p *code
 	}
 	t.history.Put(forward.Entry{Out: out, Stream: e.stream, SrcSeq: p.Seq, Codec: c})
 	t.packets++
-	t.octets += uint32(len(p.Payload))
-	out.Patch(p.Payload)
-	if t.out.Write(transport.Outgoing{Codec: c, Seq: out.Seq, Timestamp: out.Timestamp, Marker: p.Marker}, p.Payload) != nil {
+	payload, blocks := t.shield.wrap(e, p, newest, out.Switched)
+	if blocks > 0 {
+		s.publication.peer.tally.redundant.Add(1)
+	}
+	t.octets += uint32(len(payload))
+	out.Patch(payload)
+	if t.out.Write(transport.Outgoing{
+		Codec: c, Seq: out.Seq, Timestamp: out.Timestamp, Marker: p.Marker, Blocks: blocks,
+	}, payload) != nil {
 		t.delivery.failed++
 	}
-	out.Restore(p.Payload)
+	out.Restore(payload)
 	return v
 }
 

@@ -21,6 +21,9 @@ const (
 // MaxDepth is how many earlier packets a packet carries at most.
 const MaxDepth = 3
 
+// MaxReach is how many packets back the farthest one of any pattern is.
+const MaxReach = 9
+
 // of returns the pattern of a depth.
 func of(depth int, far bool) Pattern {
 	if depth > 0 && far {

@@ -1,0 +1,113 @@
+package sfu
+
+import (
+	"time"
+
+	"github.com/pion/rtcp"
+
+	"github.com/bedside-video/bedside/sfu/codec"
+	"github.com/bedside-video/bedside/sfu/redundancy"
+)
+
+// protection decides how much of a peer's audio is repeated. Peer.mu guards it.
+type protection struct {
+	meter      redundancy.Meter
+	controller redundancy.Controller
+	pattern    redundancy.Pattern // decided last
+}
+
+// shield is a slot's part of it; slot.mu guards it.
+type shield struct {
+	pattern  redundancy.Pattern
+	followed int                // newest packets since the occupant's first, as far as it matters
+	traffic  redundancy.Traffic // since it was last taken
+}
+
+// wrap returns the payload of a packet with what protects it. What the occupant said before the slot was
+// theirs is not in it: somebody who has just been let in hears nothing of before.
+func (x *shield) wrap(e *encoding, p *codec.Packet, newest, first bool) (payload []byte, blocks int) {
+	if e.recent == nil {
+		return p.Payload, 0
+	}
+	x.traffic.Packets++
+	x.traffic.Bytes += len(p.Payload)
+	if first {
+		x.followed = 0
+	}
+	if !newest {
+		return p.Payload, 0
+	}
+	followed := x.followed
+	x.followed = min(x.followed+1, redundancy.MaxReach)
+	if followed < x.pattern.Reach() {
+		return p.Payload, 0
+	}
+	return e.recent.Wrap(p, x.pattern)
+}
+
+// received takes transport-wide feedback.
+func (p *Peer) received(x *rtcp.TransportLayerCC) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.protection.meter.Feedback(x)
+}
+
+// heard takes what reports say of the peer's audio slots.
+func (p *Peer) heard(reports []rtcp.ReceptionReport) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range reports {
+		if s := p.bySSRC[r.SSRC]; s != nil && s.kind == codec.Audio {
+			p.protection.meter.Report(r.FractionLost)
+		}
+	}
+}
+
+// protect decides once a second what the peer's audio slots carry.
+func (p *Peer) protect(now time.Time, slots []*slot) {
+	var traffic redundancy.Traffic
+	for _, s := range slots {
+		if s.kind == codec.Audio {
+			t := s.spoken()
+			traffic.Packets += t.Packets
+			traffic.Bytes += t.Bytes
+		}
+	}
+	room := traffic.Room(p.budget().Bitrate)
+	p.mu.Lock()
+	x := &p.protection
+	was := x.pattern
+	x.pattern = x.controller.Decide(now, &x.meter, room)
+	loss, _ := x.meter.Loss()
+	pattern, burst := x.pattern, x.meter.Burst()
+	x.meter.Age()
+	p.mu.Unlock()
+	for _, s := range slots {
+		if s.kind == codec.Audio {
+			s.carry(pattern)
+		}
+	}
+	if pattern != was {
+		p.room.server.log.Info("audio redundancy", "room", p.room.id, "peer", p.o.ID, "pattern", pattern.String(),
+			"loss", loss, "burst", burst.Round(time.Millisecond), "allowed", room)
+	}
+}
+
+// spoken takes what was sent through the slot, without redundancy, since the last call.
+func (s *slot) spoken() redundancy.Traffic {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.shield.traffic
+	s.shield.traffic = redundancy.Traffic{}
+	return t
+}
+
+// carry makes the slot's packets carry earlier ones, if the client can read them.
+func (s *slot) carry(pattern redundancy.Pattern) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.out.TakesRED() {
+		pattern = redundancy.None
+	}
+	s.shield.pattern = pattern
+}

@@ -1,0 +1,106 @@
+package sfu
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pion/rtcp"
+
+	"github.com/bedside-video/bedside/sfu/codec"
+)
+
+// say publishes one packet of speech.
+func (a *actor) say(text string) { a.send1("m", "", text, 100) }
+
+// loses reports that of the packets of an audio slot a share was lost, in 1/256, and lets the server
+// decide.
+func (a *actor) loses(share uint8) {
+	a.s.t.Helper()
+	a.RTCP(time.Now(), &rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: 100, FractionLost: share}}})
+	a.s.advance(reportInterval + controlInterval)
+}
+
+// inSlot tells what the packets of a slot carried, oldest first.
+func (a *actor) inSlot(mid string) string {
+	a.s.t.Helper()
+	var out []string
+	for _, d := range a.got(mid) {
+		if d.Blocks == 0 {
+			out = append(out, d.payload)
+			continue
+		}
+		b := []byte(d.payload)
+		codec.SetREDType(b, d.Blocks, 111)
+		var r codec.RED
+		if err := r.Parse(b, 111); err != nil {
+			a.s.t.Fatal(err)
+		}
+		var parts []string
+		for _, x := range r.Blocks() {
+			parts = append(parts, string(x.Payload))
+		}
+		out = append(out, fmt.Sprintf("%s(%s)", r.Primary, strings.Join(parts, " ")))
+	}
+	return strings.Join(out, " ")
+}
+
+func TestAudioIsRepeatedToWhoLosesIt(t *testing.T) {
+	onStage(t, func(s *stage) {
+		a, b, c := s.enter("a"), s.enter("b"), s.enter("c")
+		s.admit("a", "b", "c")
+		for _, x := range []string{"one", "two", "three"} {
+			a.say(x)
+		}
+		b.loses(26) // 10 %
+		c.inSlot("a0")
+		if got := b.inSlot("a0"); got != "one two three" {
+			t.Errorf("before any loss: %s", got)
+		}
+		a.say("four")
+		a.say("five")
+		if got, want := b.inSlot("a0"), "four(two three) five(three four)"; got != want {
+			t.Errorf("who loses a tenth got %s, want %s", got, want)
+		}
+		if got, want := c.inSlot("a0"), "four five"; got != want {
+			t.Errorf("who loses nothing got %s, want %s", got, want)
+		}
+		if got := s.metric("bedside_audio_redundant_total", ""); got != 2 {
+			t.Errorf("%v packets counted, want 2", got)
+		}
+	})
+}
+
+// What was said before somebody was let in is not in what they get after, however much they lose; nor is
+// what was said in a mute.
+func TestNothingOfBeforeIsRepeated(t *testing.T) {
+	onStage(t, func(s *stage) {
+		a, b := s.enter("a"), s.enter("b")
+		s.admit("a")
+		for _, x := range []string{"secret", "still"} {
+			a.say(x)
+		}
+		b.loses(26)
+		s.admit("a", "b")
+		for _, x := range []string{"hello", "good", "morning"} {
+			a.say(x)
+		}
+		if got, want := b.inSlot("a0"), "hello good morning(hello good)"; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		if err := a.Mute(t.Context(), "m", true); err != nil {
+			t.Fatal(err)
+		}
+		a.say("aside")
+		if err := a.Mute(t.Context(), "m", false); err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range []string{"back", "here", "again"} {
+			a.say(x)
+		}
+		if got, want := b.inSlot("a0"), "back here again(back here)"; got != want {
+			t.Errorf("after a mute got %s, want %s", got, want)
+		}
+	})
+}
