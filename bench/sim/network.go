@@ -11,6 +11,8 @@ import (
 
 	"github.com/pion/transport/v4"
 	"github.com/pion/transport/v4/vnet"
+
+	"github.com/bedside-video/bedside/bench/linkem/link"
 )
 
 const (
@@ -18,6 +20,7 @@ const (
 	queueLimit    = 4096 // datagrams of one socket; more are dropped, as a kernel does
 	streamsLimit  = 1 << 17
 	splitmixGamma = 0x9e3779b97f4a7c15
+	headerBytes   = 28 // of IPv4 and UDP, which take their time on a bottleneck, too
 )
 
 // Network is UDP in virtual time: hosts, each behind a link of its own with constant delay and seeded
@@ -42,6 +45,10 @@ func NewNetwork(seed uint64) *Network {
 type Path struct {
 	Delay time.Duration // constant, so that datagrams of one path keep their order
 	Loss  float64       // of RTP packets, 0 to 1; STUN, DTLS and RTCP always get through
+	// Rate is that of a bottleneck, before the delay, and Queue how much waits before it (0: as of
+	// link.DefaultQueue) until it drops: RTP or not. It begins when the host is added, or the path set.
+	Rate  link.Trace
+	Queue time.Duration
 }
 
 // Host is one machine. It implements transport.Net for pion, with UDP over IPv4 only.
@@ -82,6 +89,32 @@ func (h *Host) Cut(cut bool) {
 	h.network.mu.Lock()
 	defer h.network.mu.Unlock()
 	h.cut = cut
+}
+
+// Set replaces the host's link.
+func (h *Host) Set(up, down Path) {
+	h.network.mu.Lock()
+	defer h.network.mu.Unlock()
+	h.up.set(up)
+	h.down.set(down)
+	h.up.changed, h.down.changed = true, true
+}
+
+// Paths are both directions of a link.
+type Paths struct{ Up, Down Path }
+
+// Paths returns the host's link.
+func (h *Host) Paths() Paths {
+	h.network.mu.Lock()
+	defer h.network.mu.Unlock()
+	return Paths{Up: h.up.path, Down: h.down.path}
+}
+
+// Full returns how many datagrams the queues of the host's link have dropped.
+func (h *Host) Full() (up, down uint64) {
+	h.network.mu.Lock()
+	defer h.network.mu.Unlock()
+	return h.up.full, h.down.full
 }
 
 // Interfaces implements transport.Net.
@@ -156,10 +189,17 @@ func (n *Network) send(from, to netip.AddrPort, b []byte) {
 	if src.up.loses(b) || dst.down.loses(b) {
 		return
 	}
+	// A packet enters the second bottleneck when it has left the first, in the order of sending: a server
+	// that everybody talks to has none of its own.
+	due, ok := src.up.pass(now, len(b))
+	if ok {
+		due, ok = dst.down.pass(due, len(b))
+	}
+	if !ok {
+		return
+	}
 	n.ordinal++
-	s.push(datagram{
-		data: slices.Clone(b), from: from, ordinal: n.ordinal, due: now.Add(src.up.path.Delay + dst.down.path.Delay),
-	})
+	s.push(datagram{data: slices.Clone(b), from: from, ordinal: n.ordinal, due: due})
 }
 
 // Stream counts the RTP packets of one SSRC on one direction of a link.
@@ -186,6 +226,11 @@ func (h *Host) streams(of func() *direction) map[uint32]Stream {
 // direction is one direction of one link, with its memory.
 type direction struct {
 	path    Path
+	began   time.Time // of the path's rate
+	neck    link.Bottleneck
+	changed bool      // then a shorter delay must not let datagrams overtake
+	last    time.Time // when the last datagram arrives
+	full    uint64    // datagrams dropped by the queue
 	salt    uint64
 	streams map[uint32]*stream
 }
@@ -196,7 +241,30 @@ type stream struct {
 }
 
 func newDirection(p Path, salt uint64) *direction {
-	return &direction{path: p, salt: salt, streams: make(map[uint32]*stream)}
+	d := &direction{salt: salt, streams: make(map[uint32]*stream)}
+	d.set(p)
+	return d
+}
+
+// set replaces the path; what waits or travels arrives as it would have.
+func (d *direction) set(p Path) {
+	d.path, d.began, d.neck = p, time.Now(), link.Bottleneck{Rate: p.Rate, Queue: p.Queue}
+}
+
+// pass takes a datagram at a time that does not go back, and returns when it arrives; false means that
+// there was no room.
+func (d *direction) pass(at time.Time, size int) (time.Time, bool) {
+	leaves, ok := d.neck.Pass(at.Sub(d.began), size+headerBytes)
+	if !ok {
+		d.full++
+		return at, false
+	}
+	due := d.began.Add(leaves + d.path.Delay)
+	if d.changed && due.Before(d.last) {
+		due = d.last
+	}
+	d.last = due
+	return due, true
 }
 
 // loses decides the fate of a datagram and counts it. Loss is a function of the seed, the link and

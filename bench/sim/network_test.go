@@ -7,10 +7,12 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/bedside-video/bedside/bench/linkem/link"
 	"github.com/bedside-video/bedside/bench/sim"
 )
 
@@ -59,6 +61,39 @@ func TestNetworkDelaysExactly(t *testing.T) {
 			if took := time.Since(begun); took != tt.want {
 				t.Errorf("it took %v, want %v", took, tt.want)
 			}
+		}
+	})
+}
+
+// A bottleneck of 80 kbit/s: 100 ms for 1000 bytes with their headers. Its queue of 210 ms holds two,
+// the one that is being sent among them. A change of the path leaves alone what is on the way.
+func TestNetworkRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far, host := pair(t, sim.Path{Delay: 30 * time.Millisecond, Rate: link.Constant(80 * link.Kbit), Queue: 210 * time.Millisecond}, sim.Path{})
+		begun := time.Now()
+		send := func(n int) {
+			t.Helper()
+			for range n {
+				if _, err := near.WriteToUDPAddrPort(make([]byte, 972), addrOf(far)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		send(4)
+		host.Set(sim.Path{Delay: 10 * time.Millisecond}, sim.Path{})
+		send(1)
+		var got []time.Duration
+		for range 3 {
+			if _, _, err := far.ReadFromUDPAddrPort(make([]byte, 1500)); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, time.Since(begun))
+		}
+		if want := []time.Duration{130 * time.Millisecond, 230 * time.Millisecond, 230 * time.Millisecond}; !slices.Equal(got, want) {
+			t.Errorf("arrived after %v, want %v", got, want)
+		}
+		if up, _ := host.Full(); up != 2 {
+			t.Errorf("%d dropped, want 2", up)
 		}
 	})
 }

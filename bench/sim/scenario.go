@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bedside-video/bedside/bench"
+	"github.com/bedside-video/bedside/bench/linkem/link"
 	"github.com/bedside-video/bedside/bench/result"
 	"github.com/bedside-video/bedside/bench/scenario"
 	"github.com/bedside-video/bedside/signaling/wire"
@@ -94,7 +95,28 @@ func path(trace []scenario.LinkStep) Path {
 	if len(trace) == 0 {
 		return Path{}
 	}
-	return Path{Delay: trace[0].Link.Delay, Loss: trace[0].Link.Loss}
+	return pathOf(trace[0].Link)
+}
+
+// pathOf is what of a link is simulated.
+func pathOf(l link.Shape) Path {
+	return Path{Delay: l.Delay, Loss: l.Loss, Rate: l.Rate, Queue: l.Queue}
+}
+
+// changeLink is the step that changes somebody's network.
+func changeLink(ref string, up, down *link.Shape) Step {
+	return Do{Name: "link", Func: func(w *World) error {
+		host := w.Host(ref)
+		now := host.Paths()
+		if up != nil {
+			now.Up = pathOf(*up)
+		}
+		if down != nil {
+			now.Down = pathOf(*down)
+		}
+		host.Set(now.Up, now.Down)
+		return nil
+	}}
 }
 
 // stepOf is the step of an action, nil for one that is not simulated.
@@ -124,6 +146,8 @@ func stepOf(ref string, a scenario.Action) Step {
 		return Remove{ref, a.Whom}
 	case scenario.HandOver:
 		return HandOver{ref, a.Whom}
+	case scenario.SetLink:
+		return changeLink(ref, a.Up, a.Down)
 	case scenario.SetLayout:
 		return show(ref, a.Layout)
 	case scenario.End:
