@@ -1,0 +1,259 @@
+package bwe
+
+import (
+	"fmt"
+	"time"
+)
+
+// RFC 8698 section 4.3, with its names; the gain is twice as high, our feedback being twice as often.
+const (
+	nadaKappa = 0.8
+	nadaEta   = 2.0
+	nadaTau   = 0.5 // s
+	// referenceBits is the delay reference times the reference rate: 10 ms at 1.3 Mbit/s. A flow at
+	// rate r rests at a queueing delay of referenceBits/r, within these bounds.
+	referenceBits  = 0.010 * 1.3e6
+	referenceLeast = 0.004
+	referenceMost  = 0.035
+)
+
+const (
+	drainAbove   = 0.030 // s of queue over the reference: too long for gentle means
+	drainWithin  = 0.4   // s in which it is to be gone
+	drainLeast   = 0.4   // of what leaves the queue, at least this is sent
+	drainAfter   = 0.92  // of it, when the queue is gone
+	quietQueue   = 0.003 // s of queue that is none
+	quietFor     = 700 * time.Millisecond
+	riseFast     = 1.2              // a second, before anything has held us back
+	riseSlow     = 0.25             // a second, later
+	refreshEvery = 15 * time.Second // without having seen the path empty
+	refreshTo    = 0.8
+)
+
+// signal is what one feedback tells; times in seconds, rates in bit/s.
+type signal struct {
+	now                         time.Time
+	dt                          float64
+	rtt                         time.Duration
+	queue, smooth, slope, noise float64
+	touched                     time.Time // when the queue was last seen empty
+	acked, sent, verified       float64
+	leaves                      float64 // what leaves the queue, if leaving
+	leaving                     bool
+	limited, probing            bool
+	lossWindow                  bool // a window of losses is full
+	losses                      *losses
+}
+
+// control turns signals into a rate.
+type control struct {
+	rate, least, most float64
+	state             State
+	reason            string
+	since             time.Time
+	limited           bool
+
+	before   float64   // smooth queue of the last feedback
+	quiet    time.Time // since when there is no queue; zero: there is
+	held     time.Time // when congestion was last acted upon
+	capacity float64   // what left the queue when it was too long
+	entry    float64   // the rate with which that began
+	peak     float64   // the longest queue of it
+	share    float64   // what left it at first: ours of a bottleneck that others fill
+	// impatience is for how many seconds the queue has not become shorter although less is sent.
+	impatience float64
+	flat       flat
+	rebase     bool // the Estimator is to take the delay as it is for that of the empty path
+	trial      trial
+	rival      rival
+}
+
+func (c *control) bounded() float64 {
+	if !(c.rate >= c.least) { // so written, it catches NaN
+		return c.least
+	}
+	return min(c.rate, c.most)
+}
+
+func (c *control) enter(now time.Time, s State, reason string) {
+	if c.state != s {
+		c.state, c.reason, c.since = s, reason, now
+	}
+}
+
+// reference is the queueing delay at which a flow of this rate rests.
+func (c *control) reference() float64 {
+	return min(max(referenceBits/c.rate, referenceLeast), referenceMost)
+}
+
+func (c *control) update(s signal) {
+	reference := c.reference() + 2*s.noise
+	tooLong := s.queue > reference+drainAbove ||
+		s.queue > reference+drainAbove/3 && s.queue+0.1*s.slope > reference+2*drainAbove
+	switch {
+	case c.state == Competing:
+		c.compete(s, reference)
+	case tooLong:
+		c.drain(s, reference)
+	case c.state == Draining:
+		c.drained(s, reference)
+	case c.lost(s):
+	case c.state == Refresh:
+		c.refresh(s)
+	default:
+		c.follow(s, reference)
+	}
+	c.before = s.smooth
+	c.rate = c.bounded()
+}
+
+// drain sends less than what leaves the queue, the less the longer it is.
+func (c *control) drain(s signal, reference float64) {
+	leaves := s.leaves
+	if !s.leaving {
+		leaves = s.acked
+	}
+	worse := c.state == Draining && s.queue > c.peak+0.03 && s.slope > 0
+	if c.state != Draining || worse && s.now.Sub(c.since) > s.rtt {
+		if c.state != Draining {
+			c.entry = c.rate
+		}
+		c.state = Steady // so that it is entered anew
+		c.enter(s.now, Draining, fmt.Sprintf("%.0f ms of queue, %.0f kbit/s leave it", s.queue*1e3, leaves/1e3))
+		c.capacity, c.peak, c.impatience, c.share = leaves, s.queue, 0, 0
+		c.flat = flat{}
+	}
+	c.peak = max(c.peak, s.queue)
+	// At first what is seen to leave is still from before; later it is what we have made of it.
+	if age := s.now.Sub(c.since); age < max(200*time.Millisecond, s.rtt) {
+		c.capacity = leaves
+	} else if s.leaving {
+		c.capacity = max(c.capacity, leaves)
+		if age > 2*s.rtt+2*time.Second/5 && s.queue > c.peak/2 {
+			// Several flows drain at once, and each has taken the most that it saw for its share.
+			c.impatience += s.dt
+			c.share = max(c.share, c.capacity)
+			c.capacity = leaves
+		}
+		if c.flat.holds(s) {
+			c.rebase = true
+			return
+		}
+		if c.rivals(s) {
+			return
+		}
+	}
+	share := min(max(1-(s.queue-reference)/drainWithin-c.impatience/2, drainLeast), 0.95)
+	c.rate = min(c.entry, c.capacity*share)
+	c.held, c.quiet = s.now, time.Time{}
+}
+
+// drained goes on when the queue is short again.
+func (c *control) drained(s signal, reference float64) {
+	if s.queue > reference+0.005 {
+		c.rate = min(c.entry, c.capacity*0.9)
+		if s.now.Sub(c.since) < 3*time.Second {
+			return
+		}
+	}
+	c.rate = min(c.entry, max(c.rate, c.capacity*drainAfter))
+	c.held = s.now
+	c.enter(s.now, Steady, "the queue is gone")
+}
+
+// follow adapts gently, or rises while there is no queue at all.
+func (c *control) follow(s signal, reference float64) {
+	if s.smooth > quietQueue+s.noise {
+		c.quiet = time.Time{}
+	} else if c.quiet.IsZero() {
+		c.quiet = s.now
+	}
+	if c.state == Start && s.smooth > reference {
+		c.enter(s.now, Steady, fmt.Sprintf("%.0f ms of queue", s.smooth*1e3))
+		c.held = s.now
+	}
+	switch {
+	case c.state == Start:
+		c.grow(s, riseFast*s.dt)
+	case !c.quiet.IsZero() && s.now.Sub(c.quiet) > quietFor && s.now.Sub(c.held) > quietFor:
+		c.enter(s.now, Rising, "no queue")
+		c.grow(s, riseSlow*s.dt)
+	default:
+		c.enter(s.now, Steady, fmt.Sprintf("%.0f ms of queue", s.smooth*1e3))
+		step := nadaKappa * s.dt / nadaTau * (reference - s.smooth) / nadaTau
+		step -= nadaKappa * nadaEta * (s.smooth - c.before) / nadaTau
+		c.grow(s, min(max(step, -0.5), 0.1))
+	}
+	if s.now.Sub(s.touched) > refreshEvery && s.now.Sub(c.held) > refreshEvery/2 && !s.limited && !s.probing {
+		c.entry = c.rate
+		c.enter(s.now, Refresh, fmt.Sprintf("the path has not been seen empty for %d s", int(s.now.Sub(s.touched).Seconds())))
+		c.rate *= refreshTo
+	}
+}
+
+// grow changes the rate by a share of it. Upwards only what is used is built upon.
+func (c *control) grow(s signal, by float64) {
+	if by <= 0 {
+		c.rate *= 1 + by
+		return
+	}
+	if s.limited {
+		return
+	}
+	c.rate = max(c.rate, min(c.rate*(1+by), 1.5*s.acked+20e3))
+}
+
+// refresh waits until the queue has had time to go.
+func (c *control) refresh(s signal) {
+	if s.now.Sub(c.since) < s.rtt+250*time.Millisecond {
+		return
+	}
+	c.rate = max(c.rate, c.entry*0.98)
+	c.held = s.now
+	c.enter(s.now, Steady, "the path has been looked at")
+}
+
+// probed takes over what a probe has found to get through; passes tells that there may be more.
+func (c *control) probed(s signal, found float64, passes bool) {
+	if passes {
+		c.rate = max(c.rate, found)
+		return
+	}
+	if c.state == Start {
+		c.enter(s.now, Steady, fmt.Sprintf("a probe filled the path at %.0f kbit/s", found/1e3))
+	}
+	c.held = s.now
+	c.rate = max(min(c.rate, found*0.95), min(s.acked, found)*0.9)
+	if found*0.9 > c.rate {
+		c.rate = found * 0.9
+	}
+}
+
+// moved goes on after the path has become another.
+func (c *control) moved(now time.Time) {
+	c.rate = min(c.entry, max(c.capacity, c.share))
+	c.before, c.held = 0, now
+	c.enter(now, Steady, "the path has become longer")
+}
+
+// flat finds a delay that does not move whatever is sent: not a queue but another path.
+type flat struct {
+	since     time.Time
+	low, high float64
+}
+
+// flatFor and flatWithin say what is flat. A queue that we send less into falls, and one that TCP fills
+// rises by a packet a round trip: 20 ms a second at 2 Mbit/s.
+const (
+	flatFor    = 900 * time.Millisecond
+	flatWithin = 0.004
+)
+
+func (f *flat) holds(s signal) bool {
+	if f.since.IsZero() || s.queue < f.low-flatWithin-s.noise || s.queue > f.high+flatWithin+s.noise {
+		*f = flat{since: s.now, low: s.queue, high: s.queue}
+		return false
+	}
+	f.low, f.high = max(f.low, s.queue-flatWithin), min(f.high, s.queue+flatWithin)
+	return s.now.Sub(f.since) > flatFor
+}

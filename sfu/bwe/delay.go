@@ -1,0 +1,121 @@
+package bwe
+
+import (
+	"math"
+	"time"
+)
+
+// The delay of a packet is how much longer it was on its way than the one that was shortest. Clocks
+// need not agree, and what they drift apart in a minute (100 ppm: 6 ms) ages with the base.
+const (
+	// delayWindow is over which packets the delay is the least: two frames at 30/s, so that neither a
+	// frame that is sent in a burst nor the jitter of a radio is taken for a queue.
+	delayWindow = 66 * time.Millisecond
+	// baseAge is for how long a delay counts as that of the empty path, in baseBuckets of it.
+	baseAge     = 60 * time.Second
+	baseBuckets = 6
+	// recentSize bounds what is looked through: 66 ms of 15 Mbit/s.
+	recentSize = 128
+)
+
+// delay follows the queueing delay of a path.
+type delay struct {
+	recent  [recentSize]transit // the last packets that arrived
+	count   int
+	newest  time.Time // when the last of these was sent
+	current time.Duration
+	smooth  float64 // of current, seconds; what base is the least of
+	known   bool
+	base    [baseBuckets]float64 // the least of each tenth of baseAge
+	turn    int
+	turned  time.Time
+	touched time.Time // when smooth was last as small as the base
+	slope   float64   // of the delay, seconds a second
+	before  float64
+	noise   float64 // mean deviation of a single look from smooth, seconds
+}
+
+type transit struct {
+	sent time.Time
+	took time.Duration
+}
+
+// add takes over one packet.
+func (d *delay) add(a Ack, epoch time.Time) {
+	d.recent[d.count%recentSize] = transit{sent: a.Sent, took: a.Arrived - a.Sent.Sub(epoch)}
+	d.count++
+	if a.Sent.After(d.newest) {
+		d.newest = a.Sent
+	}
+}
+
+// update makes current what the packets added so far tell.
+func (d *delay) update(now time.Time, dt float64) {
+	least := d.least()
+	raw := least.Seconds()
+	if !d.known {
+		d.known, d.smooth, d.turned, d.touched = true, raw, now, now
+		d.before = raw
+		for i := range d.base {
+			d.base[i] = raw
+		}
+	}
+	d.smooth += (raw - d.smooth) * min(1, dt/smoothing)
+	off := raw - d.smooth
+	d.noise += (min(math.Abs(off), 0.05) - d.noise) * min(1, dt/2)
+	if off < -max(0.01, 4*d.noise) {
+		d.smooth = raw // what is so much shorter is no noise
+	}
+	for now.Sub(d.turned) >= baseAge/baseBuckets {
+		d.turned = d.turned.Add(baseAge / baseBuckets)
+		if now.Sub(d.turned) > baseAge {
+			d.turned = now
+		}
+		d.turn = (d.turn + 1) % baseBuckets
+		d.base[d.turn] = d.smooth
+	}
+	d.base[d.turn] = min(d.base[d.turn], d.smooth)
+	if d.smooth <= d.floor()+0.002 {
+		d.touched = now
+	}
+	d.current = max(0, time.Duration((raw-d.floor())*1e9))
+	d.slope += ((raw-d.before)/max(dt, 0.02) - d.slope) * 0.5
+	d.before = raw
+}
+
+// smoothing is the time constant of delay.smooth in seconds. The base must be the least of the same
+// figure that is compared with it: the least single packet on a path with jitter is far below what
+// is usual there, and everything would look like a queue.
+const smoothing = 0.15
+
+func (d *delay) least() time.Duration {
+	n := min(d.count, recentSize)
+	best := time.Duration(1<<63 - 1)
+	for i := range n {
+		t := d.recent[(d.count-1-i)%recentSize]
+		if i >= 4 && d.newest.Sub(t.sent) > delayWindow {
+			break
+		}
+		best = min(best, t.took)
+	}
+	return best
+}
+
+func (d *delay) floor() float64 {
+	least := d.base[0]
+	for _, b := range d.base[1:] {
+		least = min(least, b)
+	}
+	return least
+}
+
+// queue is the smoothed queueing delay in seconds.
+func (d *delay) queue() float64 { return max(0, d.smooth-d.floor()) }
+
+// rebase takes the delay as it is for that of the empty path: the path is another.
+func (d *delay) rebase(now time.Time) {
+	for i := range d.base {
+		d.base[i] = d.smooth
+	}
+	d.touched, d.current = now, 0
+}

@@ -1,0 +1,224 @@
+package bwe
+
+import (
+	"time"
+)
+
+// Config bounds what is estimated, in bit/s.
+type Config struct {
+	Min   int // never less
+	Max   int // never more
+	Start int // before anything is known
+}
+
+// State says in a word what the estimator does.
+type State uint8
+
+// The states.
+const (
+	Start     State = iota // nothing has held it back yet
+	Rising                 // no queue: more is tried
+	Steady                 // the queue is as long as it is meant to be
+	Draining               // the queue is too long: less than leaves it is sent
+	Refresh                // less is sent for a moment to see the path without a queue
+	Losing                 // more is lost than the path is wont to: less is sent
+	Competing              // the queue is others': loss decides
+	Stalled                // nothing is heard
+)
+
+func (s State) String() string {
+	return [...]string{"start", "rising", "steady", "draining", "refresh", "losing", "competing", "stalled"}[s]
+}
+
+// Estimate is what the path is thought to carry.
+type Estimate struct {
+	Bitrate int // of everything, in bit/s; within the Config's bounds whatever comes
+	State   State
+	Reason  string // why the state is what it is, as of when it became so
+	Limited bool   // less is sent than would go, so that nothing is learnt without probing
+	Probe   Probe  // what is to be sent beside the media now
+}
+
+// Estimator estimates one path. It is not safe for use by several goroutines.
+type Estimator struct {
+	config Config
+	epoch  time.Time // of the sender's times
+
+	delay   delay
+	arrived meter // by the client's clock
+	sent    meter // what of it we have heard of, by ours
+	losses  losses
+	probes  probes
+	control control
+	stall   stall
+
+	wanted   float64
+	heard    time.Time // the last feedback that told something
+	rtt      time.Duration
+	verified verified
+	fallback fallback
+}
+
+// New returns an Estimator of a path of which nothing is known.
+func New(c Config) *Estimator {
+	c.Min = max(c.Min, 1)
+	c.Max = max(c.Max, c.Min)
+	c.Start = min(max(c.Start, c.Min), c.Max)
+	e := &Estimator{config: c, wanted: float64(c.Max), rtt: 100 * time.Millisecond}
+	e.control = control{rate: float64(c.Start), least: float64(c.Min), most: float64(c.Max), reason: "nothing is known yet"}
+	return e
+}
+
+// RTT takes over a measured round trip.
+func (e *Estimator) RTT(d time.Duration) {
+	if d > 0 && d < 10*time.Second {
+		e.rtt = d
+	}
+}
+
+// Want says what would be sent if the path carried it: probing goes no further.
+func (e *Estimator) Want(bitrate int) { e.wanted = float64(max(bitrate, 0)) }
+
+// Feedback takes what a History has made of feedback.
+func (e *Estimator) Feedback(now time.Time, acks []Ack) {
+	if len(acks) == 0 {
+		return
+	}
+	if e.epoch.IsZero() {
+		e.epoch = acks[0].Sent
+	}
+	got := false
+	for _, a := range acks {
+		e.losses.add(a)
+		e.probes.add(a)
+		at := a.Sent.Sub(e.epoch)
+		if a.Was == Pending {
+			e.sent.add(at, a.Size)
+		}
+		switch a.Fate {
+		case Received:
+			got = true
+			e.delay.add(a, e.epoch)
+			if a.Was != Skipped {
+				e.arrived.add(a.Arrived, a.Size)
+			}
+		case Skipped: // it came, most likely, and as the others did
+			if e.delay.count > 0 {
+				e.arrived.add(at+e.delay.least(), a.Size)
+			}
+		}
+	}
+	if !got {
+		return
+	}
+	e.fallback.off = true
+	e.answer(now)
+	dt := 0.05
+	if !e.heard.IsZero() {
+		dt = min(max(now.Sub(e.heard).Seconds(), 0.001), 0.25)
+	}
+	e.heard = now
+	e.delay.update(now, dt)
+	s := e.signal(now, dt)
+	e.judge(s)
+	e.control.update(s)
+	if e.control.rebase {
+		e.control.rebase = false
+		e.delay.rebase(now)
+		e.control.moved(now)
+	}
+}
+
+// signal gathers what the control decides upon.
+func (e *Estimator) signal(now time.Time, dt float64) signal {
+	s := signal{
+		now: now, dt: dt, rtt: e.rtt,
+		queue: e.delay.current.Seconds(), smooth: e.delay.queue(), slope: e.delay.slope, noise: e.delay.noise,
+		touched: e.delay.touched,
+		acked:   e.arrived.rate(acknowledgedOver), sent: e.sent.rate(acknowledgedOver),
+		probing: e.probes.running(), losses: &e.losses,
+	}
+	s.leaves, s.leaving = e.arrived.departures(leavesOver)
+	s.lossWindow = e.losses.update(now)
+	s.limited = s.sent < limitedBelow*e.control.rate
+	e.control.limited = s.limited
+	e.verified.add(now, s.acked)
+	s.verified = e.verified.most(now)
+	return s
+}
+
+const (
+	acknowledgedOver = 500 * time.Millisecond
+	leavesOver       = 200 * time.Millisecond
+	// limitedBelow is what share of the estimate must be used for the path to say anything about it:
+	// GoogCC's is 0.65. An encoder that follows a rate is above it, a ladder of layers seldom.
+	limitedBelow = 0.75
+)
+
+// judge looks at the probe that runs.
+func (e *Estimator) judge(s signal) {
+	if e.probes.running() && s.queue > s.noise*3+probeQueue {
+		e.probes.abort(s.now)
+		if s.leaving {
+			e.probes.ceiling = s.leaves
+			e.control.probed(s, s.leaves, false)
+		}
+		return
+	}
+	if !e.probes.due(s.now, e.rtt) {
+		return
+	}
+	sent, arrived, ok := e.probes.judge()
+	if !ok {
+		e.probes.failed(s.now)
+		return
+	}
+	passes := arrived >= probePasses*sent
+	if passes {
+		e.probes.passed(s.now)
+	} else {
+		e.probes.failed(s.now)
+		e.probes.ceiling = min(sent, arrived)
+	}
+	found := min(sent, arrived)
+	e.verified.add(s.now, found)
+	e.control.probed(s, found, passes)
+}
+
+// probeQueue ends a probe: it must not cost the audio beside it more.
+const probeQueue = 0.05
+
+// Tick does what time does alone and returns the estimate. waiting is when the oldest packet was sent
+// of which nothing has been heard, the zero time if there is none.
+func (e *Estimator) Tick(now time.Time, waiting time.Time) Estimate {
+	if e.probes.due(now, e.rtt+time.Second) { // no feedback came to judge it by
+		e.probes.abort(now)
+	}
+	e.silence(now, waiting)
+	e.tryMore(now)
+	out := Estimate{
+		Bitrate: int(e.control.bounded()), State: e.control.state, Reason: e.control.reason, Limited: e.control.limited,
+	}
+	if e.probes.running() && now.Before(e.probes.current.Until) {
+		out.Probe = e.probes.current
+	}
+	return out
+}
+
+// tryMore begins a probe when more is wanted than known to go and nothing speaks against it.
+func (e *Estimator) tryMore(now time.Time) {
+	c := &e.control
+	want := min(e.wanted*1.05, c.most)
+	free := c.state == Start || c.state == Rising || c.state == Steady
+	if e.heard.IsZero() || e.fallback.on || e.probes.running() || !free || now.Before(e.probes.next) {
+		return
+	}
+	if want <= c.rate*1.02 || e.delay.current.Seconds() > probeQueue/2 || (!c.limited && c.state != Start) {
+		return
+	}
+	target := min(probeStep*c.rate, want)
+	if e.probes.ceiling > 0 {
+		target = min(target, max(probeAgain*e.probes.ceiling, 1.05*c.rate))
+	}
+	e.probes.begin(now, target)
+}

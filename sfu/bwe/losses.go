@@ -1,0 +1,63 @@
+package bwe
+
+import (
+	"math"
+	"time"
+)
+
+// What makes a window of losses: long enough for a figure, short enough to act upon.
+const (
+	lossWindow  = 400 * time.Millisecond
+	lossPackets = 20
+)
+
+// losses tells how much is lost, and how much of it is lost whatever is sent: the noise of a radio.
+// A share that is lost without a queue is taken for that unless sending less makes it less, which the
+// control finds out.
+type losses struct {
+	got, lost int
+	since     time.Time
+	fraction  float64 // of the last window
+	packets   int     // of it
+	inherent  float64
+	known     bool
+}
+
+func (l *losses) add(a Ack) {
+	switch {
+	case a.Fate == Received && a.Was == Lost:
+		l.got++
+		l.lost = max(0, l.lost-1)
+	case a.Fate == Received:
+		l.got++
+	case a.Fate == Lost:
+		l.lost++
+	}
+}
+
+// update ends a window when it is full, and tells whether it did.
+func (l *losses) update(now time.Time) bool {
+	if l.since.IsZero() {
+		l.since = now
+	}
+	l.packets = l.got + l.lost
+	if now.Sub(l.since) < lossWindow || l.packets < lossPackets {
+		return false
+	}
+	l.fraction = float64(l.lost) / float64(l.packets)
+	l.since, l.got, l.lost = now, 0, 0
+	if !l.known {
+		l.known, l.inherent = true, l.fraction
+	}
+	return true
+}
+
+// excess is how much more was lost in the last window than chance explains.
+func (l *losses) excess() float64 {
+	p := max(l.inherent, 0.005)
+	spread := 3 * math.Sqrt(p*(1-p)/float64(max(l.packets, 1)))
+	return l.fraction - l.inherent - max(spread, 0.02)
+}
+
+// accept takes the last window's losses for a part of the path's nature.
+func (l *losses) accept(weight float64) { l.inherent += (l.fraction - l.inherent) * weight }
