@@ -28,6 +28,15 @@ type Layout struct {
 	Tiles []Tile `json:"tiles"`
 }
 
+// Stats tells what the client has played since it told last, five seconds ago. What the network lost
+// the server knows itself.
+type Stats struct {
+	Samples   int `json:"samples"`   // of sound that arrived or had to be made up
+	Concealed int `json:"concealed"` // of them, made up
+	Freezes   int `json:"freezes"`   // pictures that stood still
+	Frozen    int `json:"frozen"`    // ms, of the picture that stood longest
+}
+
 // Admit lets a waiting participant into the room.
 type Admit struct {
 	Participant string `json:"participant"`
@@ -76,6 +85,7 @@ func (*Join) clientType() string   { return "join" }
 func (*Offer) clientType() string  { return "offer" }
 func (*Mute) clientType() string   { return "mute" }
 func (*Layout) clientType() string { return "layout" }
+func (*Stats) clientType() string  { return "stats" }
 func (*Admit) clientType() string  { return "admit" }
 func (*Refuse) clientType() string { return "refuse" }
 func (*Remove) clientType() string { return "remove" }

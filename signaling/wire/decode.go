@@ -151,6 +151,8 @@ func newClientMessage(typ string) ClientMessage {
 		return new(Mute)
 	case "layout":
 		return new(Layout)
+	case "stats":
+		return new(Stats)
 	case "admit":
 		return new(Admit)
 	case "refuse":
@@ -187,6 +189,8 @@ func newServerMessage(typ string) ServerMessage {
 		return new(Layers)
 	case "speakers":
 		return new(Speakers)
+	case "quality":
+		return new(Quality)
 	case "message":
 		return new(Said)
 	case "resume":

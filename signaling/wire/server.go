@@ -53,6 +53,23 @@ type Speakers struct {
 	Levels []Level `json:"levels"`
 }
 
+// Quality tells how good somebody's connection is, to and from the server. It is sent when a level
+// changes, the receiver's own included; who has not been named has a good one. Clinicians get it every
+// ten seconds about everybody, with figures.
+type Quality struct {
+	Participant string       `json:"participant"`
+	Uplink      LinkLevel    `json:"uplink"`
+	Downlink    LinkLevel    `json:"downlink"`
+	Figures     *LinkFigures `json:"figures,omitempty"`
+}
+
+// LinkFigures are of the last seconds.
+type LinkFigures struct {
+	UplinkLoss   float64 `json:"uplink_loss"` // 0 to 1, before repair
+	DownlinkLoss float64 `json:"downlink_loss"`
+	RoundTrip    int     `json:"round_trip"` // ms between the participant and the server; 0 when not known
+}
+
 // KindHandedOver is the kind of a Said of the server's own, with no body: From has left the
 // consultation to the receiver. Clients cannot send it.
 const KindHandedOver = "handed_over"
@@ -96,6 +113,7 @@ func (*Answer) serverType() string       { return "answer" }
 func (*Slots) serverType() string        { return "slots" }
 func (*Layers) serverType() string       { return "layers" }
 func (*Speakers) serverType() string     { return "speakers" }
+func (*Quality) serverType() string      { return "quality" }
 func (*Said) serverType() string         { return "message" }
 func (*Resume) serverType() string       { return "resume" }
 func (*Restart) serverType() string      { return "restart" }

@@ -60,6 +60,16 @@ const (
 	SlotMuted SlotState = "muted" // the named participant's, who has muted this source
 )
 
+// LinkLevel says how good one direction of a connection is.
+type LinkLevel string
+
+// The levels of a link. docs/embedding.md says where they begin.
+const (
+	LinkGood LinkLevel = "good"
+	LinkFair LinkLevel = "fair"
+	LinkPoor LinkLevel = "poor"
+)
+
 // Codes of an Error message and of the HTTP API's problem documents. Clients branch on these, so
 // they never change meaning; a new situation gets a new code.
 const (
