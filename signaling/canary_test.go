@@ -71,7 +71,7 @@ func (w *world) wantNoCanary(after string) {
 func (w *world) storeKeys() string {
 	w.Helper()
 	var b strings.Builder
-	for _, bucket := range []store.Bucket{"consultations", "seats"} {
+	for _, bucket := range []store.Bucket{"consultations", "seats", "reports"} {
 		if err := w.store.Each(w.Context(), bucket, func(e store.Entry) error {
 			b.WriteString(e.Key + "\n")
 			return nil

@@ -142,6 +142,7 @@ func (s *Server) registerConsultations(api huma.API) {
 		Summary: "Revoke one participant's link and end their session", DefaultStatus: http.StatusNoContent,
 	}), s.revoke)
 	s.registerChanges(api, scoped)
+	s.registerReport(api, scoped)
 }
 
 func (s *Server) create(ctx context.Context, in *createInput) (*createOutput, error) {

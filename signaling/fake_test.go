@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/bedside-video/bedside/sfu"
+	"github.com/bedside-video/bedside/sfu/quality"
 	"github.com/bedside-video/bedside/signaling"
 )
 
@@ -72,10 +73,13 @@ type fakeMedia struct {
 	rooms  map[string]*fakeRoom
 	opened int
 	// What the next calls return.
-	openErr, joinErr, rosterErr error
+	openErr, joinErr, rosterErr, measureErr error
+	samples                                 map[string]quality.Sample // by participant: what Measure returns
 }
 
-func newFakeMedia() *fakeMedia { return &fakeMedia{rooms: make(map[string]*fakeRoom)} }
+func newFakeMedia() *fakeMedia {
+	return &fakeMedia{rooms: make(map[string]*fakeRoom), samples: make(map[string]quality.Sample)}
+}
 
 func (m *fakeMedia) OpenRoom(id string, _ sfu.RoomOptions) (signaling.MediaRoom, error) {
 	m.mu.Lock()
@@ -204,6 +208,20 @@ func (r *fakeRoom) SetRoster(_ context.Context, admitted []string) error {
 		p.o.Events.Slots(p.epoch, changed)
 	}
 	return nil
+}
+
+// Measure returns what the test has set.
+func (r *fakeRoom) Measure(context.Context) ([]sfu.Measure, error) {
+	r.media.mu.Lock()
+	defer r.media.mu.Unlock()
+	if r.media.measureErr != nil {
+		return nil, r.media.measureErr
+	}
+	all := make([]sfu.Measure, 0, len(r.peers))
+	for _, p := range r.peers {
+		all = append(all, sfu.Measure{Peer: p.o.ID, Sample: r.media.samples[p.o.ID]})
+	}
+	return all, nil
 }
 
 func (r *fakeRoom) Close() error {

@@ -33,6 +33,8 @@ func (s *session) handle(ctx context.Context, m wire.ClientMessage) (wire.Server
 		return nil, s.mute(ctx, m)
 	case *wire.Layout:
 		return nil, s.layout(ctx, m)
+	case *wire.Stats:
+		return nil, s.stats(ctx, m)
 	case *wire.Admit:
 		return nil, s.decide(ctx, func(now time.Time, c *consult.Consultation) (consult.Effects, error) {
 			return c.Admit(now, s.participant, m.Participant)

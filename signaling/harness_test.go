@@ -125,7 +125,7 @@ func (w *world) crash() {
 	w.Helper()
 	w.settle()
 	kept := store.NewMap(10_000)
-	for _, b := range []store.Bucket{"consultations", "seats"} {
+	for _, b := range []store.Bucket{"consultations", "seats", "reports"} {
 		if err := w.store.Each(w.Context(), b, func(e store.Entry) error {
 			_, err := kept.Create(w.Context(), b, e.Key, e.Value)
 			return err

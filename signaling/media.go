@@ -16,6 +16,7 @@ type Media interface {
 type MediaRoom interface {
 	Join(ctx context.Context, o sfu.PeerOptions) (MediaPeer, error)
 	SetRoster(ctx context.Context, admitted []string) error
+	Measure(ctx context.Context) ([]sfu.Measure, error)
 	Close() error
 }
 

@@ -19,6 +19,7 @@ type metrics struct {
 	unaudited     prometheus.Counter
 	refusals      prometheus.Counter
 	draining      prometheus.Gauge
+	quality       qualityMetrics
 }
 
 const outcomeOK = "ok"
@@ -58,6 +59,10 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		Name: "bedside_draining", Help: "1 while the server refuses new sessions because it is stopping."})
 	if err := r.Register(m.draining); err != nil {
 		return nil, fmt.Errorf("signaling: metrics: %w", err)
+	}
+	var err error
+	if m.quality, err = newQualityMetrics(r); err != nil {
+		return nil, err
 	}
 	return m, nil
 }

@@ -15,6 +15,7 @@ import (
 const (
 	bucketConsultations store.Bucket = "consultations" // id -> record
 	bucketSeats         store.Bucket = "seats"         // consultation -> []consult.Seat, while it is live
+	bucketReports       store.Bucket = "reports"       // consultation -> quality.Timeline, compressed
 )
 
 // retention is how long the record of a consultation outlives it: names live in it.
@@ -155,8 +156,10 @@ func (r records) update(ctx context.Context, id string, change func(*record) boo
 
 // forget deletes what is kept of a consultation. The record goes last: it is what is swept.
 func (r records) forget(ctx context.Context, id string) error {
-	if err := r.store.Delete(ctx, bucketSeats, id); err != nil {
-		return err
+	for _, b := range []store.Bucket{bucketSeats, bucketReports} {
+		if err := r.store.Delete(ctx, b, id); err != nil {
+			return err
+		}
 	}
 	return r.store.Delete(ctx, bucketConsultations, id)
 }
@@ -188,18 +191,23 @@ func (r records) keepSeats(ctx context.Context, id string, seats []consult.Seat,
 	if err != nil {
 		return revision, fmt.Errorf("signaling: seats of %s: %w", id, err)
 	}
+	return r.put(ctx, bucketSeats, id, data, revision)
+}
+
+// put writes what has one writer, which passes the revision that the last call returned, 0 at first.
+func (r records) put(ctx context.Context, b store.Bucket, id string, data []byte, revision uint64) (uint64, error) {
 	if revision == 0 {
-		created, err := r.store.Create(ctx, bucketSeats, id, data)
+		created, err := r.store.Create(ctx, b, id, data)
 		if !errors.Is(err, store.ErrExists) {
 			return created, err
 		}
-		e, err := r.store.Get(ctx, bucketSeats, id) // of before a restart
+		e, err := r.store.Get(ctx, b, id) // of before a restart
 		if err != nil {
 			return 0, err
 		}
 		revision = e.Revision
 	}
-	updated, err := r.store.Update(ctx, bucketSeats, id, data, revision)
+	updated, err := r.store.Update(ctx, b, id, data, revision)
 	if err != nil {
 		return 0, err // whatever is there now is found out by the next attempt
 	}

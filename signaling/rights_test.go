@@ -36,6 +36,7 @@ var needs = map[string]struct {
 	"offer":    {"", 0, "answer"},
 	"mute":     {"", 0, "unknown_mid"},
 	"layout":   {"", 0, "done"},
+	"stats":    {"", 0, "done"},
 	"admit":    {consult.VerbAdmit, inLobby, "done"},
 	"refuse":   {consult.VerbRefuse, inLobby, "done"},
 	"remove":   {consult.VerbRemove, inRoom, "done"},
@@ -145,7 +146,7 @@ func TestEveryRoleWithEveryMessage(t *testing.T) {
 
 // TestEveryMessageFromTheLobbyAndFromHold: nobody who is not in the room does anything in it.
 func TestEveryMessageFromTheLobbyAndFromHold(t *testing.T) {
-	allowed := []string{"join", "offer", "mute", "layout", "leave"} // what concerns oneself only
+	allowed := []string{"join", "offer", "mute", "layout", "stats", "leave"} // what concerns oneself only
 	for _, where := range []wire.State{wire.StateWaiting, wire.StateHeld} {
 		for typ, need := range needs {
 			t.Run(fmt.Sprintf("%s %s", where, typ), func(t *testing.T) {
@@ -182,6 +183,7 @@ func TestEveryRouteWithEveryScope(t *testing.T) {
 		"POST /v1/consultations": config.ScopeConsultations, "GET /v1/consultations": config.ScopeConsultations,
 		"GET /v1/consultations/{id}": config.ScopeConsultations, "PATCH /v1/consultations/{id}": config.ScopeConsultations,
 		"DELETE /v1/consultations/{id}":                    config.ScopeConsultations,
+		"GET /v1/consultations/{id}/report":                config.ScopeConsultations,
 		"POST /v1/consultations/{id}/participants":         config.ScopeConsultations,
 		"DELETE /v1/consultations/{id}/participants/{pid}": config.ScopeConsultations,
 		"GET /v1/audit": config.ScopeAudit,

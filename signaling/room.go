@@ -41,6 +41,7 @@ type room struct {
 	policy   wire.Policy
 	sessions []*session // in the order of joining
 	flowing  []string   // between whom media flows: a subset of what every session was last told
+	links    links
 }
 
 func newRoom(rs *rooms, id string) *room {
@@ -48,6 +49,7 @@ func newRoom(rs *rooms, id string) *room {
 	return &room{
 		rooms: rs, id: id, log: log, keeper: newKeeper(rs.server.records, id, log),
 		commands: make(chan func()), released: make(chan struct{}, 1), done: make(chan struct{}),
+		links: newLinks(newReportKeeper(rs.server.records, id, log)),
 	}
 }
 
@@ -57,6 +59,9 @@ func (r *room) run() {
 	r.open()
 	defer r.closeMedia()
 	defer r.startKeeper()()
+	defer func() { r.links.report.close(&r.links.line) }()
+	measuring := time.NewTicker(measureInterval)
+	defer measuring.Stop()
 	for !r.idle() || !r.rooms.retire(r) {
 		timer := time.NewTimer(r.untilNext())
 		select {
@@ -67,6 +72,8 @@ func (r *room) run() {
 			_ = r.witness(nil, e) // time grants nothing
 			r.carry(e)
 			r.settle(e.Moved...)
+		case <-measuring.C:
+			r.measure()
 		case <-r.released:
 		}
 		timer.Stop()
@@ -136,6 +143,10 @@ func (r *room) restore(ctx context.Context) error {
 	r.keeper.seats = seats // before it runs
 	r.consult.Restore(r.now(), s.started.Add(consult.Grace), seats)
 	r.keeper.note(r.consult.Seats())
+	r.links.line, err = s.records.report(ctx, r.id)
+	if err != nil { // no reason to keep people apart
+		r.log.Error("report not read", "error", err)
+	}
 	return nil
 }
 

@@ -36,6 +36,7 @@ func guards() map[string]guard {
 		"cancel-consultation": {config.ScopeConsultations, "", 404},
 		"invite-participant":  {config.ScopeConsultations, `{"role":"carer"}`, 404},
 		"revoke-invitation":   {config.ScopeConsultations, "", 404},
+		"read-report":         {config.ScopeConsultations, "", 404},
 		"read-audit":          {config.ScopeAudit, "", 200},
 		"join":                {},
 		"connect":             {},

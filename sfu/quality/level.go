@@ -6,7 +6,7 @@ import "time"
 type Level uint8
 
 // The levels. Good is R >= 80 (ITU-T G.109: users are satisfied), poor is R < 60 (nearly all are
-// not). Without delay that is 3.7 % and 12.8 % of loss; without loss, 0.45 and 0.72 s of round trip.
+// not). Without delay that is 3.7 % and 12.8 % of loss; without loss, 0.40 and 0.70 s of round trip.
 const (
 	Unknown Level = iota // too little has been sent to tell
 	Good

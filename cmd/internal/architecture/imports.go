@@ -28,7 +28,7 @@ func layers() []layer {
 		{pkg: "cmd/internal/architecture", why: "the rules know packages by name only"},
 
 		{pkg: "signaling", ours: []string{"config", "signaling/wire", "signaling/whip", "signaling/consult", "signaling/fhir", "signaling/store",
-			"signaling/audit", "signaling/webhook", "sfu", "sfu/codec", "turn", "recording"},
+			"signaling/audit", "signaling/webhook", "sfu", "sfu/codec", "sfu/quality", "turn", "recording"},
 			why: "signaling knows the media plane by its types; the page is wired in by the command"},
 		{pkg: "signaling/client", ours: []string{"signaling/wire"}, why: "schedulers link the client without the server"},
 		{pkg: "signaling/wire", pure: true, why: "clients and virtual clients share the protocol without the server"},
