@@ -51,6 +51,9 @@ func TestTypes(t *testing.T) {
 		"ConsultationChange": reflect.TypeFor[client.Change](), "Consultation": reflect.TypeFor[client.Consultation](),
 		"Participant": reflect.TypeFor[client.Participant](), "Window": reflect.TypeFor[client.Window](),
 		"Problem": reflect.TypeFor[client.Problem](), "ProblemField": reflect.TypeFor[client.ProblemField](),
+		"QualityReport": reflect.TypeFor[client.Report](), "LostPackets": reflect.TypeFor[client.LostPackets](),
+		"QualityFinding": reflect.TypeFor[client.Finding](), "ParticipantReport": reflect.TypeFor[client.ParticipantReport](),
+		"QualityBucket": reflect.TypeFor[client.Bucket](), "LinkReport": reflect.TypeFor[client.LinkReport](),
 		"Record": reflect.TypeFor[client.AuditRecord](), "Actor": reflect.TypeFor[client.AuditActor](), "Subject": reflect.TypeFor[client.AuditSubject](),
 	} {
 		s, ok := schemas[name]
@@ -107,8 +110,10 @@ func kind(t reflect.Type) string {
 		return "object"
 	case reflect.Bool:
 		return "boolean"
-	case reflect.Int, reflect.Uint64:
+	case reflect.Int, reflect.Int64, reflect.Uint64:
 		return "integer"
+	case reflect.Float64:
+		return "number"
 	}
 	return t.Kind().String()
 }

@@ -121,6 +121,9 @@ func TestScheduling(t *testing.T) {
 	if err != nil || len(got.Participants) != 4 || !got.Participants[3].Revoked || got.Participants[3].JoinURL != "" {
 		t.Errorf("got %+v, %v; want the fourth link withdrawn", got, err)
 	}
+	if rep, err := c.Report(ctx, opened.ID); err != nil || rep.Consultation != opened.ID || rep.BucketMS != 10_000 || len(rep.Participants) != 0 {
+		t.Errorf("report %+v, %v; want an empty one", rep, err)
+	}
 	for range 2 {
 		if err := c.Cancel(ctx, opened.ID); err != nil {
 			t.Errorf("cancel: %v", err)
