@@ -255,6 +255,9 @@ func (s *session) run() {
 			s.leave(m, id)
 		case *wire.End:
 			s.send(&wire.Ended{Reason: wire.EndedByClinician})
+		case *wire.Stats: // every five seconds; no test waits for one
+			s.done(id)
+			continue
 		default:
 			s.done(id)
 		}

@@ -140,6 +140,20 @@ export interface ReceivedDetail {
   framesPerSecond?: number;
 }
 
+export type LinkLevel = 'good' | 'fair' | 'poor';
+
+/** How good one participant's connection is; one's own, too. Who has not been named has a good one. */
+export interface LinkDetail {
+  participant: string;
+  /** From them to the server: what everybody gets of them. */
+  uplink: LinkLevel;
+  /** From the server to them. */
+  downlink: LinkLevel;
+  /** For clinicians, every ten seconds. Losses are fractions 0 to 1, before repair; `round_trip` is in
+   * milliseconds, to the server and back, 0 while it is not known. */
+  figures?: { uplink_loss: number; downlink_loss: number; round_trip: number };
+}
+
 /** Why it ended: the reasons of the protocol's `ended`, or the code of the error that ended it. */
 export type EndReason = 'ended' | 'left' | 'replaced' | 'refused' | 'removed' | 'revoked' | 'cancelled'
   | 'window_closed' | 'too_slow' | 'ssrc_limit' | 'media_failed' | 'server_draining' | (string & {});
@@ -167,6 +181,8 @@ export interface ConsultationEvents {
   connection: ConnectionDetail;
   /** Once a second while connected. */
   quality: QualityDetail;
+  /** When a level changes. */
+  link: LinkDetail;
   device: DeviceDetail;
   ended: { reason: EndReason };
   /** `final` errors are followed by `ended`. */
@@ -195,6 +211,8 @@ export interface SlotStats {
   width?: number;
   height?: number;
   freezes?: number;
+  /** Milliseconds. */
+  frozen?: number;
   retransmitted?: number;
   nacks?: number;
   plis?: number;

@@ -1,7 +1,7 @@
 import { BedsideError } from './error.js';
 import { Link } from './link.js';
 import { Media, kindOf } from './media.js';
-import { quality, summarize } from './stats.js';
+import { played, quality, summarize } from './stats.js';
 
 const CLIENT = 'bedside.js/1';
 const TOKEN_MARGIN_MS = 15_000; // a session token lives 60 s, but the exchange may have been slow
@@ -16,6 +16,7 @@ const RESTART_REPLY_MS = 4000;
 const GIVE_UP_MS = 60_000; // as long as the server keeps the place of who has gone
 const GIVE_UP_INVITED_MS = 300_000; // with the invitation one can still come in anew: an upgrade takes minutes
 const SAMPLE_MS = 1000;
+const STATS_SAMPLES = 5; // between two messages that tell the server what was played
 
 // After these the resume token is worthless, but the invitation may still be good.
 const TOKEN_CODES = ['token_invalid', 'token_expired', 'token_used'];
@@ -51,6 +52,7 @@ export class Consultation extends EventTarget {
   #told = new Map(); // source -> what the server knows of its muting
   #sampler = 0;
   #before = null;
+  #reported = { summary: null, samples: 0 }; // the summary that the server was last told of
   #blocked = false;
   #passedAt = -Infinity; // when a connection last ended for a passing reason
   #wake = () => {};
@@ -239,6 +241,8 @@ export class Consultation extends EventTarget {
       // It names the layers that somebody receives now. Stopping the others for it would be a trap:
       // the first to flow is the lowest, and a higher one that is stopped can never be chosen.
       case 'layers': return undefined;
+      case 'quality':
+        return this.#emit('link', { participant: m.participant, uplink: m.uplink, downlink: m.downlink, figures: m.figures });
       case 'speakers': return this.#emit('speakers', { levels: m.levels ?? [] });
       case 'message': return this.#emit('message', { from: m.from, to: m.to, kind: m.kind, body: m.body });
       case 'resume': this.#resume = m.token; return undefined;
@@ -412,10 +416,19 @@ export class Consultation extends EventTarget {
 
   async #sample() {
     for (const slot of this.#media?.slots ?? []) slot.watchdog(performance.now());
-    if (this.connection.state !== 'connected') { this.#before = null; return; }
+    if (this.connection.state !== 'connected') { this.#before = this.#reported.summary = null; return; }
     const now = await this.stats().catch(() => null); // closed meanwhile
     if (now && this.#before) this.#emit('quality', quality(this.#before, now));
     this.#before = now;
+    if (now) this.#report(now);
+  }
+
+  // What the network loses the server counts itself; what was heard and seen of it only this end knows.
+  #report(now) {
+    const last = this.#reported;
+    if (last.summary && ++last.samples < STATS_SAMPLES) return;
+    if (last.summary && this.state === 'admitted') this.#ask('stats', played(last.summary, now)).catch(() => {}); // the next one follows
+    this.#reported = { summary: now, samples: 0 };
   }
 
   #setConnection(connection) {

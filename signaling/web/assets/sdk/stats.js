@@ -10,7 +10,7 @@ function inbound(r, slot, byId) {
     packetsReceived: r.packetsReceived, packetsLost: r.packetsLost, bytesReceived: r.bytesReceived,
     jitter: ms(r.jitter), framesReceived: r.framesReceived, framesDecoded: r.framesDecoded,
     framesDropped: r.framesDropped, framesPerSecond: r.framesPerSecond, width: r.frameWidth,
-    height: r.frameHeight, freezes: r.freezeCount, retransmitted: r.retransmittedPacketsReceived,
+    height: r.frameHeight, freezes: r.freezeCount, frozen: ms(r.totalFreezesDuration), retransmitted: r.retransmittedPacketsReceived,
     nacks: r.nackCount, plis: r.pliCount, audioLevel: r.audioLevel, audioEnergy: r.totalAudioEnergy,
     samplesReceived: r.totalSamplesReceived, // silence that nobody sent is no gap
     samplesConcealed: r.concealedSamples === undefined ? undefined : r.concealedSamples - (r.silentConcealedSamples ?? 0),
@@ -84,6 +84,22 @@ function loss(slots) {
     lost += Math.max(0, s.packetsLost - b.packetsLost);
   }
   return received + lost ? lost / (received + lost) : 0;
+}
+
+/** What was played between two summaries, for the `stats` message. Browsers without a figure say 0. */
+export function played(before, now) {
+  const sum = { samples: 0, concealed: 0, freezes: 0, frozen: 0 };
+  for (const s of now.slots) {
+    const b = before.slots.find((o) => o.ssrc === s.ssrc);
+    if (!b || s.state !== 'live') continue;
+    const more = (name) => Math.max(0, Math.round((s[name] ?? 0) - (b[name] ?? 0)));
+    sum.samples += more('samplesReceived');
+    sum.concealed += more('samplesConcealed');
+    sum.freezes += more('freezes');
+    sum.frozen = Math.max(sum.frozen, more('frozen'));
+  }
+  sum.concealed = Math.min(sum.concealed, sum.samples);
+  return sum;
 }
 
 // Speech concealed in more than 3 % of the time is heard; below 12 pictures a second lips no
