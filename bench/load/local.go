@@ -151,11 +151,19 @@ func (l *Local) Stop() error {
 	return errors.Join(err, os.RemoveAll(l.dir))
 }
 
+// LogLines returns how many lines the server has logged.
+func (l *Local) LogLines() int {
+	l.journal.mu.Lock()
+	defer l.journal.mu.Unlock()
+	return l.journal.lines
+}
+
 // journal keeps the end of what a server logs.
 type journal struct {
-	mu   sync.Mutex
-	text []byte
-	more chan struct{} // holds one: there is more to read
+	mu    sync.Mutex
+	text  []byte
+	lines int           // ever written
+	more  chan struct{} // holds one: there is more to read
 }
 
 func newJournal() *journal { return &journal{more: make(chan struct{}, 1)} }
@@ -165,6 +173,7 @@ func (j *journal) Write(b []byte) (int, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.text = append(j.text, b...)
+	j.lines += bytes.Count(b, []byte("\n"))
 	if over := len(j.text) - maxJournal; over > 0 {
 		j.text = append(j.text[:0], j.text[over:]...)
 	}

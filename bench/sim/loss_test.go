@@ -24,12 +24,15 @@ func TestRTXRepairsLoss(t *testing.T) {
 		name, direction string
 		stack           bench.Stack
 		verify          bool
+		loss            float64
 	}{
-		{"down", "down", bench.Pion, true},
-		{"up", "up", bench.Pion, true},
-		{"down, lean", "down", bench.Lean, true},
-		{"down, lean and counting", "down", bench.Lean, false},
-		{"up, lean", "up", bench.Lean, true},
+		{"down", "down", bench.Pion, true, 0.02},
+		{"up", "up", bench.Pion, true, 0.02},
+		{"down, lean", "down", bench.Lean, true, 0.02},
+		{"down, lean and counting", "down", bench.Lean, false, 0.02},
+		{"up, lean", "up", bench.Lean, true, 0.02},
+		{"down, 5 %", "down", bench.Lean, true, 0.05},
+		{"up, 5 %", "up", bench.Lean, true, 0.05},
 	} {
 		direction := tt.direction
 		t.Run(tt.name, func(t *testing.T) {
@@ -39,7 +42,7 @@ func TestRTXRepairsLoss(t *testing.T) {
 			}
 			people[0].Media = bench.Media{Camera: &bench.Video{FPS: 30, Temporal: 1, Layers: []bench.Layer{{Width: 640, Height: 360, Bitrate: 450_000}}}}
 			people[1].Media = bench.Media{}
-			lossy := sim.Path{Delay: 20 * time.Millisecond, Loss: 0.02}
+			lossy := sim.Path{Delay: 20 * time.Millisecond, Loss: tt.loss}
 			if direction == "down" {
 				people[1].Down = lossy
 			} else {
