@@ -37,6 +37,8 @@ type Server struct {
 	h264    *transport.Engine
 	streams atomic.Uint64 // the last forward.Stream given out
 
+	checks checks
+
 	mu     sync.Mutex
 	closed bool
 	rooms  map[string]*Room
@@ -48,7 +50,7 @@ func New(cfg config.SFU, d Deps) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sfu: metrics: %w", err)
 	}
-	s := &Server{log: d.Log, clock: d.Clock, rand: d.Rand, metrics: m, rooms: map[string]*Room{}}
+	s := &Server{log: d.Log, clock: d.Clock, rand: d.Rand, metrics: m, rooms: map[string]*Room{}, checks: checks{closing: make(chan struct{})}}
 	o := transport.Options{
 		Port: d.Port, Advertise: d.Advertise, SSRCLimit: cfg.SSRCLimit, Clock: d.Clock, Rand: d.Rand,
 	}
@@ -78,9 +80,12 @@ func (s *Server) OpenRoom(id string, o RoomOptions) (*Room, error) {
 	return r, nil
 }
 
-// Close closes every room and waits for their goroutines.
+// Close closes every room, ends every check and waits for their goroutines.
 func (s *Server) Close() error {
 	s.mu.Lock()
+	if !s.closed {
+		close(s.checks.closing)
+	}
 	s.closed = true
 	rooms := make([]*Room, 0, len(s.rooms))
 	for _, r := range s.rooms {
@@ -90,6 +95,7 @@ func (s *Server) Close() error {
 	for _, r := range rooms {
 		_ = r.Close()
 	}
+	s.checks.running.Wait()
 	return nil
 }
 

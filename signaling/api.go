@@ -36,6 +36,7 @@ func newHandler(s *Server) (http.Handler, error) {
 	s.registerTrail(api)
 	describeConnect(api.OpenAPI())
 	describeWHIP(api.OpenAPI())
+	describeChecks(api.OpenAPI())
 	// huma describes its own errors, which asProblem never lets out.
 	maps.DeleteFunc(api.OpenAPI().Components.Schemas.Map(), func(name string, _ *huma.Schema) bool {
 		return name == "ErrorModel" || name == "ErrorDetail"
@@ -46,6 +47,7 @@ func newHandler(s *Server) (http.Handler, error) {
 	}
 	mux.HandleFunc("GET /v1/connect", s.connect)
 	s.registerWHIP(mux)
+	s.registerChecks(mux)
 	mux.HandleFunc("OPTIONS /v1/join", s.preflight)
 	mux.HandleFunc("OPTIONS /v1/", s.preflightKey)
 	mux.HandleFunc("GET /openapi.yaml", func(w http.ResponseWriter, _ *http.Request) {

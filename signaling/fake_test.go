@@ -72,6 +72,7 @@ type fakeMedia struct {
 	mu     sync.Mutex
 	rooms  map[string]*fakeRoom
 	opened int
+	checks []func() // how to end each
 	// What the next calls return.
 	openErr, joinErr, rosterErr, measureErr error
 	samples                                 map[string]quality.Sample // by participant: what Measure returns
@@ -93,6 +94,26 @@ func (m *fakeMedia) OpenRoom(id string, _ sfu.RoomOptions) (signaling.MediaRoom,
 	m.opened++
 	m.rooms[id] = &fakeRoom{media: m, id: id}
 	return m.rooms[id], nil
+}
+
+// Check is over when the test says so.
+func (m *fakeMedia) Check(_ context.Context, sdp string, ended func()) (string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if sdp != "an offer" {
+		return "", fmt.Errorf("%w: not the one of these tests", sfu.ErrBadOffer)
+	}
+	m.checks = append(m.checks, ended)
+	return "an answer", nil
+}
+
+// endCheck ends the oldest check.
+func (m *fakeMedia) endCheck() {
+	m.mu.Lock()
+	ended := m.checks[0]
+	m.checks = m.checks[1:]
+	m.mu.Unlock()
+	ended()
 }
 
 // open counts what has not been closed.

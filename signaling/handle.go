@@ -275,6 +275,7 @@ func mediaError(err error) error {
 	}{
 		{sfu.ErrBadOffer, wire.CodeBadSDP}, {sfu.ErrBadTrack, wire.CodeBadSource}, {sfu.ErrCodecMismatch, wire.CodeCodecMismatch},
 		{sfu.ErrUnknownMid, wire.CodeUnknownMid}, {sfu.ErrClosed, wire.CodeUnavailable},
+		{sfu.ErrTooManyChecks, wire.CodeUnavailable},
 	} {
 		if errors.Is(err, known.err) {
 			return &consult.Error{Code: known.code, Detail: err.Error()}

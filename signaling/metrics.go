@@ -15,6 +15,7 @@ type metrics struct {
 	messages      *prometheus.CounterVec // type, outcome: ok or an error code
 	requests      *prometheus.CounterVec // POST /v1/join, by outcome
 	api           *prometheus.CounterVec // requests with an API key, by operation and status
+	checks        *prometheus.CounterVec // kind, outcome: ok or an error code
 	overflows     prometheus.Counter
 	unaudited     prometheus.Counter
 	refusals      prometheus.Counter
@@ -38,6 +39,8 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Name: "bedside_invitations_total", Help: "Invitations shown at POST /v1/join, by outcome."}, []string{"outcome"}),
 		api: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "bedside_api_requests_total", Help: "Requests of scheduling systems, by operation and HTTP status."}, []string{"operation", "status"}),
+		checks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "bedside_checks_total", Help: "Requests of people who check their connection before a visit, by kind and outcome."}, []string{"kind", "outcome"}),
 		overflows: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "bedside_session_queue_overflows_total", Help: "Sessions closed because their client did not read its messages."}),
 		unaudited: prometheus.NewCounter(prometheus.CounterOpts{
@@ -45,7 +48,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		refusals: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "bedside_audit_refusals_skipped_total", Help: "Refusals beyond 10 a second, which are not written into the audit log."}),
 	}
-	for _, c := range []prometheus.Collector{m.sessions, m.consultations, m.joins, m.messages, m.requests, m.api, m.overflows, m.unaudited, m.refusals} {
+	for _, c := range []prometheus.Collector{m.sessions, m.consultations, m.joins, m.messages, m.requests, m.api, m.checks, m.overflows, m.unaudited, m.refusals} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("signaling: metrics: %w", err)
 		}
@@ -55,6 +58,9 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	m.requests.WithLabelValues(outcomeOK)
 	m.api.WithLabelValues("create-consultation", "201")
 	m.messages.WithLabelValues("offer", outcomeOK)
+	for _, kind := range []string{"media", "download", "upload"} {
+		m.checks.WithLabelValues(kind, outcomeOK)
+	}
 	m.draining = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "bedside_draining", Help: "1 while the server refuses new sessions because it is stopping."})
 	if err := r.Register(m.draining); err != nil {

@@ -188,6 +188,7 @@ func TestEveryRouteWithEveryScope(t *testing.T) {
 		"DELETE /v1/consultations/{id}/participants/{pid}": config.ScopeConsultations,
 		"GET /v1/audit": config.ScopeAudit,
 		"POST /v1/join": "", "GET /v1/connect": "",
+		"POST /v1/check": "", "GET /v1/check/download": "", "POST /v1/check/upload": "",
 		// The token of a session:
 		"POST /v1/whip": "", "PATCH /v1/whip/{session}": "", "DELETE /v1/whip/{session}": "",
 		"POST /v1/whep": "", "PATCH /v1/whep/{session}": "", "DELETE /v1/whep/{session}": "",

@@ -72,6 +72,7 @@ type Server struct {
 	rooms       *rooms
 	sessions    *sessions
 	resources   *resources
+	checks      *checks
 	handler     http.Handler
 
 	stop     chan struct{} // closed by Close
@@ -95,6 +96,9 @@ func New(cfg config.Signaling, d Deps) (*Server, error) {
 		joins: newAddressLimit(cfg.Limits.JoinsPerSecond), pins: newLockout(),
 		refusals: new(refusals), sessions: newSessions(cfg.Limits, m), resources: newResources(),
 		stop: make(chan struct{}), started: d.Clock(),
+	}
+	if s.checks, err = newChecks(d.Rand); err != nil {
+		return nil, err
 	}
 	s.rooms = &rooms{server: s, live: make(map[string]*room)}
 	if err := s.readRecords(); err != nil {

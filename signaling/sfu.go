@@ -19,6 +19,10 @@ func (m sfuMedia) OpenRoom(id string, o sfu.RoomOptions) (MediaRoom, error) {
 	return sfuRoom{room}, nil
 }
 
+func (m sfuMedia) Check(ctx context.Context, sdp string, ended func()) (string, error) {
+	return m.server.Check(ctx, sdp, ended)
+}
+
 type sfuRoom struct{ *sfu.Room }
 
 func (r sfuRoom) Join(ctx context.Context, o sfu.PeerOptions) (MediaPeer, error) {

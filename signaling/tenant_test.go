@@ -40,6 +40,9 @@ func guards() map[string]guard {
 		"read-audit":          {config.ScopeAudit, "", 200},
 		"join":                {},
 		"connect":             {},
+		"check":               {},
+		"check-download":      {},
+		"check-upload":        {},
 		"whip":                {},
 		"whip-patch":          {},
 		"whip-delete":         {},
@@ -229,9 +232,9 @@ func TestEveryRouteIsGuarded(t *testing.T) {
 // TestNoOtherRoutes reads which routes the code registers beside those that the description holds,
 // so that a new one cannot go without a decision on who may use it.
 func TestNoOtherRoutes(t *testing.T) {
-	want := []string{"/v1/", "DELETE /v1/whep/{session}", "DELETE /v1/whip/{session}", "GET /healthz", "GET /openapi.yaml", "GET /readyz", "GET /v1/connect", "OPTIONS /v1/",
+	want := []string{"/v1/", "DELETE /v1/whep/{session}", "DELETE /v1/whip/{session}", "GET /healthz", "GET /openapi.yaml", "GET /readyz", "GET /v1/check/download", "GET /v1/connect", "OPTIONS /v1/", "OPTIONS /v1/check",
 		"OPTIONS /v1/join", "OPTIONS /v1/whep", "OPTIONS /v1/whep/{session}", "OPTIONS /v1/whip", "OPTIONS /v1/whip/{session}",
-		"PATCH /v1/whep/{session}", "PATCH /v1/whip/{session}", "POST /v1/whep", "POST /v1/whip"}
+		"PATCH /v1/whep/{session}", "PATCH /v1/whip/{session}", "POST /v1/check", "POST /v1/check/upload", "POST /v1/whep", "POST /v1/whip"}
 	var got []string
 	names, err := fs.Glob(os.DirFS("."), "*.go")
 	if err != nil {

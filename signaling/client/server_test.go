@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -29,6 +30,10 @@ type noMedia struct{}
 
 func (noMedia) OpenRoom(string, sfu.RoomOptions) (signaling.MediaRoom, error) {
 	return nil, errors.New("nobody joins in these tests")
+}
+
+func (noMedia) Check(context.Context, string, func()) (string, error) {
+	return "", errors.New("nobody checks in these tests")
 }
 
 // newServer is the real handler behind a real socket.

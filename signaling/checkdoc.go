@@ -1,0 +1,41 @@
+package signaling
+
+import (
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// describeChecks adds the check of a network, which huma does not serve, to the description.
+func describeChecks(o *huma.OpenAPI) {
+	content := func(typ string) map[string]*huma.MediaType {
+		return map[string]*huma.MediaType{typ: {Schema: &huma.Schema{Type: huma.TypeString}}}
+	}
+	refused := &huma.Response{
+		Description: "What went wrong, as RFC 9457 says it",
+		Content: map[string]*huma.MediaType{
+			"application/problem+json": {Schema: huma.SchemaFromType(o.Components.Schemas, problemType())},
+		},
+	}
+	o.AddOperation(&huma.Operation{
+		OperationID: "check", Method: http.MethodPost, Path: "/v1/check", Tags: []string{"sessions"},
+		Summary: "Try the way of media before a visit",
+		Description: "Answers an offer of one audio line that sends and one that receives. For 12 s at most what is sent comes back, " +
+			"numbered anew, and reports tell what was lost on the way. Takes no invitation, and is bounded: see 429 and 503.",
+		RequestBody: &huma.RequestBody{Required: true, Content: content(sdpType)},
+		Responses:   map[string]*huma.Response{"200": {Description: "The answer", Content: content(sdpType)}, "default": refused},
+	})
+	o.AddOperation(&huma.Operation{
+		OperationID: "check-download", Method: http.MethodGet, Path: "/v1/check/download", Tags: []string{"sessions"},
+		Summary:     "Measure the way down",
+		Description: "At most 2 MB, at 4 Mbit/s, for 4 s. Read as much as is wanted.",
+		Responses:   map[string]*huma.Response{"200": {Description: "Noise", Content: content("application/octet-stream")}, "default": refused},
+	})
+	o.AddOperation(&huma.Operation{
+		OperationID: "check-upload", Method: http.MethodPost, Path: "/v1/check/upload", Tags: []string{"sessions"},
+		Summary:     "Measure the way up",
+		Description: "At most 2 MB, taken at 4 Mbit/s, for 4 s, and forgotten.",
+		RequestBody: &huma.RequestBody{Required: true, Content: content("application/octet-stream")},
+		Responses:   map[string]*huma.Response{"204": {Description: "Taken"}, "default": refused},
+	})
+}
