@@ -82,16 +82,38 @@ func (pub *Publication) sum(t *quality.Totals, j *jitters) {
 }
 
 // delivered is what a client's receiver reports tell of one slot, and what was done about it.
+//
+// A packet that the publisher's uplink has lost leaves its number out of the slot, and the client
+// reports it as missing. It was not lost on the client's downlink: such holes are taken off.
 type delivered struct {
-	at      time.Time // of the last report; zero before the first
-	highest uint32    // extended sequence number in it
-	lost    int32     // and its cumulative number of packets lost, as 24 bits with sign
-	jitter  uint32
-
-	packets uint64 // sent, as far as reported, since the first report, and
-	missing uint64 // of them, lost
+	count   uint64 // packets sent
+	top     uint16 // the highest number among them
+	holes   int64  // numbers below it that were not sent
 	resent  uint64 // retransmissions
 	failed  uint64 // packets that could not be sent
+	missing uint64 // packets lost, and
+	packets uint64 // how many were to arrive, both since the first report
+
+	// Of the last report.
+	at      time.Time // zero before the first
+	highest uint32    // extended sequence number
+	known   int64     // holes at the time
+	jitter  uint32
+	base    int64 // what the client had reported as lost, holes aside, when missing was 0
+}
+
+// sent notes a packet that was sent. One that comes late fills its hole.
+func (d *delivered) sent(seq uint16) {
+	d.count++
+	switch ahead := int16(seq - d.top); {
+	case d.count == 1:
+		d.top = seq
+	case ahead > 0:
+		d.holes += int64(ahead) - 1
+		d.top = seq
+	default:
+		d.holes--
+	}
 }
 
 // maxReported bounds the packets of one slot between two reports, which come every few seconds. A
@@ -100,13 +122,17 @@ const maxReported = 1 << 16
 
 // report takes over one report block.
 func (d *delivered) report(now time.Time, r rtcp.ReceptionReport) {
-	lost := int32(r.TotalLost<<8) >> 8
-	sent := r.LastSequenceNumber - d.highest
+	lost := int64(int32(r.TotalLost<<8)>>8) - d.holes
+	sent := int64(r.LastSequenceNumber - d.highest)
 	if !d.at.IsZero() && sent < maxReported {
+		sent = max(0, sent-(d.holes-d.known))
 		d.packets += uint64(sent)
-		d.missing += min(uint64(max(0, int64(lost)-int64(d.lost))), uint64(sent))
+		// Never less than before: what is late was lost for a moment.
+		d.missing += uint64(min(max(0, lost-d.base-int64(d.missing)), sent))
+	} else {
+		d.base = lost - int64(d.missing)
 	}
-	d.at, d.highest, d.lost, d.jitter = now, r.LastSequenceNumber, lost, r.Jitter
+	d.at, d.highest, d.known, d.jitter = now, r.LastSequenceNumber, d.holes, r.Jitter
 }
 
 // delivered takes over what a client's receiver reports tell of its slots.

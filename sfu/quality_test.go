@@ -91,6 +91,39 @@ func TestReportsThatCannotBe(t *testing.T) {
 	}
 }
 
+// A number that was never sent is missing at the client, and yet not lost on the way to it.
+func TestHolesAreNotLost(t *testing.T) {
+	var d delivered
+	now := time.Now()
+	send := func(seqs ...uint16) {
+		for _, s := range seqs {
+			d.sent(s)
+		}
+	}
+	send(65533, 65534)
+	d.report(now, rtcp.ReceptionReport{LastSequenceNumber: 65534})
+	send(65535, 1, 2, 3, 5) // without 0 and 4
+	for _, c := range []struct {
+		what             string
+		highest, lost    uint32
+		late             []uint16
+		packets, missing uint64
+	}{
+		{"all of it has arrived", 1<<16 + 5, 2, nil, 5, 0},
+		{"the same again", 1<<16 + 5, 2, nil, 5, 0},
+		{"a repaired packet came late and was lost", 1<<16 + 5, 2, []uint16{4}, 6, 1},
+		{"it has arrived after all", 1<<16 + 5, 1, nil, 6, 1},
+		{"two more, one lost", 1<<16 + 7, 2, []uint16{6, 7}, 8, 1}, // that one was counted already
+		{"two more, both lost", 1<<16 + 9, 4, []uint16{8, 9}, 10, 3},
+	} {
+		send(c.late...)
+		d.report(now, rtcp.ReceptionReport{LastSequenceNumber: c.highest, TotalLost: c.lost})
+		if d.packets != c.packets || d.missing != c.missing {
+			t.Errorf("%s: %d of %d are missing, not %d of %d", c.what, d.missing, d.packets, c.missing, c.packets)
+		}
+	}
+}
+
 // A packet that could not be sent was lost in the server.
 func TestFailedWritesAreTheServers(t *testing.T) {
 	onStage(t, func(s *stage) {

@@ -93,6 +93,8 @@ func (s *Subscription) forward(now time.Time, e *encoding, c codec.Name, p *code
 		Codec: c, Seq: out.Seq, Timestamp: out.Timestamp, Marker: p.Marker, Blocks: blocks,
 	}, payload) != nil {
 		t.delivery.failed++
+	} else {
+		t.delivery.sent(out.Seq)
 	}
 	out.Restore(payload)
 	return v
