@@ -167,14 +167,16 @@ func (w *World) invite() error {
 		body.Participants = append(body.Participants, invited{Ref: refCanary(ref), Role: p.Role, Display: p.Display, Watch: p.Watch})
 	}
 	var created struct {
+		ID           string `json:"id"`
 		Participants []struct {
 			ID      string `json:"id"`
 			JoinURL string `json:"join_url"`
 		} `json:"participants"`
 	}
-	if err := w.post("/v1/consultations", body, &created); err != nil {
+	if err := w.call(http.MethodPost, "/v1/consultations", body, &created); err != nil {
 		return err
 	}
+	w.consultation = created.ID
 	for i, one := range created.Participants {
 		p := w.people[w.refs[i]]
 		p.id = one.ID
@@ -184,8 +186,14 @@ func (w *World) invite() error {
 	return nil
 }
 
-// post calls the API as the scheduling system, from a machine of its own.
-func (w *World) post(path string, body, reply any) error {
+// Report reads how good everybody's connection is, as the scheduling system.
+func (w *World) Report() (r signaling.QualityReport, err error) {
+	err = w.call(http.MethodGet, "/v1/consultations/"+w.consultation+"/report", nil, &r)
+	return r, err
+}
+
+// call calls the API as the scheduling system, from a machine of its own.
+func (w *World) call(method, path string, body, reply any) error {
 	scheduler := &person{host: w.scheduler}
 	client := w.httpClient(scheduler)
 	defer client.CloseIdleConnections()
@@ -193,7 +201,7 @@ func (w *World) post(path string, body, reply any) error {
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(w.ctx, http.MethodPost, baseURL+path, bytes.NewReader(data))
+	req, err := http.NewRequestWithContext(w.ctx, method, baseURL+path, bytes.NewReader(data))
 	if err != nil {
 		return err
 	}
@@ -209,7 +217,7 @@ func (w *World) post(path string, body, reply any) error {
 		return err
 	}
 	if resp.StatusCode/100 != 2 {
-		return fmt.Errorf("sim: POST %s: %s: %s", path, resp.Status, text)
+		return fmt.Errorf("sim: %s %s: %s: %s", method, path, resp.Status, text)
 	}
 	return json.Unmarshal(text, reply)
 }

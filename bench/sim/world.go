@@ -47,8 +47,10 @@ type World struct {
 	// scheduler is the machine of the scheduling system.
 	scheduler *Host
 	people    map[string]*person // by ref
-	refs      []string           // in the order of the plan
-	witness   witness
+	// consultation is the id of the one that everybody is in.
+	consultation string
+	refs         []string // in the order of the plan
+	witness      witness
 
 	mu     sync.Mutex
 	events []Event
