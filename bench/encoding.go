@@ -24,6 +24,8 @@ type encoding struct {
 	ridBytes  []byte
 	video     bool
 	clockRate uint32
+	// redundancy is how many earlier packets each carries where RED is negotiated.
+	redundancy int
 
 	mu      sync.Mutex
 	bound   bool
@@ -112,8 +114,12 @@ func (e *encoding) write(p sentPacket) error {
 	if err := e.extend(h, e.to.ids.rid, p.level); err != nil {
 		return err
 	}
-	e.traffic.sent(len(p.payload))
-	_, err := e.to.writer.WriteRTP(h, p.payload)
+	payload := p.payload
+	if e.redundancy > 0 && e.to.redPT != 0 {
+		h.PayloadType, payload = e.to.redPT, e.redundant(p)
+	}
+	e.traffic.sent(len(payload))
+	_, err := e.to.writer.WriteRTP(h, payload)
 	return err
 }
 

@@ -64,7 +64,9 @@ func newLeanStack(c *connection) (*leanStack, error) {
 
 func (s *leanStack) addTrack(p *publication) {
 	first := p.encodings[0]
-	line := lean.Line{Video: first.video, Sends: true, Stream: first.stream, Track: string(p.source)}
+	line := lean.Line{
+		Video: first.video, Sends: true, Stream: first.stream, Track: string(p.source), Redundant: first.redundancy > 0,
+	}
 	var ssrcs [][2]uint32
 	for _, e := range p.encodings {
 		one := [2]uint32{s.newSSRC(), 0}
@@ -129,7 +131,7 @@ func (s *leanStack) bind(a *lean.Answer) {
 			if line.Rejected || line.PT == 0 {
 				continue
 			}
-			e.bind(binding{writer: s.conn, ssrc: ssrc[0], rtxSSRC: ssrc[1], pt: line.PT, rtxPT: line.RTXPT, ids: extensionIDs{
+			e.bind(binding{writer: s.conn, ssrc: ssrc[0], rtxSSRC: ssrc[1], pt: line.PT, rtxPT: line.RTXPT, redPT: line.RED, ids: extensionIDs{
 				mid: line.IDs.MID, rid: line.IDs.RID, repairedRID: line.IDs.RepairedRID, level: line.IDs.AudioLevel,
 			}})
 		}
@@ -170,7 +172,8 @@ func (s *leanStack) RTP(now time.Time, p *lean.Packet) {
 		Sequence: p.Header.SequenceNumber, Timestamp: p.Header.Timestamp, Marker: p.Header.Marker, Size: p.Size,
 	}
 	stream.count++
-	if !stream.rtx && !s.c.cfg.Verify && stream.count%decryptEvery != 1 && !stream.slot.wants(in.Sequence) {
+	red := p.Header.PayloadType == payloadRED
+	if !stream.rtx && !red && !s.c.cfg.Verify && stream.count%decryptEvery != 1 && !stream.slot.wants(in.Sequence) {
 		in.Opaque = true
 		s.c.arrived(now, stream.slot, in, p.PayloadSize())
 		return
@@ -186,6 +189,10 @@ func (s *leanStack) RTP(now time.Time, p *lean.Packet) {
 		in.Sequence, in.Repaired, payload = binary.BigEndian.Uint16(payload), true, payload[2:]
 	}
 	in.Payload = payload
+	if red {
+		s.c.arrivedRED(now, stream.slot, in)
+		return
+	}
 	s.c.arrived(now, stream.slot, in, len(payload))
 }
 

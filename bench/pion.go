@@ -200,11 +200,16 @@ func (s *pionStack) runTrack(slot *slot, t *webrtc.TrackRemote) {
 		if h.Padding && n > size {
 			end = max(size, n-int(buf[n-1]))
 		}
-		s.c.arrived(s.c.cfg.Clock.Now(), slot, Inbound{
+		in := Inbound{
 			Size: n, Sequence: h.SequenceNumber, Timestamp: h.Timestamp, Marker: h.Marker,
 			Repaired: attributes.Get(webrtc.AttributeRtxSequenceNumber) != nil,
 			Payload:  buf[size:end],
-		}, end-size)
+		}
+		if h.PayloadType == payloadRED {
+			s.c.arrivedRED(s.c.cfg.Clock.Now(), slot, in)
+			continue
+		}
+		s.c.arrived(s.c.cfg.Clock.Now(), slot, in, end-size)
 	}
 }
 
@@ -261,6 +266,9 @@ func (t *pionTrack) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters,
 	for _, codec := range codecs {
 		if strings.EqualFold(codec.MimeType, webrtc.MimeTypeRTX) && codec.SDPFmtpLine == "apt="+strconv.Itoa(int(b.pt)) {
 			b.rtxPT = uint8(codec.PayloadType)
+		}
+		if strings.EqualFold(codec.MimeType, mimeRED) {
+			b.redPT = uint8(codec.PayloadType)
 		}
 	}
 	for _, x := range c.HeaderExtensions() {

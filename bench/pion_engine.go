@@ -13,9 +13,13 @@ import (
 // The payload types are Chromium's.
 const (
 	payloadOpus   = 111
+	payloadRED    = 63 // of Opus (RFC 2198)
 	payloadVP8    = 96
 	payloadVP8RTX = 97
 )
+
+// mimeRED is RED of audio.
+const mimeRED = "audio/red"
 
 func newMediaEngine() (*webrtc.MediaEngine, *interceptor.Registry, error) {
 	m := &webrtc.MediaEngine{}
@@ -47,6 +51,7 @@ func registerCodecs(m *webrtc.MediaEngine) error {
 		MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2, SDPFmtpLine: "minptime=10;useinbandfec=1",
 		RTCPFeedback: []webrtc.RTCPFeedback{{Type: "transport-cc"}},
 	}
+	red := webrtc.RTPCodecCapability{MimeType: mimeRED, ClockRate: 48000, Channels: 2, SDPFmtpLine: "111/111"}
 	vp8 := webrtc.RTPCodecCapability{
 		MimeType: webrtc.MimeTypeVP8, ClockRate: 90000,
 		RTCPFeedback: []webrtc.RTCPFeedback{
@@ -56,6 +61,7 @@ func registerCodecs(m *webrtc.MediaEngine) error {
 	rtx := webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeRTX, ClockRate: 90000, SDPFmtpLine: "apt=96"}
 	return errors.Join(
 		m.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: opus, PayloadType: payloadOpus}, webrtc.RTPCodecTypeAudio),
+		m.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: red, PayloadType: payloadRED}, webrtc.RTPCodecTypeAudio),
 		m.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: vp8, PayloadType: payloadVP8}, webrtc.RTPCodecTypeVideo),
 		m.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: rtx, PayloadType: payloadVP8RTX}, webrtc.RTPCodecTypeVideo),
 	)

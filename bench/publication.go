@@ -39,10 +39,12 @@ func newVideo(source wire.Source, v *Video, stream string, rng *rand.Rand) *publ
 }
 
 func newAudio(source wire.Source, a *Audio, stream string, rng *rand.Rand) *publication {
+	e := newEncoding(source, stream, "", false, 48000, rng)
+	e.redundancy = a.Redundancy
 	return &publication{
 		source: source, interval: audioFrame, stopped: make([]bool, 1),
 		voice:     &voice{source: sourceNumber(source), audio: *a, rng: rng, buffers: newBuffers(rng)},
-		encodings: []*encoding{newEncoding(source, stream, "", false, 48000, rng)},
+		encodings: []*encoding{e},
 	}
 }
 

@@ -24,6 +24,7 @@ type Inbound struct {
 	Timestamp uint32
 	Marker    bool
 	Repaired  bool // came as RTX (RFC 4588)
+	Redundant bool // came in a later packet (RED)
 	Opaque    bool // was not decrypted: there is no Payload, and only the header tells
 	Size      int  // bytes of the RTP packet
 	Payload   []byte
@@ -125,9 +126,14 @@ func (r *Receiver) Mark(now time.Time) {
 
 // Packet takes one packet and reports its tag, false where it has none.
 func (r *Receiver) Packet(now time.Time, p Inbound) (Tag, bool) {
-	r.stats.Packets++
-	if p.Repaired {
+	switch {
+	case p.Redundant:
+		r.stats.Redundant++
+	case p.Repaired:
+		r.stats.Packets++
 		r.stats.RTX++
+	default:
+		r.stats.Packets++
 	}
 	tag, ok := ParseTag(p.Payload)
 	if ok {

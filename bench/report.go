@@ -12,10 +12,11 @@ type SlotReport struct {
 	Video            bool
 	Packets          uint64 // all that arrived, duplicates and RTX included
 	RTX              uint64 // of these, as RTX
+	Redundant        uint64 // packets that came in later ones alone (RED); not among Packets
 	Untagged         uint64 // without a tag: padding, or damaged
 	Wrong            uint64 // not of whom slots names for their timestamp
 	Duplicates       uint64
-	Repaired         uint64 // holes filled by RTX
+	Repaired         uint64 // holes filled by RTX, or by RED
 	Lost             uint64 // holes never filled
 	Handovers        uint64 // assignments to another participant or source
 	KeyframeRequests uint64

@@ -41,7 +41,9 @@ func (c *connection) arrived(now time.Time, s *slot, p Inbound, size int) {
 	tag, ok := s.receiver.Packet(now, p)
 	due := s.receiver.Deadline()
 	decodable := s.receiver.frames.decodable
-	s.traffic.received(size)
+	if !p.Redundant {
+		s.traffic.received(size)
+	}
 	s.mu.Unlock()
 	c.steps.reach(now, StepPacket)
 	if decodable > 0 {

@@ -30,6 +30,9 @@ type Audio struct {
 	Level   uint8   // RFC 6464, while talking: 0 is loudest, 127 silence
 	Talks   float64 // share of the time, in spurts and pauses; 0 and 1: always
 	DTX     bool    // one small packet each 400 ms in the pauses, else one every 20 ms
+	// Redundancy is how many earlier packets each carries (RED, RFC 2198), where the server takes it; 0
+	// is plain Opus. Chromium carries one.
+	Redundancy int
 }
 
 // Camera returns the camera of a small room: 15 frames a second in one encoding of 1 to 3 packets a

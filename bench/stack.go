@@ -48,6 +48,7 @@ type binding struct {
 	rtxSSRC uint32
 	pt      uint8
 	rtxPT   uint8 // 0: no RTX
+	redPT   uint8 // 0: no RED
 	ids     extensionIDs
 }
 

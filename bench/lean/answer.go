@@ -32,6 +32,7 @@ type AnswerLine struct {
 	Mid       string
 	Rejected  bool
 	PT, RTXPT uint8 // of VP8 or Opus; 0 where there is none
+	RED       uint8 // of RED over Opus; 0 where there is none
 	IDs       Extensions
 	// What the answerer sends on the line, if it says so.
 	SSRC, RTX     uint32
@@ -156,6 +157,9 @@ func (l *AnswerLine) payload(a sdp.Attribute) {
 		return
 	}
 	name, _, _ := strings.Cut(rest, "/")
+	if strings.EqualFold(name, "red") {
+		l.RED = uint8(pt)
+	}
 	if l.PT == 0 && (strings.EqualFold(name, "VP8") || strings.EqualFold(name, "opus")) {
 		l.PT = uint8(pt)
 	}

@@ -10,6 +10,7 @@ import (
 // The payload types are Chromium's.
 const (
 	payloadOpus   = 111
+	payloadRED    = 63 // of Opus (RFC 2198)
 	payloadVP8    = 96
 	payloadVP8RTX = 97
 )
@@ -22,6 +23,7 @@ type Line struct {
 	Stream, Track string   // of a track, what a=msid says
 	RIDs          []string // of a track with simulcast
 	SSRC, RTX     uint32   // of a track without; RTX of video alone
+	Redundant     bool     // of an audio track: it would rather send RED than Opus
 }
 
 // credentials are those of ICE, and who we are to DTLS.
@@ -43,7 +45,10 @@ func writeOffer(session, version uint64, c credentials, lines []Line) string {
 }
 
 func (l Line) write(b *strings.Builder, c credentials) {
-	kind, payloads := "audio", fmt.Sprint(payloadOpus)
+	kind, payloads := "audio", fmt.Sprint(payloadOpus, " ", payloadRED)
+	if l.Redundant {
+		payloads = fmt.Sprint(payloadRED, " ", payloadOpus)
+	}
 	if l.Video {
 		kind, payloads = "video", fmt.Sprint(payloadVP8, " ", payloadVP8RTX)
 	}
@@ -70,6 +75,7 @@ func (l Line) write(b *strings.Builder, c credentials) {
 	} else {
 		fmt.Fprintf(b, "a=rtpmap:%d opus/48000/2\r\na=rtcp-fb:%d transport-cc\r\na=fmtp:%d minptime=10;useinbandfec=1\r\n",
 			payloadOpus, payloadOpus, payloadOpus)
+		fmt.Fprintf(b, "a=rtpmap:%d red/48000/2\r\na=fmtp:%d %d/%d\r\n", payloadRED, payloadRED, payloadOpus, payloadOpus)
 	}
 	l.writeStreams(b)
 }

@@ -19,6 +19,8 @@ type Person struct {
 	Up      Path // the zero value is 5 ms without loss
 	Down    Path
 	Defects bench.Defects
+	// Packet is told of each packet that the person receives; nil tells nobody.
+	Packet func(now time.Time, a bench.Arrival)
 }
 
 // Plan is one simulated consultation: who is invited and what happens.

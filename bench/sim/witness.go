@@ -59,8 +59,13 @@ func (x *witness) init(w *World) {
 // observer returns the eyes of one person.
 func (x *witness) observer(p *person) bench.Observer {
 	return bench.Observer{
-		Message:   func(now time.Time, m wire.ServerMessage) { x.message(p, now, m) },
-		Packet:    func(now time.Time, a bench.Arrival) { x.packet(p, now, a) },
+		Message: func(now time.Time, m wire.ServerMessage) { x.message(p, now, m) },
+		Packet: func(now time.Time, a bench.Arrival) {
+			x.packet(p, now, a)
+			if p.Packet != nil {
+				p.Packet(now, a)
+			}
+		},
 		Connected: func(_ time.Time, up bool) { x.world.record(p.Ref, fmt.Sprintf("media connected: %v", up)) },
 		Raw:       func(received bool, data []byte) { x.raw(p, received, data) },
 	}
