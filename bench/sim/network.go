@@ -45,6 +45,9 @@ func NewNetwork(seed uint64) *Network {
 type Path struct {
 	Delay time.Duration // constant, so that datagrams of one path keep their order
 	Loss  float64       // of RTP packets, 0 to 1; STUN, DTLS and RTCP always get through
+	// Burst is how many packets of a stream are lost in a row on average (as link.Shape's); 0 and 1 lose
+	// each independently.
+	Burst float64
 	// Rate is that of a bottleneck, before the delay, and Queue how much waits before it (0: as of
 	// link.DefaultQueue) until it drops: RTP or not. It begins when the host is added, or the path set.
 	Rate  link.Trace
@@ -236,8 +239,9 @@ type direction struct {
 }
 
 type stream struct {
-	index uint64 // in the order of first packets
-	count Stream
+	index  uint64 // in the order of first packets
+	count  Stream
+	losing bool // the last one was lost
 }
 
 func newDirection(p Path, salt uint64) *direction {
@@ -283,11 +287,24 @@ func (d *direction) loses(b []byte) bool {
 		d.streams[ssrc] = s
 	}
 	s.count.Sent++
-	if d.path.Loss > 0 && float64(mix(d.salt+s.index<<40+s.count.Sent)>>11)/(1<<53) < d.path.Loss {
+	draw := float64(mix(d.salt+s.index<<40+s.count.Sent)>>11) / (1 << 53)
+	s.losing = draw < d.path.chance(s.losing)
+	if s.losing {
 		s.count.Dropped++
-		return true
 	}
-	return false
+	return s.losing
+}
+
+// chance of a packet to be lost, after one that was lost or was not: the simple Gilbert model, so that
+// Loss is the mean.
+func (p Path) chance(losing bool) float64 {
+	switch {
+	case p.Burst <= 1:
+		return p.Loss
+	case losing:
+		return 1 - 1/p.Burst
+	}
+	return p.Loss / p.Burst / (1 - p.Loss)
 }
 
 // isRTP tells RTP from RTCP, DTLS and STUN (RFC 7983, RFC 5761 section 4).

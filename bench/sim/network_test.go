@@ -202,3 +202,27 @@ func TestSeveredConnection(t *testing.T) {
 		l.Wait()
 	})
 }
+
+// Bursts are as long as asked for, and the mean loss stays. host.Up tells after each packet whether it
+// was lost.
+func TestNetworkLosesInBursts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const packets = 20_000
+		near, far, host := pair(t, sim.Path{Loss: 0.2, Burst: 3}, sim.Path{})
+		lost, bursts, before := uint64(0), 0, false
+		for range packets {
+			_, _ = near.WriteToUDPAddrPort(packet(0), addrOf(far))
+			dropped := host.Up()[0x01020304].Dropped
+			if dropped > lost && !before {
+				bursts++
+			}
+			before, lost = dropped > lost, dropped
+		}
+		if mean := float64(lost) / float64(bursts); mean < 2.8 || mean > 3.2 {
+			t.Errorf("bursts of %.2f packets, want 3", mean)
+		}
+		if share := float64(lost) / packets; share < 0.19 || share > 0.21 {
+			t.Errorf("%.3f are lost, want 0.2", share)
+		}
+	})
+}
