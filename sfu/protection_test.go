@@ -60,7 +60,7 @@ func TestAudioIsRepeatedToWhoLosesIt(t *testing.T) {
 		}
 		a.say("four")
 		a.say("five")
-		if got, want := b.inSlot("a0"), "four(two three) five(three four)"; got != want {
+		if got, want := b.inSlot("a0"), "four(one three) five(two four)"; got != want {
 			t.Errorf("who loses a tenth got %s, want %s", got, want)
 		}
 		if got, want := c.inSlot("a0"), "four five"; got != want {
@@ -83,10 +83,10 @@ func TestNothingOfBeforeIsRepeated(t *testing.T) {
 		}
 		b.loses(26)
 		s.admit("a", "b")
-		for _, x := range []string{"hello", "good", "morning"} {
+		for _, x := range []string{"hello", "and", "good", "morning"} {
 			a.say(x)
 		}
-		if got, want := b.inSlot("a0"), "hello good morning(hello good)"; got != want {
+		if got, want := b.inSlot("a0"), "hello and good morning(hello good)"; got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
 		if err := a.Mute(t.Context(), "m", true); err != nil {
@@ -96,10 +96,10 @@ func TestNothingOfBeforeIsRepeated(t *testing.T) {
 		if err := a.Mute(t.Context(), "m", false); err != nil {
 			t.Fatal(err)
 		}
-		for _, x := range []string{"back", "here", "again"} {
+		for _, x := range []string{"back", "here", "once", "again"} {
 			a.say(x)
 		}
-		if got, want := b.inSlot("a0"), "back here again(back here)"; got != want {
+		if got, want := b.inSlot("a0"), "back here once again(back once)"; got != want {
 			t.Errorf("after a mute got %s, want %s", got, want)
 		}
 	})

@@ -3,8 +3,8 @@ package redundancy
 // Pattern says which earlier packets a packet of audio carries.
 type Pattern uint8
 
-// The patterns. Near ones carry the packets right before, so that a single loss is mended with the next
-// packet, 20 ms later. Far ones leave room between them: a burst takes a packet and the ones after it,
+// The patterns. Near ones carry the packet right before, so that a single loss is mended with the next
+// one, 20 ms later. Far ones leave room between them: a burst takes a packet and the ones after it,
 // and what lies in there is lost with it.
 const (
 	None Pattern = iota
@@ -40,17 +40,23 @@ func (p Pattern) Depth() int {
 	return int(p)
 }
 
-// distances of the packets carried from the one that carries them, the nearest first; Depth of them
-// count. With bursts of three packets on average and a loss of 20 % (Gilbert), near ones of depth 2 leave
-// 91.1 % and far ones 97.2 %; of depth 3, 94.1 and 99.0.
+// distances of the packets carried from the one that carries them, the nearest first. The near ones are
+// not all in a row either: of frames lost together, some then come. At a random loss of 20 %, with 1 and 2
+// one window of 10 s in eight has three frames in a row missing, with 1 and 3 one in 39. With bursts of
+// three packets on average (Gilbert, 20 %), near ones of depth 2 leave 93.7 % and far ones 97.2 %; of
+// depth 3, 95.8 and 99.0.
 func (p Pattern) distances() [MaxDepth]uint16 {
-	if p >= Far1 {
-		if p == Far2 {
-			return [MaxDepth]uint16{2, 6}
-		}
+	switch p {
+	case Near2:
+		return [MaxDepth]uint16{1, 3}
+	case Near3:
+		return [MaxDepth]uint16{1, 2, 4}
+	case Far1, Far3:
 		return [MaxDepth]uint16{2, 5, 9}
+	case Far2:
+		return [MaxDepth]uint16{2, 6}
 	}
-	return [MaxDepth]uint16{1, 2, 3}
+	return [MaxDepth]uint16{1}
 }
 
 // Reach is how many packets back the farthest one is.

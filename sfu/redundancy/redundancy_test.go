@@ -251,9 +251,10 @@ func TestRecent(t *testing.T) {
 	}{
 		{"none", []string{"a", "b", "c"}, redundancy.None, "c"},
 		{"one", []string{"a", "b", "c"}, redundancy.Near1, "b@1 c"},
-		{"two", []string{"a", "b", "c"}, redundancy.Near2, "a@2 b@1 c"},
+		{"two", []string{"a", "b", "c", "d"}, redundancy.Near2, "a@3 c@1 d"},
+		{"three", []string{"a", "b", "c", "d", "e"}, redundancy.Near3, "a@4 c@2 d@1 e"},
 		{"three, of which there are two", []string{"a", "b", "c"}, redundancy.Near3, "a@2 b@1 c"},
-		{"one lost on the way here", []string{"a", "", "c"}, redundancy.Near2, "a@2 c"},
+		{"one lost on the way here", []string{"a", "b", "", "d"}, redundancy.Near2, "a@3 d"},
 		{"all lost", []string{"", "", "c"}, redundancy.Near2, "c"},
 		{"far", strings.Split("abcdefghij", ""), redundancy.Far3, "a@9 e@5 h@2 j"},
 		{"far two", strings.Split("abcdefghij", ""), redundancy.Far2, "d@6 h@2 j"},

@@ -1,0 +1,147 @@
+package sim_test
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/bedside-video/bedside/bench"
+	"github.com/bedside-video/bedside/bench/linkem/link"
+	"github.com/bedside-video/bedside/bench/sim"
+	"github.com/bedside-video/bedside/signaling/wire"
+)
+
+const (
+	voiceFrame = 20 * time.Millisecond
+	// inTime is how much later than without loss a frame may be in the receiver's hands.
+	inTime = 400 * time.Millisecond
+	window = 10 * time.Second
+)
+
+// listener notes which frames of the one voice it hears come in time.
+type listener struct {
+	path  time.Duration            // from the speaker, without loss
+	came  map[uint32]time.Duration // frame -> how much later than without loss
+	first uint32
+	last  uint32
+}
+
+func (l *listener) packet(now time.Time, a bench.Arrival) {
+	if a.Tag.SourceOf() != wire.SourceMic {
+		return
+	}
+	if l.came == nil {
+		l.came, l.first = map[uint32]time.Duration{}, a.Tag.Frame
+	}
+	late := now.Sub(a.Tag.Sent) - l.path
+	if had, ok := l.came[a.Tag.Frame]; !ok || late < had {
+		l.came[a.Tag.Frame] = late
+	}
+	l.last = max(l.last, a.Tag.Frame)
+}
+
+// hearing is what came of it: the share of the frames that came in time, and the windows of 10 s without
+// a hole of more than 60 ms between two frames.
+type hearing struct {
+	frames, inTime int
+	windows, whole int
+}
+
+func (h hearing) share() float64 { return float64(h.inTime) / float64(max(1, h.frames)) }
+
+func (h hearing) String() string {
+	return fmt.Sprintf("%d of %d frames in time: %.2f %%; %d of %d windows of 10 s without a gap of more than 60 ms",
+		h.inTime, h.frames, 100*h.share(), h.whole, h.windows)
+}
+
+func (l *listener) hearing() hearing {
+	const (
+		perWindow = uint32(window / voiceFrame)
+		still     = uint32(inTime / voiceFrame) // under way at the end
+	)
+	var h hearing
+	for from := l.first; from+perWindow+still <= l.last; from += perWindow {
+		missing, longest := 0, 0
+		for f := from; f < from+perWindow; f++ {
+			h.frames++
+			if late, ok := l.came[f]; ok && late <= inTime {
+				h.inTime++
+				missing = 0
+				continue
+			}
+			missing++
+			longest = max(longest, missing)
+		}
+		h.windows++
+		if time.Duration(longest+1)*voiceFrame <= 60*time.Millisecond {
+			h.whole++
+		}
+	}
+	return h
+}
+
+// Audio at 100 kbit/s, 300 ms round trip and 20 % loss. The server repeats earlier frames in later ones,
+// as many as the subscriber's own feedback asks for.
+func TestAudioUnderLoss(t *testing.T) {
+	windows := 20
+	if os.Getenv("SOAK") == "1" {
+		windows = 100
+	}
+	bad := sim.Path{Delay: 150 * time.Millisecond, Loss: 0.2, Rate: link.Constant(100 * link.Kbit)}
+	burst := bad
+	burst.Burst = 3
+	good := sim.Path{Delay: 5 * time.Millisecond}
+	for _, tt := range []struct {
+		name       string
+		stack      bench.Stack
+		up, down   sim.Path
+		redundancy int
+		share      float64
+		whole      float64 // of the windows
+	}{
+		{"down, random", bench.Lean, good, bad, 0, 0.99, 0.95},
+		{"down, random, pion", bench.Pion, good, bad, 0, 0.99, 0.95},
+		{"down, bursts", bench.Lean, good, burst, 0, 0.96, 0},
+		// Two in a row, as publishers carry them, leave more gaps than the server's.
+		{"up, random", bench.Lean, bad, good, 2, 0.99, 0.8},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var sum hearing
+			for seed := range uint64(3) {
+				h := listenTo(t, seed+1, tt.stack, tt.up, tt.down, tt.redundancy, windows)
+				sum.frames += h.frames
+				sum.inTime += h.inTime
+				sum.windows += h.windows
+				sum.whole += h.whole
+				if h.share() < tt.share {
+					t.Errorf("seed %d: %v", seed+1, h)
+				}
+			}
+			t.Logf("figure: audio at 100 kbit/s, 300 ms, 20 %% lost, %s: %v", tt.name, sum)
+			if float64(sum.whole) < tt.whole*float64(sum.windows) {
+				t.Errorf("%d of %d windows are whole", sum.whole, sum.windows)
+			}
+		})
+	}
+}
+
+// listenTo plays a visit in which the doctor speaks and the patient listens, for so many windows.
+func listenTo(t *testing.T, seed uint64, stack bench.Stack, up, down sim.Path, redundancy, windows int) hearing {
+	t.Helper()
+	l := &listener{path: up.Delay + down.Delay}
+	voice := &bench.Audio{Bitrate: 20_000, Level: 30, Redundancy: redundancy}
+	back := func(p sim.Path) sim.Path { return sim.Path{Delay: p.Delay} }
+	r := sim.Run(t, sim.Plan{Seed: seed, MaxParticipants: 2, People: []sim.Person{
+		{Ref: "doctor", Role: wire.RoleClinician, Media: bench.Media{Mic: voice}, Stack: stack, Verify: true, Up: up, Down: back(up)},
+		{Ref: "patient", Role: wire.RolePatient, Stack: stack, Verify: true, Up: back(down), Down: down, Packet: l.packet},
+	}, Steps: []sim.Step{
+		sim.Join{Ref: "doctor"}, sim.Connected{Ref: "doctor"}, sim.Join{Ref: "patient"}, sim.Connected{Ref: "patient"},
+		sim.Admit{By: "doctor", Who: "patient"},
+		sim.Pass{For: time.Duration(windows)*window + time.Second},
+	}})
+	if len(r.Violations) > 0 {
+		t.Errorf("seed %d: violations: %v", seed, r.Violations)
+	}
+	return l.hearing()
+}
