@@ -20,8 +20,14 @@ type Slot struct {
 	conn          *Conn
 	ssrc, rtxSSRC uint32
 	bound         atomic.Pointer[binding] // what the client takes, as of the last offer
-	media         rtp.Header              // re-used from packet to packet
-	rtx           rtp.Header
+	media         outgoing
+	rtx           outgoing
+}
+
+// outgoing is one SSRC that is sent.
+type outgoing struct {
+	header rtp.Header // re-used from packet to packet
+	once   once
 }
 
 // binding is what an offer says of a slot. Immutable.
@@ -81,10 +87,11 @@ func (s *Slot) WriteRTX(o Outgoing, payload []byte) error {
 	return s.send(&s.rtx, b, s.rtxSSRC, b.rtxTypes[o.Codec], o, payload)
 }
 
-func (s *Slot) send(h *rtp.Header, b *binding, ssrc uint32, pt uint8, o Outgoing, payload []byte) error {
-	if ssrc == 0 || pt == 0 {
+func (s *Slot) send(out *outgoing, b *binding, ssrc uint32, pt uint8, o Outgoing, payload []byte) error {
+	if ssrc == 0 || pt == 0 || !out.once.take(o.Seq) {
 		return nil
 	}
+	h := &out.header
 	h.Version, h.SSRC, h.PayloadType = 2, ssrc, pt
 	h.SequenceNumber, h.Timestamp, h.Marker = o.Seq, o.Timestamp, o.Marker
 	return s.conn.send(h, b.transportCC, payload)

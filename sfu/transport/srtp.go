@@ -51,8 +51,8 @@ func (c *Conn) takeKeys(conn *dtls.Conn) error {
 	return nil
 }
 
-// outbound protects what is sent. Every SSRC of it belongs to one slot, whose sequence numbers never
-// repeat, and one context holds the keys: so no nonce is used twice (RFC 7714 section 8.1).
+// outbound protects what is sent. Every SSRC of it belongs to one slot, which sends no sequence number
+// twice (once), and one context holds the keys: so no nonce is used twice (RFC 7714 section 8.1).
 type outbound struct {
 	mu        sync.Mutex
 	context   *srtp.Context // nil before the handshake

@@ -253,3 +253,32 @@ func BenchmarkPacketOut(b *testing.B) {
 		_ = slot.Write(Outgoing{Codec: codec.VP8, Seq: seq}, payload)
 	}
 }
+
+// FuzzReceive: whatever a client with the right keys seals, and whatever anybody sends from its address,
+// nothing panics, and no more streams are kept than the limit.
+func FuzzReceive(f *testing.F) {
+	f.Add([]byte{0x80, 200, 0, 1, 0, 0, 0, 1}, true)
+	f.Add(packet(96, 1, vp8, 4, "1", 10, "h"), true)
+	f.Add(packet(97, 1, "\x00\x05"+vp8, 4, "1", 11, "h"), true)
+	f.Add([]byte{0x80, 96}, false)
+	e := establish(f, &sunk{})
+	f.Fuzz(func(t *testing.T, b []byte, keys bool) {
+		if keys {
+			var sealed []byte
+			var err error
+			if isRTCP(b) {
+				sealed, err = e.seal.EncryptRTCP(nil, b, nil)
+			} else {
+				sealed, err = e.seal.EncryptRTP(nil, b, nil)
+			}
+			if err != nil {
+				return
+			}
+			b = sealed
+		}
+		e.receive(b)
+		if len(e.in.streams) > 16 || len(e.in.senders) > maxRTCPSenders || len(e.in.sinks) > 16 {
+			t.Fatalf("%d streams, %d senders, %d sinks", len(e.in.streams), len(e.in.senders), len(e.in.sinks))
+		}
+	})
+}
