@@ -164,6 +164,8 @@ func (c *Client) handle(s *session, m wire.ServerMessage, h wire.Header) {
 		c.resume = m.Token
 	case *wire.Slots:
 		c.assign(m)
+	case *wire.Layers:
+		c.send(m)
 	case *wire.Ended:
 		c.ended = m.Reason
 	case *wire.Restart:
@@ -217,6 +219,19 @@ func (c *Client) assign(m *wire.Slots) {
 		s.mu.Unlock()
 	}
 	c.conn.poke()
+}
+
+// send makes a track send the encodings that somebody receives, as a browser's SDK does; the caller holds
+// mu.
+func (c *Client) send(m *wire.Layers) {
+	if c.conn == nil || c.cfg.Defects.AllLayers {
+		return
+	}
+	for _, p := range c.conn.pubs {
+		if p.mid == m.Mid {
+			p.setWanted(m.Active)
+		}
+	}
 }
 
 // View is what a Client knows of the consultation.

@@ -62,6 +62,7 @@ type Media struct {
 type Defects struct {
 	MediaInLobby bool // sends media before it is admitted
 	MediaMuted   bool // goes on sending a track that it has muted
+	AllLayers    bool // sends every encoding, wanted or not
 }
 
 // Observer is told what happens, from the Client's goroutines: its functions must not block and must

@@ -43,6 +43,7 @@ type frames struct {
 	prevAt  time.Time
 	intact  bool // every packet of the current frame so far
 	key     bool // the current frame
+	padded  bool // padding came since the frame before
 	waitKey bool // nothing can be decoded before the next key frame
 	// stuck tells that waitKey has cost a frame and no key frame is on the way: only then is one
 	// asked for. While its first packets arrive, asking again would be noise that depends on timing.
@@ -65,6 +66,13 @@ func (f *frames) packet(now time.Time, h held) {
 		f.opaque(now, h)
 		return
 	}
+	if len(h.packet.Payload) == 0 { // padding in the place of something that was left out
+		if h.lost > 0 {
+			f.loss(h.packet.Timestamp)
+		}
+		f.padded = true
+		return
+	}
 	d, err := parseVP8(h.packet.Payload)
 	if err != nil {
 		f.breaks.Malformed++
@@ -75,7 +83,8 @@ func (f *frames) packet(now time.Time, h held) {
 	}
 	if !f.have || h.packet.Timestamp != f.prevTS {
 		f.reference(d, h)
-		f.begin(d, h.packet.Timestamp, h.lost > 0, now.Sub(f.prevAt))
+		f.begin(d, h.packet.Timestamp, h.lost > 0 || f.padded, now.Sub(f.prevAt))
+		f.padded = false
 	} else if !f.blind && (d.hasPic != f.prev.hasPic || d.picture != f.prev.picture || d.tl0 != f.prev.tl0) {
 		f.breaks.Picture++
 	}

@@ -3,6 +3,7 @@ package bench
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,7 +22,8 @@ type publication struct {
 	mu       sync.Mutex
 	encoders []*encoder // of a video track
 	voice    *voice     // of an audio track
-	stopped  []bool     // per encoding
+	stopped  []bool     // per encoding, by StopLayer
+	unwanted []bool     // per encoding, by the server's layers message
 	muted    bool
 	hidden   bool // a screen that is not being shared
 	held     bool // the participant is not in the room
@@ -30,7 +32,10 @@ type publication struct {
 }
 
 func newVideo(source wire.Source, v *Video, stream string, rng *rand.Rand) *publication {
-	p := &publication{source: source, interval: time.Second / time.Duration(v.FPS), stopped: make([]bool, len(v.Layers))}
+	p := &publication{
+		source: source, interval: time.Second / time.Duration(v.FPS),
+		stopped: make([]bool, len(v.Layers)), unwanted: make([]bool, len(v.Layers)),
+	}
 	for i, l := range v.Layers {
 		p.encoders = append(p.encoders, newEncoder(v, source, i, rng))
 		p.encodings = append(p.encodings, newEncoding(source, stream, l.RID, true, 90000, rng))
@@ -100,7 +105,7 @@ func (p *publication) tick(now time.Time) (time.Time, error) {
 	}
 	var errs []error
 	for i, e := range p.encoders {
-		if !p.stopped[i] {
+		if !p.stopped[i] && !p.unwanted[i] {
 			errs = append(errs, p.encodings[i].send(now, e.frame(now), 0, e.buffers.put))
 		}
 	}
@@ -140,6 +145,19 @@ func (p *publication) setStopped(index int, stopped bool) {
 	p.stopped[index] = stopped
 	if !stopped {
 		p.encoders[index].restart()
+	}
+}
+
+// setWanted stops the encodings of a video track that are not named, and restarts the others.
+func (p *publication) setWanted(rids []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.unwanted {
+		was := p.unwanted[i]
+		p.unwanted[i] = !slices.Contains(rids, p.encodings[i].rid)
+		if was && !p.unwanted[i] {
+			p.encoders[i].restart()
+		}
 	}
 }
 

@@ -31,6 +31,7 @@ func (p *Peer) control(now time.Time) {
 	if !p.connected.Load() {
 		return
 	}
+	p.allocate(now)
 	pubs, slots := p.media()
 	var reports []rtcp.ReceptionReport
 	for _, pub := range pubs {
@@ -102,7 +103,7 @@ func (p *Peer) RTCP(now time.Time, packet rtcp.Packet) {
 func (p *Peer) keyFrameWanted(now time.Time, ssrc uint32) {
 	if s := p.slotOf(ssrc); s != nil {
 		if sub := s.holder(); sub != nil {
-			sub.publication.requestKeyFrame(now)
+			sub.publication.requestKeyFrame(now, sub)
 		}
 	}
 }

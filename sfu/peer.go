@@ -13,6 +13,7 @@ import (
 
 	"github.com/bedside-video/bedside/sfu/codec"
 	"github.com/bedside-video/bedside/sfu/forward"
+	"github.com/bedside-video/bedside/sfu/layers"
 	"github.com/bedside-video/bedside/sfu/slots"
 	"github.com/bedside-video/bedside/sfu/transport"
 )
@@ -65,9 +66,16 @@ type seat struct {
 	taken    map[*slot]*sitting
 	seated   []*slot // the slots that the assigner knows
 	epoch    uint64
-	layout   []Tile
-	layers   map[*Publication]string // the RID last told
+	layout   layout
+	layers   map[*Publication][]string // the RIDs last told
+	share    layers.Allocator
 	speakers []Level
+}
+
+// layout is what a peer shows, and since when.
+type layout struct {
+	tiles []Tile
+	at    time.Time
 }
 
 // sitting is who is in a slot, as the client was last told.
@@ -82,7 +90,7 @@ func newPeer(r *Room, o PeerOptions) *Peer {
 		room: r, o: o,
 		publications: map[string]*Publication{}, bySSRC: map[uint32]*slot{},
 	}
-	p.taken, p.layers = map[*slot]*sitting{}, map[*Publication]string{}
+	p.taken, p.layers = map[*slot]*sitting{}, map[*Publication][]string{}
 	return p
 }
 
@@ -184,7 +192,8 @@ func (p *Peer) Mute(_ context.Context, mid string, muted bool) error {
 // SetLayout takes over what the peer shows, and how large.
 func (p *Peer) SetLayout(ctx context.Context, tiles []Tile) error {
 	return p.room.do(ctx, func() {
-		p.layout = tiles
+		p.layout = layout{tiles, p.room.server.clock()}
+		p.allocate(p.layout.at)
 		p.room.wake()
 	})
 }

@@ -29,7 +29,7 @@ type Publication struct {
 	mu        sync.Mutex
 	encodings []*encoding       // in the order in which they were first heard of
 	rates     []layers.Encoding // of encodings, at the same index
-	selected  *encoding         // what subscriptions are granted; nil before the first packet
+	wanted    []time.Time       // when each was last granted to somebody, at the same index
 }
 
 // encoding is one incoming stream of a publication. It is the transport.Sink of its packets.
@@ -47,6 +47,9 @@ type encoding struct {
 	keyFrames forward.KeyFrameRequests
 	reports   forward.SenderReports
 }
+
+// maxEncodings of one publication: simulcast has no more.
+const maxEncodings = 3
 
 // What one encoding keeps for retransmissions at most: a second of a shared screen at 2 Mbit/s.
 const (
@@ -70,7 +73,6 @@ func (pub *Publication) clockRate() uint32 {
 
 // open adds an encoding; nil when there are as many as simulcast has.
 func (pub *Publication) open(rid string) *encoding {
-	const maxEncodings = 3
 	pub.mu.Lock()
 	defer pub.mu.Unlock()
 	if len(pub.encodings) == maxEncodings {
@@ -85,6 +87,7 @@ func (pub *Publication) open(rid string) *encoding {
 	}
 	pub.encodings = append(pub.encodings, e)
 	pub.rates = append(pub.rates, layers.NewEncoding(rid))
+	pub.wanted = append(pub.wanted, pub.peer.room.server.clock())
 	return e
 }
 
@@ -103,9 +106,9 @@ func (e *encoding) RTP(now time.Time, c codec.Name, p *codec.Packet, repaired bo
 		e.withhold(now, p, repaired)
 		return
 	}
-	arrival, nack := e.book(now, p, repaired)
-	if nack != nil {
-		pub.peer.send(nack)
+	arrival := e.book(now, p, repaired)
+	if arrival.nack != nil {
+		pub.peer.send(arrival.nack)
 	}
 	if arrival.Drop {
 		t.duplicates.Add(1)
@@ -125,7 +128,7 @@ func (e *encoding) RTP(now time.Time, c codec.Name, p *codec.Packet, repaired bo
 		e.recent.Put(p)
 	}
 	for _, s := range *pub.subscribers.Load() {
-		t.verdicts[s.forward(now, e, c, p, arrival.Newest)].Add(1)
+		t.verdicts[s.forward(now, e, c, p, &arrival)].Add(1)
 	}
 }
 
@@ -147,33 +150,34 @@ func (e *encoding) count(now time.Time, p *codec.Packet, repaired bool) forward.
 	return e.receiver.Receive(now, p.Seq, p.Timestamp)
 }
 
-// book enters a packet into the encoding's books and returns what is to be asked for again.
-func (e *encoding) book(now time.Time, p *codec.Packet, repaired bool) (arrival forward.Arrival, nack rtcp.Packet) {
+// book enters a packet into the encoding's books.
+func (e *encoding) book(now time.Time, p *codec.Packet, repaired bool) (b booked) {
 	pub := e.publication
 	pub.mu.Lock()
 	defer pub.mu.Unlock()
-	arrival = e.count(now, p, repaired)
+	b.Arrival = e.count(now, p, repaired)
 	video := pub.source.Kind() == codec.Video
 	if video && e.ssrc != 0 {
-		nack = e.nackLocked(now)
+		b.nack = e.nackLocked(now)
 	}
-	if arrival.Drop {
-		return arrival, nack
+	if b.Drop {
+		return b
 	}
 	if video {
 		e.cache.Put(now, p)
-		if p.KeyFrame && arrival.Newest {
+		if p.KeyFrame && b.Newest {
 			e.keyFrames.Arrived()
+			b.translations = pub.translateLocked(e, p.Timestamp)
 		}
 	}
 	pub.rates[e.index].Packet(now, p)
 	if first := e.ssrc == 0; !repaired {
 		e.ssrc = p.SSRC
-		if first && pub.selectLocked() && !p.KeyFrame {
-			pub.requestKeyFrameLocked(now)
+		if first {
+			pub.startLocked(now, e, p.KeyFrame)
 		}
 	}
-	return arrival, nack
+	return b
 }
 
 // nackLocked asks for what is missing; nil when nothing is.
@@ -219,79 +223,19 @@ func (pub *Publication) cached(s forward.Stream, seq uint16, buf []byte) (payloa
 
 // attach adds a subscription to the fan-out. The room's goroutine is the only caller of attach and
 // detach, so the copy is safe.
-func (pub *Publication) attach(s *Subscription, now time.Time) {
+func (pub *Publication) attach(s *Subscription) {
 	list := append(slices.Clone(*pub.subscribers.Load()), s)
 	pub.subscribers.Store(&list)
 	pub.mu.Lock()
 	defer pub.mu.Unlock()
-	pub.selectLocked()
-	if pub.selected != nil {
-		s.grant.Store(&Grant{Stream: pub.selected.stream})
+	if i := layers.Highest(pub.rates); i >= 0 {
+		s.grant.Store(pub.startingWith(pub.encodings[i]))
 	}
-	pub.requestKeyFrameLocked(now)
 }
 
 func (pub *Publication) detach(s *Subscription) {
 	list := slices.DeleteFunc(slices.Clone(*pub.subscribers.Load()), func(x *Subscription) bool { return x == s })
 	pub.subscribers.Store(&list)
-}
-
-// selectLocked grants every subscription the highest encoding that is being sent. (Which one each
-// of them can take is for the allocator to come.) It tells whether that is another one now, of
-// which subscriptions need a key frame.
-func (pub *Publication) selectLocked() (changed bool) {
-	i := layers.Highest(pub.rates)
-	if i < 0 || pub.encodings[i] == pub.selected {
-		return false
-	}
-	pub.selected = pub.encodings[i]
-	grant := &Grant{Stream: pub.selected.stream}
-	for _, s := range *pub.subscribers.Load() {
-		s.grant.Store(grant)
-	}
-	pub.peer.room.wake()
-	return true
-}
-
-// requestKeyFrame asks for a key frame of what subscriptions receive, at the rate that
-// forward.KeyFrameRequests allows.
-func (pub *Publication) requestKeyFrame(now time.Time) {
-	pub.mu.Lock()
-	defer pub.mu.Unlock()
-	pub.requestKeyFrameLocked(now)
-}
-
-func (pub *Publication) requestKeyFrameLocked(now time.Time) {
-	if len(*pub.subscribers.Load()) == 0 || pub.source.Kind() != codec.Video {
-		return
-	}
-	if e := pub.selected; e != nil && e.keyFrames.Want(now) {
-		pub.sendKeyFrameRequest(e)
-	}
-}
-
-func (pub *Publication) sendKeyFrameRequest(e *encoding) {
-	pub.peer.room.server.metrics.keyRequests.Inc()
-	pub.peer.send(&rtcp.PictureLossIndication{MediaSSRC: e.ssrc})
-}
-
-// control does what is due: repeated key-frame requests, a change of encoding, receiver reports.
-func (pub *Publication) control(now time.Time, report bool) []rtcp.ReceptionReport {
-	pub.mu.Lock()
-	defer pub.mu.Unlock()
-	if pub.selectLocked() {
-		pub.requestKeyFrameLocked(now)
-	}
-	var reports []rtcp.ReceptionReport
-	for _, e := range pub.encodings {
-		if len(*pub.subscribers.Load()) > 0 && e == pub.selected && e.keyFrames.Due(now) {
-			pub.sendKeyFrameRequest(e)
-		}
-		if report && e.ssrc != 0 {
-			reports = append(reports, receptionReport(e.ssrc, e.receiver.Report(now)))
-		}
-	}
-	return reports
 }
 
 // setMuted stops or restarts forwarding. After a mute, subscribers wait for a key frame: packets
@@ -309,7 +253,7 @@ func (pub *Publication) setMuted(muted bool, now time.Time) {
 	for _, s := range *pub.subscribers.Load() {
 		s.slot.resync(s)
 	}
-	pub.requestKeyFrame(now)
+	pub.control(now, false)
 }
 
 // shown tells whether the publication takes a slot. Camera and microphone have theirs from the

@@ -18,7 +18,7 @@ func (p *Peer) noteRTCP(now time.Time) {
 	_, slots := p.media()
 	for _, s := range slots {
 		if sub := s.holder(); sub != nil {
-			sub.publication.requestKeyFrame(now)
+			sub.publication.requestKeyFrame(now, sub)
 		}
 	}
 }

@@ -205,7 +205,7 @@ func (r *Room) reconcile(now time.Time) {
 		}
 	}
 	for _, p := range r.peers {
-		p.announceLayers()
+		p.announceLayers(now)
 	}
 }
 
@@ -277,6 +277,7 @@ func (r *Room) settle(now time.Time, p *Peer, shown []*Publication) {
 		}
 	}
 	if len(changed) > 0 {
+		p.allocate(now)
 		p.epoch++
 		p.o.Events.Slots(p.epoch, changed)
 	}
@@ -298,10 +299,10 @@ func (r *Room) seat(now time.Time, p *Peer, s *slot, pub *Publication) Assignmen
 		r.server.log.Error("invariant violated: subscriber not in the roster", "room", r.id, "peer", p.o.ID)
 		return Assignment{Mid: s.mid, RTP: s.assign(now, nil)}
 	}
-	sub := &Subscription{publication: pub, slot: s}
+	sub := &Subscription{publication: pub, slot: s, since: now, careful: p.budget().Bitrate > 0}
 	rtp := s.assign(now, sub)
 	p.taken[s] = &sitting{sub: sub, muted: pub.muted.Load(), rtp: rtp}
-	pub.attach(sub, now)
+	pub.attach(sub)
 	return p.assignment(s)
 }
 
@@ -343,7 +344,7 @@ func (p *Peer) slotAt(kind codec.Kind, index int) *slot {
 }
 
 func (p *Peer) pins(o slots.Occupant) bool {
-	return slices.ContainsFunc(p.layout, func(t Tile) bool { return t.Pinned && t.Peer == o.Peer && t.Source == o.Source })
+	return slices.ContainsFunc(p.layout.tiles, func(t Tile) bool { return t.Pinned && t.Peer == o.Peer && t.Source == o.Source })
 }
 
 // silence forgets that p's media has ever flowed: when it is admitted again it starts anew.
@@ -353,35 +354,6 @@ func (p *Peer) silence() {
 		pub.started.Store(false)
 		pub.loudness.Store(0)
 	}
-}
-
-// announceLayers tells p which of its encodings are received.
-func (p *Peer) announceLayers() {
-	pubs, _ := p.media()
-	for _, pub := range pubs {
-		rid, received := pub.received()
-		if told, ok := p.layers[pub]; ok == received && told == rid {
-			continue
-		}
-		var active []string
-		if received {
-			p.layers[pub] = rid
-			active = []string{rid}
-		} else {
-			delete(p.layers, pub)
-		}
-		p.o.Events.Layers(pub.mid, active)
-	}
-}
-
-// received returns the RID of the encoding that subscribers are granted, false without any.
-func (pub *Publication) received() (string, bool) {
-	pub.mu.Lock()
-	defer pub.mu.Unlock()
-	if pub.selected == nil || len(*pub.subscribers.Load()) == 0 {
-		return "", false
-	}
-	return pub.selected.rid, true
 }
 
 // mute takes the events of a peer that has left.

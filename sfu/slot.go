@@ -3,7 +3,6 @@ package sfu
 import (
 	"encoding/binary"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/bedside-video/bedside/sfu/codec"
@@ -41,17 +40,6 @@ type outlet interface {
 	TakesRED() bool
 }
 
-// Subscription is the edge from a publication to a participant, living in a slot.
-type Subscription struct {
-	publication *Publication
-	slot        *slot
-	grant       atomic.Pointer[Grant]
-	granted     *Grant // the one the rewriter knows; guarded by slot.mu
-}
-
-// Grant is the decision for one subscription: which encoding it is to receive. Immutable.
-type Grant struct{ Stream forward.Stream }
-
 // assign hands the slot to sub, or empties it. The returned RTP timestamp is the first that the new
 // occupant's packets can have; when assign returns, no packet of the previous one follows.
 func (s *slot) assign(now time.Time, sub *Subscription) (boundary uint32) {
@@ -63,41 +51,33 @@ func (s *slot) assign(now time.Time, sub *Subscription) (boundary uint32) {
 	return s.rewriter.Reassign(now)
 }
 
-// forward decides about one packet and sends it. The payload is patched in place and put back: it
-// is shared with the other subscribers, and the transport copies it.
-func (s *Subscription) forward(now time.Time, e *encoding, c codec.Name, p *codec.Packet, newest bool) forward.Verdict {
-	t := s.slot
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.occupant != s {
-		return forward.DropNotCurrent
-	}
-	if g := s.grant.Load(); g != s.granted && g != nil {
-		t.rewriter.Target(g.Stream)
-		s.granted = g
-	}
-	var out forward.Out
-	v := t.rewriter.Forward(now, e.stream, c, p, newest, &out)
-	if v != forward.Forwarded {
-		return v
-	}
-	t.history.Put(forward.Entry{Out: out, Stream: e.stream, SrcSeq: p.Seq, Codec: c})
-	t.packets++
-	payload, blocks := t.shield.wrap(e, p, newest, out.Switched)
+// send sends a packet of the occupant; the caller holds mu.
+func (s *slot) send(e *encoding, c codec.Name, p *codec.Packet, newest bool, out *forward.Out) {
+	s.history.Put(forward.Entry{Out: *out, Stream: e.stream, SrcSeq: p.Seq, Codec: c})
+	s.packets++
+	payload, blocks := s.shield.wrap(e, p, newest, out.Switched)
 	if blocks > 0 {
-		s.publication.peer.tally.redundant.Add(1)
+		e.publication.peer.tally.redundant.Add(1)
 	}
-	t.octets += uint32(len(payload))
+	s.octets += uint32(len(payload))
 	out.Patch(payload)
-	if t.out.Write(transport.Outgoing{
-		Codec: c, Seq: out.Seq, Timestamp: out.Timestamp, Marker: p.Marker, Blocks: blocks,
-	}, payload) != nil {
-		t.delivery.failed++
-	} else {
-		t.delivery.sent(out.Seq)
-	}
+	s.write(transport.Outgoing{Codec: c, Seq: out.Seq, Timestamp: out.Timestamp, Marker: p.Marker, Blocks: blocks}, payload)
 	out.Restore(payload)
-	return v
+}
+
+// pad fills the place of a packet that is left out, lest the receiver ask for it; the caller holds mu.
+func (s *slot) pad(c codec.Name, out *forward.Out) {
+	s.packets++
+	s.write(transport.Outgoing{Codec: c, Seq: out.Seq, Timestamp: out.Timestamp}, nil)
+}
+
+// write writes one packet and keeps the account; the caller holds mu.
+func (s *slot) write(o transport.Outgoing, payload []byte) {
+	if s.out.Write(o, payload) != nil {
+		s.delivery.failed++
+		return
+	}
+	s.delivery.sent(o.Seq)
 }
 
 // retransmit answers a NACK for the slot's packets seqs; each is sent again at most once in a round

@@ -38,6 +38,7 @@ type PeerOptions struct {
 	Publish    []codec.Source // what they may publish
 	Subscribe  bool           // whether they receive anything
 	NeverEvict bool           // their voice keeps its slot whoever is louder (interpreters)
+	Profile    string         // what to keep for them when bandwidth is short: motion, detail, or general
 	Events     Events
 }
 

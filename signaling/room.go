@@ -190,7 +190,7 @@ func (r *room) connect(ctx context.Context, s *session, cmd consult.Connect, re 
 	rights := consult.Person{Role: person.Role, Proxy: person.Proxy, Watch: person.Watch}.Rights()
 	o := sfu.PeerOptions{
 		ID: person.ID, Subscribe: rights.May(consult.VerbSubscribe) && s.by != whip.WHIP,
-		NeverEvict: person.Role == wire.RoleInterpreter, Events: mediaEvents{s},
+		NeverEvict: person.Role == wire.RoleInterpreter, Profile: r.policy.Profile, Events: mediaEvents{s},
 	}
 	for _, source := range rights.Publish {
 		o.Publish = append(o.Publish, codec.Source(source))

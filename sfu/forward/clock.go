@@ -58,3 +58,12 @@ func (s *SenderReports) Timestamp(t time.Time, clockRate uint32) (uint32, bool) 
 	}
 	return s.ts + units(t.Sub(s.at), clockRate), true
 }
+
+// Time at which a frame with the timestamp ts was taken, on the server's clock; false before the first
+// report.
+func (s *SenderReports) Time(ts uint32, clockRate uint32) (time.Time, bool) {
+	if s.at.IsZero() {
+		return time.Time{}, false
+	}
+	return s.at.Add(time.Duration(int32(ts-s.ts)) * time.Second / time.Duration(clockRate)), true
+}

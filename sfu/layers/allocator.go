@@ -170,9 +170,7 @@ func (a *Allocator) keep(wants []Want) ([]Grant, bool) {
 		if a.given[i].want.ID != w.ID {
 			return nil, false
 		}
-		if next := find(w.Ladder, g.Next); next != nil && next.Sent {
-			g.Encoding, g.Temporal, g.Next = g.Next, next.Top, -1
-		}
+		g.advance(w.Ladder)
 		r := find(w.Ladder, g.Encoding)
 		if g.Encoding >= 0 && (r == nil || !r.Sent) || g.Encoding < 0 && len(w.Ladder) > 0 {
 			return nil, false
@@ -184,6 +182,24 @@ func (a *Allocator) keep(wants []Want) ([]Grant, bool) {
 		out = append(out, g)
 	}
 	return out, true
+}
+
+// advance takes the best over that has come of what was waited for.
+func (g *Grant) advance(ladder []Rung) {
+	if g.Next < 0 || g.Encoding < 0 {
+		return
+	}
+	at := func(encoding int) int { return slices.IndexFunc(ladder, func(r Rung) bool { return r.Encoding == encoding }) }
+	for i := at(g.Next); i > at(g.Encoding); i-- {
+		if !ladder[i].Sent {
+			continue
+		}
+		if ladder[i].Encoding == g.Next {
+			g.Next = -1
+		}
+		g.Encoding, g.Temporal = ladder[i].Encoding, ladder[i].Top
+		return
+	}
 }
 
 func find(ladder []Rung, encoding int) *Rung {

@@ -34,6 +34,15 @@ func ladder() [3]rung {
 	return [...]rung{{"q", 180, 100_000}, {"h", 360, 260_000}, {"f", 720, 1_500_000}}
 }
 
+// RIDs returns the names of the encodings of bedside.js, lowest first.
+func RIDs() []string {
+	var out []string
+	for _, r := range ladder() {
+		out = append(out, r.rid)
+	}
+	return out
+}
+
 // share is the part of a bit rate, in tenths, that libvpx spends up to each of three temporal layers
 // (libwebrtc, kLayerRateAllocation).
 func share(temporal int) int { return [Temporals]int{4, 6, 10}[temporal] }
@@ -129,6 +138,15 @@ func (e *Encoding) Rates() (rates [Temporals]int, top uint8) {
 	return rates, top
 }
 
+// Bitrate of all temporal layers in bit/s, 0 before there was a full second.
+func (e *Encoding) Bitrate() int {
+	if !e.known {
+		return 0
+	}
+	rates, _ := e.Rates()
+	return rates[Temporals-1]
+}
+
 // keyBits is the size of a key frame. One that was never seen is taken for half a second of the
 // encoding.
 func (e *Encoding) keyBits() int {
@@ -210,7 +228,7 @@ func higher(a, b *Encoding) bool {
 	if ra >= 0 && rb >= 0 {
 		return ra > rb
 	}
-	return a.bitrate()*2 > b.bitrate()*3
+	return a.Bitrate()*2 > b.Bitrate()*3
 }
 
 // rank of an encoding by its name, -1 for a name that does not tell.
@@ -221,13 +239,4 @@ func rank(rid string) int {
 		}
 	}
 	return -1
-}
-
-// bitrate of all temporal layers, 0 before there was a full second.
-func (e *Encoding) bitrate() int {
-	if !e.known {
-		return 0
-	}
-	rates, _ := e.Rates()
-	return rates[Temporals-1]
 }

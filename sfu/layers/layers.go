@@ -60,9 +60,10 @@ type Grant struct {
 	Encoding int   // its index in the publication; -1: nothing is known of any
 	Temporal uint8 // the highest temporal layer
 	Mode     Mode
-	Next     int // an encoding that is not being sent but would be taken if it were; -1 for none
-	Rate     int // bit/s that it is expected to take
-	Reason   Reason
+	// Next is the highest encoding that would be taken if it were sent, as would be all between; -1 for none.
+	Next   int
+	Rate   int // bit/s that it is expected to take
+	Reason Reason
 }
 
 // none is the grant for a publication of which nothing has come.

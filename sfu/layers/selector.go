@@ -56,8 +56,16 @@ func (s *Selector) Switched(now time.Time, p *codec.Packet) {
 	s.n = 0
 }
 
-// NeedsKeyFrame tells whether nothing can go out before the encoding has a key frame.
-func (s *Selector) NeedsKeyFrame() bool { return s.lost && s.mode == Frames && s.down.IsZero() }
+// NeedsKeyFrame tells whether nothing goes out before the encoding has a key frame.
+func (s *Selector) NeedsKeyFrame(now time.Time) bool {
+	switch s.mode {
+	case Frames:
+		return s.lost && s.down.IsZero()
+	case KeyFrames:
+		return s.down.IsZero() && now.Sub(s.shown) >= KeyFrameInterval
+	}
+	return false
+}
 
 // Keep decides about a packet of the encoding that is being forwarded; newest is what its Receiver said
 // of it. A frame goes out whole or not at all.

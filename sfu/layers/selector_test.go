@@ -97,10 +97,10 @@ func TestDown(t *testing.T) {
 		t.Errorf("%s, want the base layer for 700 ms", got)
 	}
 	f.grant(layers.Grant{Temporal: 2}, false)
-	if got := f.next(8, false); got != "........" || !f.NeedsKeyFrame() {
-		t.Errorf("%s after a gap, want nothing before a key frame, asked for: %v", got, f.NeedsKeyFrame())
+	if got := f.next(8, false); got != "........" || !f.NeedsKeyFrame(at(f.n*33)) {
+		t.Errorf("%s after a gap, want nothing before a key frame, asked for: %v", got, f.NeedsKeyFrame(at(f.n*33)))
 	}
-	if got := f.next(4, true); got != "0212" || f.NeedsKeyFrame() {
+	if got := f.next(4, true); got != "0212" || f.NeedsKeyFrame(at(f.n*33)) {
 		t.Errorf("%s from the key frame on", got)
 	}
 	f.grant(layers.Grant{Temporal: 2}, true)

@@ -238,9 +238,7 @@ export class Consultation extends EventTarget {
         this.facts = m.facts ?? this.facts;
         return this.#setRoster(m.participants ?? []);
       case 'slots': return this.#media?.assign({ epoch: m.epoch, assignments: m.assignments ?? [] });
-      // It names the layers that somebody receives now. Stopping the others for it would be a trap:
-      // the first to flow is the lowest, and a higher one that is stopped can never be chosen.
-      case 'layers': return undefined;
+      case 'layers': return this.#media?.setLayers(m.mid, m.active ?? []);
       case 'quality':
         return this.#emit('link', { participant: m.participant, uplink: m.uplink, downlink: m.downlink, figures: m.figures });
       case 'speakers': return this.#emit('speakers', { levels: m.levels ?? [] });

@@ -45,6 +45,8 @@ function trim(transceiver, kind, first) {
 export class Media {
   senders = new Map(); // source -> RTCRtpTransceiver
   slots = []; // in m-line order
+  #layers = new Map(); // source -> RIDs that somebody receives; all of them before the server has said
+  #fitting = Promise.resolve(); // setParameters refuses parameters that were read before another call
   ready = false; // an answer has been applied
   #pc;
   #on;
@@ -111,7 +113,15 @@ export class Media {
     const sender = this.senders.get(source)?.sender;
     if (!sender || this.#pc.signalingState === 'closed') return;
     await sender.replaceTrack(track);
-    if (track) await this.#fitLadder(source);
+    if (track) await this.#fit(source);
+  }
+
+  /** The `layers` message: what nobody receives is not sent, which saves uplink and battery. */
+  setLayers(mid, active) {
+    const [source] = [...this.senders].find(([, t]) => t.mid === mid) ?? [];
+    if (!source) return;
+    this.#layers.set(source, active);
+    this.#fit(source).catch(() => {}); // the connection has been closed meanwhile
   }
 
   /** The `slots` message. */
@@ -148,11 +158,19 @@ export class Media {
     if (p.encodings?.length !== LADDER.length) return;
     const { width = 1280, height = 720 } = sender.track?.getSettings() ?? {};
     const small = Math.max(width, height) < 960;
+    const wanted = this.#layers.get(source);
+    const before = JSON.stringify(p.encodings);
     p.encodings.forEach((e, i) => {
       e.scaleResolutionDownBy = Math.max(1, (LADDER[i].scaleResolutionDownBy ?? 1) / (small ? 2 : 1));
-      e.active = !(small && i === LADDER.length - 1);
+      e.active = !(small && i === LADDER.length - 1) && (wanted?.includes(LADDER[i].rid) ?? true);
     });
-    await sender.setParameters(p);
+    if (JSON.stringify(p.encodings) !== before) await sender.setParameters(p);
+  }
+
+  #fit(source) {
+    const next = this.#fitting.catch(() => {}).then(() => this.#fitLadder(source));
+    this.#fitting = next.catch(() => {});
+    return next;
   }
 
   #iceChanged() {

@@ -1,0 +1,115 @@
+package sfu
+
+import (
+	"slices"
+	"time"
+
+	"github.com/bedside-video/bedside/sfu/codec"
+	"github.com/bedside-video/bedside/sfu/layers"
+)
+
+// voice is what a microphone takes that was never measured: Opus at 24 kbit/s in 50 packets a second,
+// each with 56 bytes of IP, UDP, RTP and SRTP.
+const voice = 24_000 + 50*56*8
+
+// allocate divides what p's network takes among what p is shown. It is called on the room's goroutine.
+func (p *Peer) allocate(now time.Time) {
+	var wants []layers.Want
+	var subs []*Subscription
+	var seen []*Grant
+	audio := 0
+	for _, s := range p.seated {
+		t := p.taken[s]
+		if t == nil {
+			continue
+		}
+		if s.kind == codec.Audio {
+			audio += t.sub.publication.soundRate()
+			continue
+		}
+		seen = append(seen, t.sub.grant.Load()) // before the ladder is looked at
+		wants = append(wants, p.wants(t.sub))
+		subs = append(subs, t.sub)
+	}
+	grants, wanted := p.share.Allocate(now, p.budget().Bitrate, audio, layers.ProfileOf(p.o.Profile), wants)
+	p.want(wanted)
+	for i, sub := range subs {
+		sub.publication.grant(sub, seen[i], grants[i])
+		if _, _, waits := sub.waits(now); waits {
+			sub.publication.requestKeyFrame(now, sub)
+		}
+	}
+}
+
+// soundRate is what a publication of sound takes in bit/s.
+func (pub *Publication) soundRate() int {
+	if pub.muted.Load() {
+		return 0
+	}
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
+	if len(pub.rates) == 0 {
+		return voice
+	}
+	return max(pub.rates[0].Bitrate(), voice)
+}
+
+// wants describes one video subscription of p.
+func (p *Peer) wants(sub *Subscription) layers.Want {
+	pub := sub.publication
+	w := layers.Want{ID: pub.since, Source: pub.source, Signs: pub.peer.o.NeverEvict, Speaking: pub.peer.speaks()}
+	// Who is not in a layout is not shown. One from before they came says nothing of them.
+	w.Placed = len(p.layout.tiles) > 0 && p.layout.at.After(sub.since)
+	for _, t := range p.layout.tiles {
+		if t.Peer == pub.peer.o.ID && t.Source == pub.source {
+			w.Placed, w.Pinned = true, t.Pinned
+			w.Height = t.Height
+			if t.Width > 0 { // a picture of 16:9 fits in
+				w.Height = min(t.Height, t.Width*9/16)
+			}
+		}
+	}
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
+	w.Ladder = layers.Ladder(pub.rates)
+	return w
+}
+
+// grant makes g the grant of a subscription, unless that has changed since it was seen: then an encoding has
+// begun, and g knows nothing of it.
+func (pub *Publication) grant(sub *Subscription, seen *Grant, g layers.Grant) {
+	if seen != nil && seen.Grant == g {
+		return
+	}
+	next := &Grant{Grant: g}
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
+	if g.Encoding >= 0 {
+		next.Stream = pub.encodings[g.Encoding].stream
+		next.asks = []int{g.Encoding}
+	}
+	if g.Next >= 0 {
+		order := layers.Order(pub.rates)
+		for _, i := range order[slices.Index(order, g.Encoding)+1:] {
+			next.Better = append(next.Better, pub.encodings[i].stream)
+			next.asks = append(next.asks, i)
+			if i == g.Next {
+				break
+			}
+		}
+	}
+	if g.Encoding >= 0 || seen == nil {
+		sub.grant.CompareAndSwap(seen, next)
+	}
+}
+
+// speaks tells whether p is speaking.
+func (p *Peer) speaks() bool {
+	pubs, _ := p.media()
+	for _, pub := range pubs {
+		if int(pub.loudness.Load()) >= speaking {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,120 @@
+package sfu
+
+import (
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/bedside-video/bedside/sfu/codec"
+	"github.com/bedside-video/bedside/sfu/forward"
+	"github.com/bedside-video/bedside/sfu/layers"
+)
+
+// Subscription is the edge from a publication to a participant, living in a slot.
+type Subscription struct {
+	publication *Publication
+	slot        *slot
+	since       time.Time
+	careful     bool // begins with the lowest encoding: what the network takes is known
+	grant       atomic.Pointer[Grant]
+
+	// The rest is guarded by slot.mu.
+	granted  *Grant // the one that rewriter and selector know
+	selector layers.Selector
+	rate     int // of what is being forwarded, as granted
+}
+
+// Grant is the decision for one subscription, and the streams that it names. Immutable.
+type Grant struct {
+	layers.Grant
+	Stream forward.Stream // to be received; 0 for none
+	// Better are to be received as soon as they have a key frame, the best last: they are not being sent.
+	Better []forward.Stream
+	asks   []int // the indices of all these encodings
+}
+
+// improves tells whether stream is one of the better ones, and better than current.
+func (g *Grant) improves(stream, current forward.Stream) bool {
+	return slices.Index(g.Better, stream) > slices.Index(g.Better, current)
+}
+
+// take makes a new grant the one that rewriter and selector know.
+func (s *Subscription) take(now time.Time, g *Grant) {
+	w := &s.slot.rewriter
+	current := w.Current()
+	if current == g.Stream {
+		s.rate = g.Rate
+	}
+	// Only a network that is full makes it urgent; a smaller tile can wait for its key frame.
+	full := g.Reason == layers.ReasonBudget || g.Mode != layers.Frames
+	s.selector.Grant(now, g.Grant, full && current != 0 && current != g.Stream && g.Rate < s.rate)
+	w.Target(g.Stream)
+	s.granted = g
+}
+
+// forward decides about one packet and sends it. The payload is patched in place and put back: it
+// is shared with the other subscribers, and the transport copies it.
+func (s *Subscription) forward(now time.Time, e *encoding, c codec.Name, p *codec.Packet, a *booked) forward.Verdict {
+	t := s.slot
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.occupant != s {
+		return forward.DropNotCurrent
+	}
+	if g := s.grant.Load(); g != s.granted && g != nil {
+		s.take(now, g)
+	}
+	if s.granted == nil {
+		return forward.DropNotCurrent
+	}
+	var out forward.Out
+	if e.stream == t.rewriter.Current() && c.Kind() == codec.Video && len(p.Payload) > 0 && !s.selector.Keep(now, p, a.Newest) {
+		if v := t.rewriter.Skip(e.stream, c, p, a.Newest, &out); v != forward.Forwarded {
+			return v
+		}
+		t.pad(c, &out)
+		return forward.DropLayer
+	}
+	if s.granted.Mode == layers.Nothing {
+		return forward.DropLayer
+	}
+	if p.KeyFrame && a.Newest && e.stream != t.rewriter.Current() {
+		if s.granted.improves(e.stream, t.rewriter.Current()) {
+			t.rewriter.Target(e.stream)
+		}
+		if ts, ok := a.aligned(t.rewriter.Current()); ok {
+			t.rewriter.Align(ts)
+		}
+	}
+	v := t.rewriter.Forward(now, e.stream, c, p, a.Newest, &out)
+	if v != forward.Forwarded {
+		return v
+	}
+	if out.Switched {
+		s.selector.Switched(now, p)
+		s.rate = s.granted.Rate
+	}
+	t.send(e, c, p, a.Newest, &out)
+	return v
+}
+
+// waits tells which stream a key frame is to be asked for, false for none, and which are in use.
+func (s *Subscription) waits(now time.Time) (stream, current forward.Stream, waits bool) {
+	t := s.slot
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.occupant != s {
+		return 0, 0, false
+	}
+	if g := s.grant.Load(); g != s.granted && g != nil {
+		s.take(now, g)
+	}
+	if s.granted == nil || s.granted.Mode == layers.Nothing {
+		return 0, 0, false
+	}
+	current = t.rewriter.Current()
+	if pending, ok := t.rewriter.Pending(); ok {
+		return pending, current, true
+	}
+	return current, current, current != 0 && s.selector.NeedsKeyFrame(now)
+}
