@@ -189,7 +189,9 @@ func (g *Grant) advance(ladder []Rung) {
 	if g.Next < 0 || g.Encoding < 0 {
 		return
 	}
-	at := func(encoding int) int { return slices.IndexFunc(ladder, func(r Rung) bool { return r.Encoding == encoding }) }
+	at := func(encoding int) int {
+		return slices.IndexFunc(ladder, func(r Rung) bool { return r.Encoding == encoding })
+	}
 	for i := at(g.Next); i > at(g.Encoding); i-- {
 		if !ladder[i].Sent {
 			continue
