@@ -86,6 +86,7 @@ func roomScenes() []scene {
 		{"room-restarting", func(s *set) *tab { return s.lost(wire.EndedDraining) }},
 		{"room-poor", func(s *set) *tab { return s.notice(`poor()`, "poor_connection") }},
 		{"room-poor-other", poorOther},
+		{"room-link", link},
 		{"room-stalled", stalled},
 		{"room-stalled-heard", func(s *set) *tab {
 			p := stalled(s)
@@ -224,6 +225,25 @@ func poorOther(s *set) *tab {
 	p.people(false)
 	eval[bool](p, poorJS+`poor([{ participant: 'p_pat', level: 'poor', loss: .14, concealed: .08, sound: true, jitter: 41, width: 320, height: 180, framesPerSecond: 4 }]); true`)
 	p.until(`document.querySelector('.poor-mark').checkVisibility()`)
+	return p
+}
+
+// link is what a clinician sees of connections: the patient's uplink is poor, the interpreter's good.
+func link(s *set) *tab {
+	roster := []wire.Participant{drLee(), maria(), ana()}
+	p, session := s.call(clinician(), roster...)
+	for _, r := range roster {
+		good := wire.Quality{Participant: r.ID, Uplink: wire.LinkGood, Downlink: wire.LinkGood, Figures: &wire.LinkFigures{RoundTrip: 31}}
+		if r.ID == maria().ID {
+			good.Uplink, good.Figures = wire.LinkPoor, &wire.LinkFigures{UplinkLoss: 0.142, DownlinkLoss: 0.004, RoundTrip: 164}
+		}
+		session.send(&good)
+	}
+	p.until(`document.querySelector('.poor-mark').checkVisibility()`)
+	p.people(true)
+	p.until(`document.querySelectorAll('[part="link"]').length === 3`)
+	eval[bool](p, `document.querySelector('[data-roster="p_pat"] [part="link"] summary').click(); true`)
+	p.until(`document.querySelector('[data-roster="p_pat"] [part="link"] p').checkVisibility()`)
 	return p
 }
 

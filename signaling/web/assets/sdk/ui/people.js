@@ -12,6 +12,7 @@ export class People {
   #c;
   #on;
   #rows = new Map(); // participant -> {node, key, reception}
+  #links = new Map(); // participant -> the latest `link` event's detail
   #timer;
 
   /** @param {{close: () => void, failed: (e: Error) => void, said: (p: object, body: string) => void}} on */
@@ -42,6 +43,19 @@ export class People {
     for (const [id, row] of this.#rows) this.#drawReception(row, received.find((r) => r.participant === id));
   }
 
+  /** How somebody's own connection is, as the server sees it. */
+  link(detail) {
+    this.#links.set(detail.participant, detail);
+    const row = this.#rows.get(detail.participant);
+    if (row) this.#drawLink(row, detail);
+  }
+
+  /** A new session: who is not named anew has a good connection. */
+  reset() {
+    this.#links.clear();
+    for (const row of this.#rows.values()) this.#drawLink(row);
+  }
+
   #may(what) { return this.#c.policy.can?.includes(what) ?? false; }
 
   update() {
@@ -52,6 +66,7 @@ export class People {
       if (roster.some((p) => p.id === id)) continue;
       row.node.remove();
       this.#rows.delete(id);
+      this.#links.delete(id);
     }
     for (const p of roster) this.#draw(p);
     this.#sort(roster);
@@ -93,6 +108,8 @@ export class People {
     }
     this.#rows.set(p.id, row);
     if (old?.received) this.#drawReception(row, old.received);
+    row.link.node.open = old?.link.node.open ?? false;
+    this.#drawLink(row, p.state === 'admitted' ? this.#links.get(p.id) : undefined);
   }
 
   #row(p, minutes, key) {
@@ -106,10 +123,12 @@ export class People {
     const summary = el('summary', {});
     const figures = el('p', {});
     const reception = el('details', { class: 'reception', part: 'reception', hidden: true }, summary, figures);
+    const link = { summary: el('summary', {}), figures: el('p', {}), about: el('p', {}, people.linkAbout) };
+    link.node = el('details', { class: 'reception', part: 'link', hidden: true }, link.summary, link.figures, link.about);
     const node = el('li', { 'data-roster': p.id, 'data-state': p.state, part: 'person' },
       el('div', { class: 'person' }, el('strong', {}, this.#ctx.who(p)), about && el('span', { class: 'about' }, about)),
-      reception, buttons.length > 0 && el('div', { class: 'buttons' }, ...buttons));
-    return { node, key, reception, summary, figures, received: null };
+      reception, link.node, buttons.length > 0 && el('div', { class: 'buttons' }, ...buttons));
+    return { node, key, reception, summary, figures, link, received: null };
   }
 
   #actions(p) {
@@ -146,6 +165,20 @@ export class People {
       width && people.picture({ width, height, frames: Math.round(frames) }),
       people.figures({ loss: percent(loss), concealed: percent(concealed), jitter }),
     ].filter(Boolean).join(' ');
+  }
+
+  // A good connection is worth a line only to those who get figures: clinicians.
+  #drawLink(row, link) {
+    const { people } = this.#t;
+    const { node, summary, figures } = row.link;
+    const bad = link && ['poor', 'fair'].find((l) => link.uplink === l || link.downlink === l);
+    node.hidden = !bad && !link?.figures;
+    if (node.hidden) return;
+    node.dataset.level = bad ?? 'good';
+    const text = `${people.sends[link.uplink]}, ${people.receives[link.downlink]}`;
+    if (summary.textContent !== text) summary.textContent = text;
+    const { uplink_loss: up, downlink_loss: down, round_trip: roundTrip } = link.figures ?? {};
+    figures.textContent = link.figures ? people.linkFigures({ up: percent(up), down: percent(down), roundTrip }) : '';
   }
 
   async #message(p) {

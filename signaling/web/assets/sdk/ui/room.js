@@ -54,7 +54,8 @@ export class Room {
       target.addEventListener(type, f);
       this.#listeners.push(() => target.removeEventListener(type, f));
     };
-    on(this.#c, 'joined', () => this.stage.reset());
+    on(this.#c, 'joined', () => { this.stage.reset(); this.people.reset(); });
+    on(this.#c, 'link', ({ detail }) => { this.stage.link(detail); this.people.link(detail); });
     on(this.#c, 'tile', ({ detail }) => this.stage.slot(detail));
     on(this.#c, 'roster', ({ detail }) => this.#roster(detail));
     on(this.#c, 'speakers', ({ detail }) => this.#speakers(detail.levels));

@@ -49,6 +49,7 @@ export class Stage {
   #c;
   #selfview;
   #received = []; // what came from each of the others in the last second
+  #links = new Map(); // participant -> whether their own connection is poor, as the server sees it
   #tiles = new Map(); // participant/source -> Tile
   #slots = new Map(); // mid -> detail of its latest `tile` event
   #pinned = ''; // key of the large tile
@@ -78,6 +79,7 @@ export class Stage {
   /** A new connection: all slots are new. */
   reset() {
     this.#slots.clear();
+    this.#links.clear(); // who is not named anew has a good one
     for (const s of this.#c.tiles) this.#slots.set(s.mid, s);
     this.#sent = '';
     this.update();
@@ -101,9 +103,22 @@ export class Stage {
     for (const tile of this.#tiles.values()) {
       const poor = !own && received.find((r) => r.participant === tile.participant)?.level === 'poor';
       tile.poor = poor ? (tile.poor ?? 0) + 1 : 0;
-      tile.poorMark.hidden = tile.source !== 'camera' || tile.poor < POOR_SAMPLES;
+      this.#mark(tile);
     }
     if ([...this.#slots.values()].some((s) => s.stalled)) this.update(); // whether they are still heard
+  }
+
+  /** Somebody's own connection, whichever way it is poor, explains more than how they are received. */
+  link({ participant, uplink, downlink }) {
+    this.#links.set(participant, [uplink, downlink].includes('poor'));
+    for (const tile of this.#tiles.values()) this.#mark(tile);
+  }
+
+  #mark(tile) {
+    const own = this.#links.get(tile.participant);
+    tile.poorMark.hidden = tile.source !== 'camera' || !(own || tile.poor >= POOR_SAMPLES);
+    const text = own ? this.#t.room.poorLink : this.#t.room.poor;
+    if (tile.poorMark.textContent !== text) tile.poorMark.textContent = text;
   }
 
   update() {
@@ -140,6 +155,7 @@ export class Stage {
     const source = key.slice(p.id.length + 1);
     const tile = new Tile(this.#t, p.id, source, () => this.#pin(this.#pinned === key ? '' : key));
     this.#tiles.set(key, tile);
+    this.#mark(tile);
     this.grid.append(tile.node);
     if (source !== 'camera' && !this.#pinned) this.#pinned = key; // what is shown on purpose is large
     return tile;
