@@ -7,7 +7,7 @@
 //
 //	transport ─► encoding.RTP: admitted? muted? ─► Receiver (duplicate? missing?) ─► Cache
 //	          ─► for each Subscription in the Publication's snapshot:
-//	               slot.forward: Rewriter ─► History ─► (audio: RED) ─► transport.Slot.Write (SRTP, socket)
+//	               Subscription.forward: Selector ─► Rewriter ─► History ─► (audio: RED) ─► transport.Slot.Write (SRTP, socket)
 //
 // # Control
 //
@@ -17,8 +17,10 @@
 // slots and events from the state as it finds it. So no callback ever waits for the room, and a
 // burst of changes costs one pass.
 //
-// The room's timer also sends what goes out periodically: transport feedback, reports, repeated
-// key-frame requests.
+// The room's timer also decides every 100 ms what each peer is sent (Peer.allocate: budget, layout and
+// what publishers send become one Grant a subscription, read by the packet path through one atomic
+// pointer), tells publishers which encodings somebody wants, and sends what goes out periodically:
+// transport feedback, reports, repeated key-frame requests.
 //
 // # Locks
 //
