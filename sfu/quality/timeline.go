@@ -98,14 +98,17 @@ func (t *Timeline) enter(now time.Time, participant string, s Slice) {
 		t.Start = now.UTC().Truncate(t.Width)
 	}
 	t.recount()
-	for t.count >= maxSlices && t.widen() {
-	}
 	track := t.track(participant)
-	// A clock that was set back goes on in the last slice.
-	s.At = max(0, int(now.Sub(t.Start)/t.Width))
-	if n := len(track.Slices); n > 0 && track.Slices[n-1].At >= s.At {
-		track.Slices[n-1].add(s)
-		return
+	for {
+		// A clock that was set back goes on in the last slice.
+		s.At = max(0, int(now.Sub(t.Start)/t.Width))
+		if n := len(track.Slices); n > 0 && track.Slices[n-1].At >= s.At {
+			track.Slices[n-1].add(s)
+			return
+		}
+		if t.count < maxSlices || !t.widen() {
+			break
+		}
 	}
 	track.Slices = append(track.Slices, s)
 	t.count++

@@ -45,6 +45,7 @@ func TestPages(t *testing.T) {
 		{"right to left", testRightToLeft},
 		{"sound", testSound},
 		{"group", testGroup},
+		{"stats", testStats},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, browser) })
 	}
