@@ -22,7 +22,7 @@ import (
 // TestRandomRequests asks for everything that the description allows, and for much that it does not.
 // Whatever is asked, nothing breaks, and every answer is one that the description promises.
 func TestRandomRequests(t *testing.T) {
-	count := 4_000
+	count := 6_000
 	if os.Getenv("SOAK") != "" {
 		count = 200_000
 	}
