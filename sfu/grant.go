@@ -94,7 +94,7 @@ func (s *Subscription) forward(now time.Time, e *encoding, c codec.Name, p *code
 		s.selector.Switched(now, p)
 		s.rate = s.granted.Rate
 	}
-	t.send(e, c, p, a.Newest, &out)
+	t.send(now, e, c, p, a.Newest, &out)
 	return v
 }
 

@@ -102,9 +102,13 @@ func (t *tally) flush(m *metrics) {
 		{&t.received, m.received}, {&t.duplicates, m.duplicates}, {&t.lobby, m.lobby},
 		{&t.muted, m.muted}, {&t.repaired, m.repaired}, {&t.redundant, m.redundant}, {&t.nacks, m.nacksSent},
 	} {
-		x.to.Add(float64(x.from.Swap(0)))
+		if x.from.Load() > 0 {
+			x.to.Add(float64(x.from.Swap(0)))
+		}
 	}
 	for v := range t.verdicts {
-		m.verdicts[v].Add(float64(t.verdicts[v].Swap(0)))
+		if t.verdicts[v].Load() > 0 {
+			m.verdicts[v].Add(float64(t.verdicts[v].Swap(0)))
+		}
 	}
 }

@@ -28,6 +28,7 @@ type Room struct {
 	// The room's goroutine alone.
 	peers    []*Peer // in the order in which they joined
 	admitted map[string]bool
+	crowded  bool // somebody has fewer slots than there are to be put into them
 }
 
 func newRoom(s *Server, id string, o RoomOptions) *Room {
@@ -60,7 +61,11 @@ func (r *Room) run() {
 				p.control(now)
 			}
 		case <-speakers.C:
-			r.reconcile(r.server.clock()) // voices gain and lose slots by how long they last
+			if r.crowded {
+				r.reconcile(r.server.clock()) // voices gain and lose slots by how long they last
+			} else {
+				r.announceLayers(r.server.clock())
+			}
 			r.announceSpeakers()
 		case <-r.done:
 			return
@@ -182,6 +187,7 @@ func (r *Room) peer(id string) *Peer {
 
 // reconcile derives from the state of things who sits where, and tells whoever is concerned.
 func (r *Room) reconcile(now time.Time) {
+	r.crowded = false
 	for _, p := range r.peers {
 		r.follow(p)
 	}
@@ -204,6 +210,11 @@ func (r *Room) reconcile(now time.Time) {
 			r.settle(now, p, nil)
 		}
 	}
+	r.announceLayers(now)
+}
+
+// announceLayers tells publishers which of their layers anybody wants, when that has changed.
+func (r *Room) announceLayers(now time.Time) {
 	for _, p := range r.peers {
 		p.announceLayers(now)
 	}
@@ -262,6 +273,7 @@ func (r *Room) settle(now time.Time, p *Peer, shown []*Publication) {
 			Pinned: p.pins(o), Since: pub.since,
 		})
 	}
+	r.crowded = r.crowded || len(wanted) > len(p.taken) // as they are before this, which errs on the side of looking again
 	var changed []Assignment
 	for _, c := range p.assigner.Assign(now, wanted) {
 		changed = append(changed, r.seat(now, p, p.slotAt(c.Kind, c.Index), byOccupant[c.Occupant]))

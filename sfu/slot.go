@@ -52,8 +52,10 @@ func (s *slot) assign(now time.Time, sub *Subscription) (boundary uint32) {
 }
 
 // send sends a packet of the occupant; the caller holds mu.
-func (s *slot) send(e *encoding, c codec.Name, p *codec.Packet, newest bool, out *forward.Out) {
-	s.history.Put(forward.Entry{Out: *out, Stream: e.stream, SrcSeq: p.Seq, Codec: c})
+func (s *slot) send(now time.Time, e *encoding, c codec.Name, p *codec.Packet, newest bool, out *forward.Out) {
+	if s.kind == codec.Video { // audio is not asked for again: it is repeated (RED)
+		s.history.Put(now, forward.Entry{Out: *out, Stream: e.stream, SrcSeq: p.Seq, Codec: c})
+	}
 	s.packets++
 	payload, blocks := s.shield.wrap(e, p, newest, out.Switched)
 	if blocks > 0 {

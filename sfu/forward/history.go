@@ -6,17 +6,22 @@ import (
 	"github.com/bedside-video/bedside/sfu/codec"
 )
 
-// historySize is how many packets of a slot can be asked for again: 512 are 1.5 s of video at
-// 30 frames/s with a dozen packets a frame, and more than a browser ever waits for. A power of two.
-const historySize = 512
+// A history remembers a second (cacheKeeps), which is as long as the packets are kept that it is about,
+// and at most historyMost packets: 1.5 s of video at 30 frames/s with a dozen packets a frame. It begins
+// with historyLeast. Powers of two.
+const (
+	historyLeast = 128
+	historyMost  = 512
+)
 
 // History remembers what the last packets that left one slot were made of, to answer NACKs with
-// RTX (RFC 4588) out of the publication's Cache. The zero value is empty; the 16 KiB of a slot in
-// use are allocated with its first packet.
+// RTX (RFC 4588) out of the publication's Cache. The zero value is empty.
 type History struct {
-	entries *[historySize]record
+	entries []record
 	newest  uint16
-	epoch   time.Time
+	turn    uint16    // the number with which the present turn through entries began
+	began   time.Time // when that was
+	epoch   time.Time // of record.resent
 }
 
 // Entry is what one packet that left a slot was made of.
@@ -42,19 +47,36 @@ func (r *record) entry() Entry {
 	return Entry{Stream: r.stream, Out: r.out, SrcSeq: r.srcSeq, Codec: r.codec}
 }
 
-// Put remembers a packet that left under e.Out.Seq.
-func (h *History) Put(e Entry) {
+// Put remembers a packet that left under e.Out.Seq at now.
+func (h *History) Put(now time.Time, e Entry) {
 	if h.entries == nil {
-		h.entries = new([historySize]record)
-		h.newest = e.Out.Seq
+		h.entries = make([]record, historyLeast)
+		h.newest, h.turn, h.began = e.Out.Seq, e.Out.Seq, now
 	}
 	if int16(e.Out.Seq-h.newest) > 0 {
 		h.newest = e.Out.Seq
 	}
-	if h.newest-e.Out.Seq >= historySize {
+	if int(h.newest-h.turn) >= len(h.entries) {
+		h.turned(now)
+	}
+	if int(h.newest-e.Out.Seq) >= len(h.entries) {
 		return // its place is a newer packet's
 	}
-	h.entries[e.Out.Seq%historySize] = record{stream: e.Stream, out: e.Out, srcSeq: e.SrcSeq, codec: e.Codec}
+	h.entries[int(e.Out.Seq)%len(h.entries)] = record{stream: e.Stream, out: e.Out, srcSeq: e.SrcSeq, codec: e.Codec}
+}
+
+// turned begins another turn through entries, with twice as many if the last one took too little time.
+func (h *History) turned(now time.Time) {
+	if len(h.entries) < historyMost && now.Sub(h.began) < cacheKeeps {
+		old := h.entries
+		h.entries = make([]record, 2*len(old))
+		for _, r := range old {
+			if r.stream != 0 && int(h.newest-r.out.Seq) < len(h.entries) {
+				h.entries[int(r.out.Seq)%len(h.entries)] = r
+			}
+		}
+	}
+	h.turn, h.began = h.newest, now
 }
 
 // Get returns what the packet that left under seq was made of; false where that is not known
@@ -93,10 +115,10 @@ func (h *History) Resend(now time.Time, seq uint16, interval time.Duration) (Ent
 func (h *History) Clear() { *h = History{} }
 
 func (h *History) find(seq uint16) *record {
-	if h.entries == nil || h.newest-seq >= historySize {
+	if h.entries == nil || int(h.newest-seq) >= len(h.entries) {
 		return nil
 	}
-	r := &h.entries[seq%historySize]
+	r := &h.entries[int(seq)%len(h.entries)]
 	if r.stream == 0 || r.out.Seq != seq {
 		return nil
 	}

@@ -139,23 +139,46 @@ func entry(seq uint16) forward.Entry {
 	return forward.Entry{Stream: 3, Out: forward.Out{Seq: seq, Timestamp: uint32(seq) * 10}, SrcSeq: seq + 1, Codec: codec.VP8}
 }
 
+// A history remembers a second, from 128 packets on to 512, and forgets nothing while it grows.
+func TestHistoryGrows(t *testing.T) {
+	for _, tt := range []struct {
+		every time.Duration
+		least int
+	}{{20 * time.Millisecond, 128}, {7 * time.Millisecond, 143}, {4 * time.Millisecond, 250}, {time.Millisecond, 512}} {
+		var h forward.History
+		for n := range 3000 {
+			h.Put(start.Add(time.Duration(n)*tt.every), entry(uint16(n)))
+			kept := 0
+			for kept <= n {
+				if got, ok := h.Get(uint16(n - kept)); !ok || got != entry(uint16(n-kept)) {
+					break
+				}
+				kept++
+			}
+			if n > 1500 && kept < tt.least || n < 128 && kept != n+1 || kept > 512 {
+				t.Fatalf("every %v, after %d: %d are known, want %d", tt.every, n, kept, tt.least)
+			}
+		}
+	}
+}
+
 func TestHistory(t *testing.T) {
 	var h forward.History
 	if _, ok := h.Get(0); ok {
 		t.Error("an empty history has packet 0")
 	}
-	h.Put(entry(65000))
+	h.Put(start, entry(65000))
 	if got, ok := h.Get(65000); !ok || got != entry(65000) {
 		t.Errorf("%+v, %t", got, ok)
 	}
-	h.Put(entry(5))
+	h.Put(start, entry(5))
 	if _, ok := h.Get(0); ok {
 		t.Error("a packet that never left is known")
 	}
 	h.Clear()
-	h.Put(entry(65000))
-	for seq := uint16(65001); seq != 100; seq++ {
-		h.Put(entry(seq))
+	h.Put(start, entry(64000)) // long ago enough to have grown
+	for seq := uint16(64001); seq != 100; seq++ {
+		h.Put(start, entry(seq))
 	}
 	for _, tt := range []struct {
 		name string
@@ -168,18 +191,18 @@ func TestHistory(t *testing.T) {
 			t.Errorf("%s: %+v, %t", tt.name, got, ok)
 		}
 	}
-	h.Put(entry(65000))
+	h.Put(start, entry(65000))
 	if _, ok := h.Get(65000); ok {
 		t.Error("a packet older than the oldest was kept")
 	}
 	if _, ok := h.Get(65512); !ok {
 		t.Error("and took a newer one's place")
 	}
-	h.Put(entry(102))
+	h.Put(start, entry(102))
 	if _, ok := h.Get(101); ok {
 		t.Error("a packet that never left is known")
 	}
-	h.Put(entry(101))
+	h.Put(start, entry(101))
 	if _, ok := h.Get(101); !ok {
 		t.Error("a late packet is not known")
 	}
@@ -194,7 +217,7 @@ func TestHistoryHoles(t *testing.T) {
 	var h forward.History
 	for seq := range uint16(600) {
 		if seq != 1+512 {
-			h.Put(entry(seq))
+			h.Put(start, entry(seq))
 		}
 	}
 	if _, ok := h.Get(1); ok {
@@ -205,7 +228,7 @@ func TestHistoryHoles(t *testing.T) {
 // NACK amplification: what a subscriber can make the server send is bounded.
 func TestResend(t *testing.T) {
 	var h forward.History
-	h.Put(entry(1))
+	h.Put(start, entry(1))
 	steps := []struct {
 		ms       int
 		interval int // ms
