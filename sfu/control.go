@@ -81,11 +81,9 @@ func (p *Peer) RTCP(now time.Time, packet rtcp.Packet) {
 		}
 		p.measureRoundTrip(now, x.Reports)
 		p.delivered(now, x.Reports)
-		p.heard(x.Reports)
 	case *rtcp.ReceiverReport:
 		p.measureRoundTrip(now, x.Reports)
 		p.delivered(now, x.Reports)
-		p.heard(x.Reports)
 	case *rtcp.TransportLayerCC:
 		p.received(x)
 	case *rtcp.PictureLossIndication:

@@ -21,6 +21,8 @@ type shield struct {
 	pattern  redundancy.Pattern
 	followed int                // newest packets since the occupant's first, as far as it matters
 	traffic  redundancy.Traffic // since it was last taken
+	// What reports had told of the slot by then.
+	packets, missing uint64
 }
 
 // wrap returns the payload of a packet with what protects it. What the occupant said before the slot was
@@ -52,30 +54,23 @@ func (p *Peer) received(x *rtcp.TransportLayerCC) {
 	p.protection.meter.Feedback(x)
 }
 
-// heard takes what reports say of the peer's audio slots.
-func (p *Peer) heard(reports []rtcp.ReceptionReport) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, r := range reports {
-		if s := p.bySSRC[r.SSRC]; s != nil && s.kind == codec.Audio {
-			p.protection.meter.Report(r.FractionLost)
-		}
-	}
-}
-
 // protect decides once a second what the peer's audio slots carry.
 func (p *Peer) protect(now time.Time, slots []*slot) {
 	var traffic redundancy.Traffic
+	var packets, missing uint64
 	for _, s := range slots {
 		if s.kind == codec.Audio {
-			t := s.spoken()
+			t, expected, lost := s.spoken()
 			traffic.Packets += t.Packets
 			traffic.Bytes += t.Bytes
+			packets += expected
+			missing += lost
 		}
 	}
 	room := traffic.Room(p.budget().Bitrate)
 	p.mu.Lock()
 	x := &p.protection
+	x.meter.Delivered(packets, missing)
 	was := x.pattern
 	x.pattern = x.controller.Decide(now, &x.meter, room)
 	loss, _ := x.meter.Loss()
@@ -93,13 +88,15 @@ func (p *Peer) protect(now time.Time, slots []*slot) {
 	}
 }
 
-// spoken takes what was sent through the slot, without redundancy, since the last call.
-func (s *slot) spoken() redundancy.Traffic {
+// spoken takes what was sent through the slot, without redundancy, and what reports told of packets that
+// were to come and were lost on the way, each since the last call.
+func (s *slot) spoken() (t redundancy.Traffic, expected, lost uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := s.shield.traffic
-	s.shield.traffic = redundancy.Traffic{}
-	return t
+	x, d := &s.shield, &s.delivery
+	t, expected, lost = x.traffic, d.packets-x.packets, d.missing-x.missing
+	x.traffic, x.packets, x.missing = redundancy.Traffic{}, d.packets, d.missing
+	return t, expected, lost
 }
 
 // carry makes the slot's packets carry earlier ones, if the client can read them.

@@ -14,11 +14,13 @@ import (
 // say publishes one packet of speech.
 func (a *actor) say(text string) { a.send1("m", "", text, 100) }
 
-// loses reports that of the packets of an audio slot a share was lost, in 1/256, and lets the server
-// decide.
-func (a *actor) loses(share uint8) {
+// loses tells that of the last 50 packets so many were lost, and lets the server decide.
+func (a *actor) loses(n uint16) {
 	a.s.t.Helper()
-	a.RTCP(time.Now(), &rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: 100, FractionLost: share}}})
+	a.RTCP(time.Now(), &rtcp.TransportLayerCC{PacketStatusCount: 50, PacketChunks: []rtcp.PacketStatusChunk{
+		&rtcp.RunLengthChunk{PacketStatusSymbol: rtcp.TypeTCCPacketReceivedSmallDelta, RunLength: 50 - n},
+		&rtcp.RunLengthChunk{PacketStatusSymbol: rtcp.TypeTCCPacketNotReceived, RunLength: n},
+	}})
 	a.s.advance(reportInterval + controlInterval)
 }
 
@@ -53,7 +55,7 @@ func TestAudioIsRepeatedToWhoLosesIt(t *testing.T) {
 		for _, x := range []string{"one", "two", "three"} {
 			a.say(x)
 		}
-		b.loses(26) // 10 %
+		b.loses(5)
 		c.inSlot("a0")
 		if got := b.inSlot("a0"); got != "one two three" {
 			t.Errorf("before any loss: %s", got)
@@ -81,7 +83,7 @@ func TestNothingOfBeforeIsRepeated(t *testing.T) {
 		for _, x := range []string{"secret", "still"} {
 			a.say(x)
 		}
-		b.loses(26)
+		b.loses(5)
 		s.admit("a", "b")
 		for _, x := range []string{"hello", "and", "good", "morning"} {
 			a.say(x)

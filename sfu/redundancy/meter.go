@@ -32,10 +32,6 @@ const (
 	longestRun = time.Second
 )
 
-// reported stands for the packets of a receiver report, which tells a share and not how many: a second
-// of audio.
-const reported = 50
-
 // Feedback takes what a subscriber received. A packet that is told again, because it came late, counts
 // once; one that was told lost and comes after all stays lost, as for a listener.
 func (m *Meter) Feedback(f *rtcp.TransportLayerCC) {
@@ -97,14 +93,13 @@ func symbol(chunk rtcp.PacketStatusChunk, i int) uint16 {
 	return rtcp.TypeTCCPacketNotReceived
 }
 
-// Report takes the share of lost packets of one slot's receiver report, in 1/256.
-func (m *Meter) Report(fractionLost uint8) {
+// Delivered takes what receiver reports told of packets: so many were to come, of which some were lost.
+func (m *Meter) Delivered(packets, lost uint64) {
 	if m.fed {
 		return
 	}
-	lost := float64(fractionLost) * reported / 256
-	m.lost += lost
-	m.received += reported - lost
+	m.received += float64(packets - min(lost, packets))
+	m.lost += float64(min(lost, packets))
 }
 
 // Age makes room for what is to come. It is to be called once a second.
@@ -124,10 +119,13 @@ func (m *Meter) Loss() (share float64, ok bool) {
 	return m.lost / max(all, 1), all >= fewest
 }
 
+// fewestRuns of losses tell how long they are.
+const fewestRuns = 5
+
 // Burst is how long losses are on average, 0 while that is not known. It is a time, not a number of
 // packets, because most packets beside the audio are video.
 func (m *Meter) Burst() time.Duration {
-	if m.runs < 3 {
+	if m.runs < fewestRuns {
 		return 0
 	}
 	return time.Duration(m.silent / m.runs * float64(time.Millisecond))

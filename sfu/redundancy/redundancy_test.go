@@ -47,7 +47,7 @@ func TestMeter(t *testing.T) {
 		{"single losses", func(m *redundancy.Meter) { m.Feedback(feedback(65500, strings.Repeat("...x", 10)+".")) }, 10.0 / 41, true, 20 * time.Millisecond},
 		{"bursts", func(m *redundancy.Meter) { m.Feedback(feedback(0, strings.Repeat(".....xxx", 5)+".")) }, 15.0 / 41, true, 60 * time.Millisecond},
 		{"a burst over three feedbacks", func(m *redundancy.Meter) {
-			for i := range uint16(4) {
+			for i := range uint16(5) {
 				m.Feedback(feedback(40*i, "........x"))
 				m.Feedback(feedback(40*i+9, "xxx"))
 				m.Feedback(feedback(40*i+12, strings.Repeat(".", 28)))
@@ -63,10 +63,10 @@ func TestMeter(t *testing.T) {
 				m.Feedback(feedback(40*i, strings.Repeat(".", 9)+"x"))
 			}
 		}, 0.1, true, 0},
-		{"reports", func(m *redundancy.Meter) { m.Report(64) }, 0.25, true, 0},
+		{"reports", func(m *redundancy.Meter) { m.Delivered(200, 50) }, 0.25, true, 0},
 		{"reports beside feedback", func(m *redundancy.Meter) {
 			m.Feedback(feedback(0, strings.Repeat(".", 30)))
-			m.Report(128)
+			m.Delivered(100, 50)
 		}, 0, true, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -132,7 +132,7 @@ func TestController(t *testing.T) {
 		{"nothing lost", []string{clean, clean, clean}, nil, []redundancy.Pattern{0, 0, 0}},
 		{"little", []string{clean, five, five}, nil, []redundancy.Pattern{0, redundancy.Near1, redundancy.Near1}},
 		{"more", []string{ten, forty, forty}, nil, []redundancy.Pattern{redundancy.Near2, redundancy.Near3, redundancy.Near3}},
-		{"in bursts", []string{burst, burst}, nil, []redundancy.Pattern{redundancy.Far3, redundancy.Far3}},
+		{"in bursts", []string{burst, burst}, nil, []redundancy.Pattern{redundancy.Near3, redundancy.Far3}},
 		{"no room", []string{ten, ten, ten}, func(s int) int { return []int{3, 1, 0}[s] }, []redundancy.Pattern{redundancy.Near2, redundancy.Near1, 0}},
 		{"room again", []string{ten, ten, ten}, func(s int) int { return []int{0, 1, 3}[s] }, []redundancy.Pattern{0, redundancy.Near1, redundancy.Near2}},
 	} {
