@@ -25,11 +25,16 @@ const ENCODINGS = {
 };
 
 // Untrimmed offers cost the server 24-36 ms and 26 MB for 12 slots, trimmed ones 5 ms (2026-11-22).
+// RED carries earlier packets of a voice in later ones. What comes first is what is sent: a voice is
+// sent as RED with one earlier packet, 24 kbit/s more, so that the loss of one is not heard.
 function codecs(kind, first) {
   const all = RTCRtpReceiver.getCapabilities?.(kind)?.codecs ?? [];
   const pick = (mime, fmtp = /(?:)/) => all.filter(
     (c) => c.mimeType.toLowerCase() === mime && fmtp.test(c.sdpFmtpLine ?? ''));
-  if (kind === 'audio') return pick('audio/opus');
+  if (kind === 'audio') {
+    const audio = [...pick('audio/opus'), ...pick('audio/red')];
+    return first === 'RED' ? audio.reverse() : audio;
+  }
   const h264 = pick('video/h264', /packetization-mode=1/).filter((c) => /profile-level-id=42e01f/i.test(c.sdpFmtpLine));
   const video = [...pick('video/vp8'), ...h264]; // what comes first is what is sent
   if (first === 'H264') video.reverse();
@@ -80,7 +85,7 @@ export class Media {
     const kind = kindOf(source);
     const sendEncodings = ENCODINGS[source].map((e) => ({ ...e }));
     const transceiver = this.#pc.addTransceiver(kind, { direction: 'sendonly', sendEncodings });
-    trim(transceiver, kind, this.#codec);
+    trim(transceiver, kind, source === 'mic' ? 'RED' : this.#codec);
     this.senders.set(source, transceiver);
   }
 
