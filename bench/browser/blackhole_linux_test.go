@@ -1,0 +1,163 @@
+package browser_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/bedside-video/bedside/bench/linkem"
+	"github.com/bedside-video/bedside/bench/linkem/link"
+)
+
+const (
+	blackholeEnv    = "BEDSIDE_BLACKHOLE" // the consultation, for the test that runs behind the link
+	blackholeLength = 5 * time.Second
+	blackholeBack   = 2 * time.Second // bar F: until media is back
+)
+
+// behind is what the test behind the link has to know.
+type behind struct {
+	Origin string
+	People []invited
+}
+
+// TestBlackhole has two people in Chromium behind a link that loses everything for 5 s: sight and sound
+// come back by themselves, and nobody sees the lobby again. A network namespace holds the browser, and
+// the second half of the test with it.
+func TestBlackhole(t *testing.T) {
+	if *updateImages {
+		t.Skip("-update-images takes pictures only")
+	}
+	shape, err := link.Parse("delay=20ms")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tunnel, err := linkem.OpenTunnel(t.Context(), linkem.TunnelConfig{Number: 200 + uint8(os.Getpid()%50), Up: shape, Down: shape, Seed: 1})
+	if errors.Is(err, linkem.ErrUnavailable) {
+		t.Skip("a tunnel needs Linux, root and /dev/net/tun: ", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tunnel.Close() }()
+	s := startServer(t)
+	_, port, _ := strings.Cut(strings.TrimPrefix(s.url, "http://"), ":")
+	what, err := json.Marshal(behind{
+		Origin: fmt.Sprintf("https://%s:%s", tunnel.Server, port),
+		People: s.open("blackhole", "VP8", func(role string) string { return role }, clinician, patient),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	inside := tunnel.Command(t.Context(), self, "-test.run=^TestBehindTheLink$", "-test.v")
+	inside.Env = append(os.Environ(), blackholeEnv+"="+string(what))
+	out, err := inside.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := inside.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := inside.Start(); err != nil {
+		t.Fatal(err)
+	}
+	hole := shape
+	hole.Loss = 1
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if line := lines.Text(); line != "hole" {
+			t.Log(line)
+			continue
+		}
+		if err := tunnel.Set(hole, hole); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(blackholeLength)
+		if err := tunnel.Set(shape, shape); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(in, "over\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := inside.Wait(); err != nil {
+		t.Error("behind the link: ", err)
+	}
+}
+
+// TestBehindTheLink is the half of TestBlackhole that runs where its browser is.
+func TestBehindTheLink(t *testing.T) {
+	text := os.Getenv(blackholeEnv)
+	if text == "" {
+		t.Skip("TestBlackhole runs it")
+	}
+	var b behind
+	if err := json.Unmarshal([]byte(text), &b); err != nil {
+		t.Fatal(err)
+	}
+	browser := newChromium(t)
+	c := &consultation{t: t, people: b.People, names: map[string]string{}}
+	for i, p := range c.people {
+		c.names[p.ID] = p.Role
+		c.people[i].JoinURL = b.Origin + "/j/#" + p.invitation()
+	}
+	c.server = &server{t: t}
+	c.script = func(name string) string {
+		ids, err := json.Marshal(c.names)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Replace(pageScript, "(PERSON)", fmt.Sprintf("(%q, %s, false)", name, ids), 1)
+	}
+	c.newTab = func(name string) *tab { return newTab(t, t, browser, name, c.script(name)) }
+	doctor, sam := c.arrive(clinician), c.arrive(patient)
+	for _, p := range c.present {
+		p.expects("ERR_") // a network that is gone
+	}
+	c.admit(doctor, sam)
+	c.seesEach()
+	var ids []string
+	for _, p := range c.present {
+		ids = append(ids, ask[string](p, "bedside.self"))
+		// Every state that the page shows from here on.
+		ask[bool](p, "globalThis.seen = [], new MutationObserver(() => seen.push(bedsideTest.state())).observe(document.body, "+
+			"{ subtree: true, attributeFilter: ['data-bedside-state'] }), true")
+	}
+	fmt.Println("hole")
+	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	over := time.Now()
+	// Ten frames are no straggler.
+	var waits []func()
+	c.eachPair(func(viewer, shown *tab) { waits = append(waits, viewer.more(shown.name, "camera", 10)) })
+	for _, wait := range waits {
+		wait()
+	}
+	back := time.Since(over)
+	t.Logf("figure: Chromium: after a hole of %v everybody sees everybody again in %v", blackholeLength, back.Round(10*time.Millisecond))
+	if back > blackholeBack {
+		t.Errorf("back after %v", back)
+	}
+	c.hearsEach()
+	for i, p := range c.present {
+		if id := ask[string](p, "bedside.self"); id != ids[i] {
+			t.Errorf("%s is %s, was %s", p.name, id, ids[i])
+		}
+		if seen := ask[[]string](p, "seen.filter((s) => s !== 'room')"); len(seen) > 0 {
+			t.Errorf("%s saw %v", p.name, seen)
+		}
+		p.until("word that it is connected", "bedside.connection.state === 'connected'")
+	}
+}
