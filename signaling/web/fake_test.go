@@ -44,6 +44,7 @@ type fake struct {
 	invited  map[string]*invited
 	sessions chan *session
 	conns    []*websocket.Conn
+	net      network        // of connection checks
 	marked   bool           // serve German with every word in brackets
 	wg       sync.WaitGroup // of the WebSockets, for which Close does not wait
 }
@@ -61,6 +62,7 @@ func newFake(t *testing.T) *fake {
 	mux.HandleFunc("POST /v1/join", f.join)
 	mux.HandleFunc("OPTIONS /v1/join", allowAll)
 	mux.HandleFunc("GET /v1/connect", f.connect)
+	f.registerCheck(mux)
 	f.Server = httptest.NewServer(mux)
 	t.Cleanup(func() {
 		f.Close()

@@ -26,6 +26,7 @@ func TestPages(t *testing.T) {
 		{"udp blocked", testUDPBlocked},
 		{"static pages", testStaticPages},
 		{"precall", testPrecall},
+		{"check of the connection", testCheck},
 		{"patient by keyboard", testPatientByKeyboard},
 		{"clinician", testClinician},
 		{"offer", testOffer},
@@ -277,5 +278,5 @@ func testPrecall(t *testing.T, browser context.Context) {
 	p.until(`document.querySelector('video').videoWidth > 0`)
 	p.until(`Number(document.querySelector('[role=meter]').ariaValueNow) > 0`) // the fake microphone beeps
 	p.press("done")
-	p.state("welcome", "You are ready")
+	p.state("connection", "Your connection is good")
 }

@@ -60,7 +60,13 @@ func scenes() []scene {
 		{"ended", func(s *set) *tab { return s.ended(wire.EndedByClinician) }},
 		{"ended-left", func(s *set) *tab { return s.ended(wire.EndedLeft) }},
 		{"precall", func(s *set) *tab { return s.precall() }},
-		{"precall-finished", precallFinished},
+		{"precall-checking", func(s *set) *tab { return s.checked(network{rate: 2000}, "running") }},
+		{"precall-ok", func(s *set) *tab { return s.checked(network{}, "ok") }},
+		{"precall-warn", func(s *set) *tab { return s.checked(network{rate: 250_000 / 8}, "warn") }},
+		{"precall-audio", func(s *set) *tab { return s.checked(network{rate: 100_000 / 8}, "audio") }},
+		{"precall-blocked", func(s *set) *tab { return s.checked(network{blocked: true}, "blocked") }},
+		{"precall-busy", func(s *set) *tab { return s.checked(network{refuse: wire.CodeRateLimited}, "busy") }},
+		{"waiting-check", waitingCheck},
 		{"link", func(s *set) *tab { return s.tab(s.f.URL+"/c/c_123", staticText) }},
 		{"loading", loading},
 		{"too-old", tooOldStatic},
@@ -202,11 +208,22 @@ func (s *set) precall() *tab {
 	return p
 }
 
-func precallFinished(s *set) *tab {
+// checked is the page that has checked a connection, or is about to.
+func (s *set) checked(n network, verdict string) *tab {
+	s.f.setNetwork(n)
 	p := s.precall()
 	p.press("continue")
 	p.press("done")
-	p.in("welcome")
+	p.until(`document.querySelector('.connection-check')?.dataset.verdict === '` + verdict + `'`)
+	p.in("connection")
+	s.f.setNetwork(network{})
+	return p
+}
+
+func waitingCheck(s *set) *tab {
+	p, _ := s.waiting(true)
+	p.press("check")
+	p.until(`document.querySelector('dialog .connection-check')?.dataset.verdict === 'ok'`)
 	return p
 }
 

@@ -185,7 +185,7 @@ class App {
     }
     this.#came ??= new Date();
     const leave = () => consultation.leave();
-    return this.#show(PLACES[consultation.state], () => new Lobby(this.#ctx, { consultation, since: this.#came, leave }));
+    return this.#show(PLACES[consultation.state], () => new Lobby(this.#ctx, { consultation, since: this.#came, server: this.#options.server, leave }));
   }
 
   // What is said in the lobby and on hold stays in the chat afterwards.

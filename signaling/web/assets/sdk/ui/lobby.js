@@ -1,4 +1,5 @@
-import { button, buttons, el } from './dom.js';
+import { ConnectionCheck } from './connection.js';
+import { ask, button, buttons, el } from './dom.js';
 import { Notices } from './notices.js';
 
 const TICK_MS = 1000;
@@ -10,18 +11,20 @@ export class Lobby {
   #c;
   #words;
   #since;
+  #server;
   #video = null;
   #slow = 0;
   #lost = null; // {since, detail} while reconnecting
   #timer = 0;
   #off = new AbortController();
 
-  /** @param {{consultation: object, since: Date, leave: () => void}} o since: when they came */
-  constructor(ctx, { consultation, since, leave }) {
+  /** @param {{consultation: object, since: Date, server: string, leave: () => void}} o since: when they came */
+  constructor(ctx, { consultation, since, server, leave }) {
     const { t, capture } = ctx;
     this.#ctx = ctx;
     this.#c = consultation;
     this.#since = since;
+    this.#server = server;
     this.held = consultation.state === 'held';
     this.#words = this.held ? t.held : t.waiting;
     this.notices = new Notices(ctx);
@@ -39,7 +42,7 @@ export class Lobby {
     this.node = el('main', { class: 'page', part: 'page' }, el('div', { class: 'card', part: 'card' },
       this.title, this.notices.node, this.text, this.messages, this.start, el('p', {}, this.#words.nothing), own,
       el('p', { class: 'note' }, this.#words.private, ' ', !this.held && since && t.waiting.since(since)),
-      buttons(button({ action: 'leave', text: t.waiting.leave, onclick: leave }))));
+      buttons(button({ action: 'check', text: t.connection.check, onclick: () => this.#check() }), button({ action: 'leave', text: t.waiting.leave, onclick: leave }))));
     for (const m of ctx.messages) if (m.lobby) this.#draw(m);
     this.#listen();
     this.#update();
@@ -49,6 +52,15 @@ export class Lobby {
     this.#off.abort();
     clearInterval(this.#timer);
     if (this.#video) this.#video.srcObject = null;
+  }
+
+  async #check() {
+    const { t, root } = this.#ctx;
+    const tried = new ConnectionCheck(this.#ctx, this.#server);
+    tried.run();
+    this.#off.signal.addEventListener('abort', () => tried.close());
+    await ask({ title: t.connection.check, content: [tried.node], choices: [{ action: 'close', kind: 'primary', text: t.connection.close, value: '' }] }, root);
+    tried.close();
   }
 
   /** A message from the clinic, which cannot be answered. */

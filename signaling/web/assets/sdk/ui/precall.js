@@ -1,4 +1,5 @@
-// The page /precall: camera and microphone checked without an invitation. Nothing is sent.
+// The page /precall: camera, microphone and connection checked without an invitation.
+import { ConnectionCheck } from './connection.js';
 import { Context, unsupported } from './context.js';
 import { askingScreen, devicesScreen } from './devices.js';
 import { button, buttons, el, page } from './dom.js';
@@ -24,17 +25,34 @@ function show(state, next, problem = '') {
   next.node.querySelector('h1').focus();
 }
 
-// The first page and, after the check, the last one.
-function start(finished) {
+function start() {
   const words = ctx.t.precall;
-  const go = finished ? words.again : words.go;
-  const node = page(finished ? words.finished : words.title, el('p', {}, finished ? words.good : words.text),
-    buttons(button({ action: 'continue', kind: 'primary', text: go, onclick: () => check({ camera: true, mic: true }) })));
+  const node = page(words.title, el('p', {}, words.text),
+    buttons(button({ action: 'continue', kind: 'primary', text: words.go, onclick: () => check({ camera: true, mic: true }) })));
   node.querySelector('.card').append(switcher(ctx, async (language) => {
     await ctx.use(language);
-    start(finished);
+    start();
   }));
   show('welcome', { node, close() {} });
+}
+
+// The last page. Its heading is what was found.
+async function connection() {
+  const { precall } = ctx.t;
+  const tried = new ConnectionCheck(ctx, location.origin);
+  const again = button({ action: 'again', text: precall.again, hidden: true, onclick: () => connection() });
+  const node = page(ctx.t.connection.title, tried.node, buttons(again));
+  show('connection', { node, close: () => tried.close() });
+  const verdict = await tried.run();
+  if (!verdict) return;
+  const found = tried.node.querySelector('h2');
+  const heading = node.querySelector('h1');
+  heading.textContent = found.textContent;
+  document.title = found.textContent;
+  if (verdict === 'ok') found.nextSibling.after(el('p', {}, precall.good));
+  found.remove();
+  again.hidden = false;
+  heading.focus();
 }
 
 async function check(wanted) {
@@ -50,7 +68,7 @@ async function check(wanted) {
   }
   const finish = () => {
     capture.closeAll();
-    start(true);
+    connection();
   };
   return show('devices', devicesScreen(ctx, {
     note: ctx.t.precall.text, list: [button({ action: 'done', kind: 'primary', text: ctx.t.precall.done, onclick: finish })],
@@ -59,4 +77,4 @@ async function check(wanted) {
 
 const lacking = unsupported();
 if (lacking) show('problem', problemScreen(ctx, { code: lacking }), lacking);
-else start(false);
+else start();

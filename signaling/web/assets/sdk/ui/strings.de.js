@@ -85,7 +85,7 @@ export const strings = {
     aloneHeld: 'Alle anderen warten in der Pause', aloneHeldText: 'Holen Sie sie in der Liste der Personen zurück.',
     watching: (names) => `Schaut zu: ${names}`, onHold: (names) => `In der Pause: ${names}`, devices: (names) => `Geräte: ${names}`,
     coverCameraOff: 'Kamera ist aus', coverComing: 'Bild kommt gleich', coverAway: 'Verbindung verloren. Wir warten, bis sie wieder da ist.',
-    coverStalled: 'Das Bild steht. Es ist nicht live.', coverStalledSound: 'Das Bild steht. Den Ton hören Sie weiter.',
+    coverStalled: 'Bild angehalten: schlechte Verbindung. Es ist nicht live.', coverStalledSound: 'Bild angehalten: schlechte Verbindung. Den Ton hören Sie weiter.',
     muted: 'Mikrofon aus', poor: 'schlechter Empfang', poorLink: 'schlechte Verbindung',
     pin: 'Groß zeigen', unpin: 'Alle zeigen',
     screenOf: (name) => `${name}: geteilter Bildschirm`, examOf: (name) => `${name}: Untersuchungskamera`,
@@ -167,9 +167,21 @@ export const strings = {
 
   precall: {
     title: 'Prüfen Sie Kamera und Mikrofon', go: 'Prüfung starten',
-    text: 'Hier können Sie Kamera und Mikrofon jederzeit ausprobieren. Es wird nichts an andere gesendet.',
-    good: 'Alles funktioniert. Benutzen Sie zu Ihrem Termin den Link, den Sie bekommen haben.',
-    done: 'Fertig', finished: 'Sie sind bereit', again: 'Noch einmal prüfen',
+    text: 'Hier können Sie Kamera, Mikrofon und Verbindung jederzeit ausprobieren. Niemand sieht oder hört Sie.',
+    good: 'Benutzen Sie zu Ihrem Termin den Link, den Sie bekommen haben.',
+    done: 'Weiter: Verbindung', again: 'Noch einmal prüfen',
+  },
+  connection: {
+    title: 'Ihre Verbindung wird geprüft', check: 'Verbindung prüfen', close: 'Schließen',
+    doing: { media: 'Der Weg zum Server wird ausprobiert.', down: 'Wir messen, wie schnell Sie empfangen.', up: 'Wir messen, wie schnell Sie senden. Gleich fertig.' },
+    ok: { title: 'Ihre Verbindung ist gut', text: ['Bild und Ton werden funktionieren.'] },
+    warn: { title: 'Ihre Verbindung ist schwach', text: ['Das Gespräch wird gehen, aber das Bild kann schlecht sein. Gehen Sie näher an Ihr WLAN, oder schließen Sie andere Programme, die das Internet benutzen.'] },
+    audio: { title: 'Ihre Verbindung ist zu langsam für Video', text: ['Sie werden einander hören, aber das Bild kann fehlen. Versuchen Sie es in einem anderen WLAN oder mit mobilen Daten.'] },
+    blocked: { title: 'Ihr Netz sperrt Videoanrufe', text: (about) => ['Das liegt nicht an Ihnen. Netze in Firmen und Krankenhäusern tun das manchmal. Versuchen Sie es mit einem Handy mit mobilen Daten oder in einem anderen WLAN.', `Für die IT-Abteilung: Bitte erlauben Sie UDP zu ${about.host}, Port ${about.port}.`] },
+    busy: { title: 'Gerade prüfen viele', text: ['Viele Menschen prüfen jetzt ihre Verbindung. Bitte versuchen Sie es in einer Minute noch einmal.'] },
+    offline: { title: 'Wir erreichen den Server nicht', text: ['Prüfen Sie, ob dieses Gerät online ist, und versuchen Sie es noch einmal.'] },
+    figures: 'Zahlen für den Support', udp: 'Video kommt durch (UDP)', yes: 'ja', no: 'nein', down: 'Empfangen', up: 'Senden', delay: 'Verzögerung hin und zurück',
+    about: (n) => `etwa ${n} kbit/s`, more: (n) => `mehr als ${n} Mbit/s`, lost: (n) => `${n} % verloren`, ms: (n) => `${n} Millisekunden`,
   },
 
   problems: {

@@ -87,7 +87,7 @@ export const strings = {
     aloneHeld: 'Everybody else is on hold', aloneHeldText: 'Bring them back in the list of people.',
     watching: (names) => `Watching: ${names}`, onHold: (names) => `On hold: ${names}`, devices: (names) => `Devices: ${names}`,
     coverCameraOff: 'Camera is off', coverComing: 'Picture is coming', coverAway: 'Connection lost. Waiting for them to come back.',
-    coverStalled: 'The picture has stopped. It is not live.', coverStalledSound: 'The picture has stopped. You can still hear them.',
+    coverStalled: 'Picture paused: poor connection. It is not live.', coverStalledSound: 'Picture paused: poor connection. You can still hear them.',
     muted: 'Microphone off', poor: 'poor reception', poorLink: 'poor connection',
     pin: 'Make large', unpin: 'Show all',
     screenOf: (name) => `${name}: shared screen`, examOf: (name) => `${name}: exam camera`,
@@ -169,9 +169,21 @@ export const strings = {
 
   precall: {
     title: 'Check your camera and microphone', go: 'Start the check',
-    text: 'You can try your camera and microphone here at any time. Nothing is sent to anybody.',
-    good: 'Everything works. On the day, use the link you were sent.',
-    done: 'Finish', finished: 'You are ready', again: 'Check again',
+    text: 'You can try your camera, microphone and connection here at any time. Nobody sees or hears you.',
+    good: 'For your appointment, use the link you were sent.',
+    done: 'Next: connection', again: 'Check again',
+  },
+  connection: {
+    title: 'Checking your connection', check: 'Check connection', close: 'Close',
+    doing: { media: 'Trying the way to the server.', down: 'Measuring how fast you receive.', up: 'Measuring how fast you send. Almost done.' },
+    ok: { title: 'Your connection is good', text: ['Video and sound will work.'] },
+    warn: { title: 'Your connection is weak', text: ['The call will work, but the picture may be poor. Go nearer to your Wi-Fi, or close other programs that use the internet.'] },
+    audio: { title: 'Your connection is too slow for video', text: ['You will hear each other, but the picture may be missing. Try another Wi-Fi, or mobile data.'] },
+    blocked: { title: 'Your network blocks video calls', text: (about) => ['This is not your fault. Networks in companies and hospitals sometimes do that. Try a phone with mobile data, or another Wi-Fi.', `For the IT department: please allow UDP to ${about.host}, port ${about.port}.`] },
+    busy: { title: 'The check is busy', text: ['Many people are checking their connection now. Please try again in a minute.'] },
+    offline: { title: 'We cannot reach the server', text: ['Check that this device is online, and try again.'] },
+    figures: 'Figures for support', udp: 'Video can pass (UDP)', yes: 'yes', no: 'no', down: 'Receiving', up: 'Sending', delay: 'Delay there and back',
+    about: (n) => `about ${n} kbit/s`, more: (n) => `more than ${n} Mbit/s`, lost: (n) => `${n} % lost`, ms: (n) => `${n} ms`,
   },
 
   // Problem pages: what happened, that it is not your fault, the one thing to do next.
