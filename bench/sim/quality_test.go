@@ -1,9 +1,11 @@
 package sim_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,6 +59,16 @@ func TestReportNamesWhoseLinkIsBad(t *testing.T) {
 				found = append(found, names[f.Participant]+" "+f.Link)
 				if f.Loss < 0.04 || f.Loss > 0.06 {
 					t.Errorf("%s %s: loss %v", names[f.Participant], f.Link, f.Loss)
+				}
+			}
+			// No name, no address: ids and the scheduler's own references only.
+			text, err := json.Marshal(got)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, private := range []string{"canary", "10.0."} {
+				if strings.Contains(string(text), private) {
+					t.Errorf("the report holds %q: %s", private, text)
 				}
 			}
 			slices.Sort(found)

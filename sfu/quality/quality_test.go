@@ -286,3 +286,17 @@ func FuzzMeter(f *testing.F) {
 		}
 	})
 }
+
+// What one participant costs every two seconds.
+func BenchmarkMeasured(b *testing.B) {
+	var m quality.Meter
+	var line quality.Timeline
+	now, s := epoch, quality.Sample{Connected: true, RoundTrip: 40 * ms}
+	b.ReportAllocs()
+	for b.Loop() {
+		now = now.Add(2 * time.Second)
+		s.Up.Packets += 400
+		s.Down.Packets += 4000
+		line.Measured(now, "a", m.Take(now, s))
+	}
+}
