@@ -176,7 +176,6 @@ func (a *Allocator) keep(wants []Want) ([]Grant, bool) {
 			return nil, false
 		}
 		if r != nil {
-			g.Temporal = min(g.Temporal, r.Top)
 			g.Rate = r.rate(g.Mode, g.Temporal)
 		}
 		out = append(out, g)
@@ -199,7 +198,7 @@ func (g *Grant) advance(ladder []Rung) {
 		if ladder[i].Encoding == g.Next {
 			g.Next = -1
 		}
-		g.Encoding, g.Temporal = ladder[i].Encoding, ladder[i].Top
+		g.Encoding, g.Temporal = ladder[i].Encoding, Temporals-1
 		return
 	}
 }

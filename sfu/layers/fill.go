@@ -177,9 +177,13 @@ func (f *filling) grant(c *candidate, grants []Grant) {
 	q := c.points[max(c.at, 0)]
 	r := &c.ladder[q.rung]
 	g := Grant{Encoding: r.Encoding, Temporal: q.t, Mode: c.mode, Next: -1, Rate: r.rate(c.mode, q.t)}
-	if c.at < 0 {
+	switch {
+	case c.at < 0:
 		g.Temporal = 0
-	} else {
+	case q.t == r.Top:
+		g.Temporal = Temporals - 1 // all, also what was not seen yet or was lost of late
+		fallthrough
+	default:
 		g.Next = f.next(c, q, g.Rate)
 	}
 	switch {
