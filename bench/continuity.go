@@ -54,6 +54,7 @@ type frames struct {
 	decodable uint64 // whole frames with everything they refer to
 	keys      uint64
 	lastTag   Tag       // of the last frame begun
+	base      Tag       // of the last one of the lowest temporal layer; zero for not known
 	blind     bool      // the packet before was not decrypted
 	unknown   bool      // the start of the frame before was not decrypted: lastTag is older
 	first     time.Time // first decodable frame
@@ -103,7 +104,7 @@ func (f *frames) opaque(now time.Time, h held) {
 	}
 	if !f.have || ts != f.prevTS {
 		f.begin(vp8Descriptor{start: h.lost == 0}, ts, true, now.Sub(f.prevAt))
-		f.unknown = true
+		f.unknown, f.base = true, Tag{}
 	}
 	f.have, f.prev, f.prevTS, f.prevAt, f.blind = true, vp8Descriptor{}, ts, now, true
 	if h.packet.Marker {
@@ -127,14 +128,41 @@ func (f *frames) reference(d vp8Descriptor, h held) {
 	if !ok {
 		return
 	}
-	last, unknown := f.lastTag, f.unknown
+	last, known := f.lastTag, !f.unknown
+	if d.hasLayers {
+		last, known = f.base, f.base.Source != 0
+	}
 	f.lastTag, f.unknown = tag, false
-	if !f.have || unknown || d.key || h.lost > 0 || f.waitKey {
+	if d.tid == 0 {
+		f.base = tag
+	}
+	if !f.have || !known || d.key || h.lost > 0 || f.waitKey {
 		return
 	}
-	if tag.Sender != last.Sender || tag.Source != last.Source || tag.Layer != last.Layer || tag.Frame != last.Frame+1 {
+	if !f.follows(d, tag, last) {
 		f.breaks.Reference++
+		if d.tid != 0 {
+			f.base = Tag{} // one break is enough for all that refer to it
+		}
 	}
+}
+
+// follows tells whether the frame of a tag has what it refers to: the one before, or with temporal layers
+// the base frame that its place in the pattern 0 2 1 2 is counted from.
+func (f *frames) follows(d vp8Descriptor, tag, last Tag) bool {
+	if tag.Sender != last.Sender || tag.Source != last.Source || tag.Layer != last.Layer {
+		return false
+	}
+	step := tag.Frame - last.Frame
+	switch {
+	case !d.hasLayers:
+		return step == 1
+	case d.tid == 0:
+		return step == 4
+	case d.tid == 1:
+		return step == 2
+	}
+	return step == 1 || step == 3
 }
 
 // begin starts a frame.
