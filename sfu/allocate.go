@@ -35,6 +35,7 @@ func (p *Peer) allocate(now time.Time) {
 	p.want(wanted)
 	for i, sub := range subs {
 		sub.publication.grant(sub, seen[i], grants[i])
+		p.tell(sub, seen[i], grants[i])
 		if _, _, waits := sub.waits(now); waits {
 			sub.publication.requestKeyFrame(now, sub)
 		}
@@ -101,6 +102,15 @@ func (pub *Publication) grant(sub *Subscription, seen *Grant, g layers.Grant) {
 	if g.Encoding >= 0 || seen == nil {
 		sub.grant.CompareAndSwap(seen, next)
 	}
+}
+
+// tell logs what a subscription is granted from now on, and why.
+func (p *Peer) tell(sub *Subscription, was *Grant, g layers.Grant) {
+	if was != nil && was.Encoding == g.Encoding && was.Mode == g.Mode && was.Temporal == g.Temporal {
+		return
+	}
+	p.room.server.log.Debug("grant", "room", p.room.id, "peer", p.o.ID, "of", sub.publication.peer.o.ID,
+		"source", sub.publication.source, "encoding", g.Encoding, "temporal", g.Temporal, "mode", g.Mode, "reason", g.Reason)
 }
 
 // speaks tells whether p is speaking.

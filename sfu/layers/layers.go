@@ -40,6 +40,8 @@ const (
 	Nothing               // the network takes audio alone
 )
 
+func (m Mode) String() string { return [...]string{"frames", "key_frames", "nothing"}[m] }
+
 // Reason says why a grant is what it is. It is fit for a log line and a metric label.
 type Reason string
 
