@@ -16,6 +16,9 @@ type protection struct {
 	pattern    redundancy.Pattern // decided last
 }
 
+// rising is the Budget.State in which the path shows no queue and the estimate follows what is sent.
+const rising = "rising"
+
 // shield is a slot's part of it; slot.mu guards it.
 type shield struct {
 	pattern  redundancy.Pattern
@@ -67,12 +70,13 @@ func (p *Peer) protect(now time.Time, slots []*slot) {
 			missing += lost
 		}
 	}
-	room := traffic.Room(p.budget().Bitrate)
+	budget := p.budget()
+	room, idle := traffic.Room(budget.Bitrate), budget.State == rising
 	p.mu.Lock()
 	x := &p.protection
 	x.meter.Delivered(packets, missing)
 	was := x.pattern
-	x.pattern = x.controller.Decide(now, &x.meter, room)
+	x.pattern = x.controller.Decide(now, &x.meter, room, idle)
 	loss, _ := x.meter.Loss()
 	pattern, burst := x.pattern, x.meter.Burst()
 	x.meter.Age()

@@ -13,6 +13,8 @@ const (
 	// next loss comes.
 	less     = 0.6
 	patience = 8 * time.Second
+	// retry is how long after there was no room for a depth more is tried than there is known to be.
+	retry = 5 * time.Second
 	// Losses as long as burstFrom are bursts, until they are shorter than burstTo: of single losses in
 	// 20 ms of audio, one in five is 25 ms on average, and bursts of three are 60.
 	burstFrom = 40 * time.Millisecond
@@ -24,16 +26,23 @@ type Controller struct {
 	depth int
 	far   bool
 	low   time.Time // since when the loss is below what the depth is for; zero while it is not
+	again time.Time // not before is more tried than there is known to be room for
 }
 
 // Decide takes what the Meter says and the depth that there is room for. It goes up at once and down by
-// one step when the loss has been lower for some time; what there is no room for is gone at once.
-func (c *Controller) Decide(now time.Time, m *Meter, room int) Pattern {
+// one step when the loss has been lower for some time; what there is no room for is gone at once. On an
+// idle path, where nothing waits and the room is only what has been used so far, one more is tried: a call
+// with nothing but audio has no other way to find out.
+func (c *Controller) Decide(now time.Time, m *Meter, room int, idle bool) Pattern {
+	if idle && !now.Before(c.again) {
+		room++
+	}
 	if burst := m.Burst(); burst >= burstFrom {
 		c.far = true
 	} else if burst > 0 && burst < burstTo {
 		c.far = false
 	}
+	was := c.depth
 	loss, known := m.Loss()
 	switch {
 	case !known:
@@ -49,6 +58,9 @@ func (c *Controller) Decide(now time.Time, m *Meter, room int) Pattern {
 	}
 	if c.depth > room { // and it does not come back before the loss says so again
 		c.depth, c.low = max(room, 0), time.Time{}
+		if was > room {
+			c.again = now.Add(retry)
+		}
 	}
 	return of(c.depth, c.far)
 }
@@ -69,9 +81,8 @@ func wanted(loss float64) int {
 type Traffic struct{ Packets, Bytes int }
 
 const (
-	// overhead of a packet, without that of IP and UDP, which no budget counts: RTP 12, header
-	// extension 8, SRTP 16.
-	overhead = 36
+	// overhead of a packet: IP 20, UDP 8, RTP 12, header extension 8, SRTP 16.
+	overhead = 64
 	// unmeasured is the depth without a budget: with three, voice of 20 kbit/s would no longer fit into
 	// 100 kbit/s.
 	unmeasured = 2

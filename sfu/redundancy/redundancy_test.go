@@ -2,6 +2,7 @@ package redundancy_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -147,7 +148,7 @@ func TestController(t *testing.T) {
 				if tt.room != nil {
 					room = tt.room(i)
 				}
-				if got := c.Decide(now, &m, room); got != tt.want[i] {
+				if got := c.Decide(now, &m, room, false); got != tt.want[i] {
 					t.Errorf("second %d: %v, want %v", i, got, tt.want[i])
 				}
 				m.Age()
@@ -165,7 +166,7 @@ func TestControllerGoesDownSlowly(t *testing.T) {
 	now := time.Unix(1000, 0)
 	step := func(fate string) redundancy.Pattern {
 		second(&m, &base, fate)
-		p := c.Decide(now, &m, redundancy.MaxDepth)
+		p := c.Decide(now, &m, redundancy.MaxDepth, false)
 		m.Age()
 		now = now.Add(time.Second)
 		return p
@@ -194,6 +195,26 @@ func TestControllerGoesDownSlowly(t *testing.T) {
 	}
 }
 
+// On an idle path the estimate is what is sent, so that it would never have room for more. One more is
+// tried at once, and, where it did not fit, each five seconds.
+func TestControllerTriesOnAnIdlePath(t *testing.T) {
+	var m redundancy.Meter
+	var c redundancy.Controller
+	var base uint16
+	now := time.Unix(1000, 0)
+	var got []int
+	for i := range 14 {
+		second(&m, &base, ".........x")
+		idle := i != 1 && i != 7 // what was tried makes a queue
+		got = append(got, c.Decide(now, &m, 0, idle).Depth())
+		m.Age()
+		now = now.Add(time.Second)
+	}
+	if want := []int{1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 1}; !slices.Equal(got, want) {
+		t.Errorf("depths %v, want %v", got, want)
+	}
+}
+
 func TestRoom(t *testing.T) {
 	voice := redundancy.Traffic{Packets: 50, Bytes: 50 * 50} // 20 kbit/s
 	for _, tt := range []struct {
@@ -204,11 +225,12 @@ func TestRoom(t *testing.T) {
 	}{
 		{"not measured", voice, 0, 2},
 		{"next to nothing", voice, 10_000, 0},
-		{"as much as it takes without", voice, 35_000, 0},
-		{"one", voice, 57_000, 1},
+		{"as much as it takes without", voice, 46_000, 0},
+		{"one", voice, 68_000, 1},
 		{"two", voice, 90_000, 2},
-		{"three", voice, 100_000, 3},
-		{"three voices", redundancy.Traffic{Packets: 150, Bytes: 7500}, 200_000, 1},
+		{"two, just", voice, 100_000, 2},
+		{"three", voice, 111_000, 3},
+		{"three voices", redundancy.Traffic{Packets: 150, Bytes: 7500}, 203_000, 1},
 		{"nobody speaks", redundancy.Traffic{}, 50_000, 3},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
