@@ -3,7 +3,6 @@ package browser_test
 import (
 	"bufio"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,21 +10,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bedside-video/bedside/bench/linkem"
 	"github.com/bedside-video/bedside/bench/linkem/link"
 )
 
 const (
-	blackholeEnv    = "BEDSIDE_BLACKHOLE" // the consultation, for the test that runs behind the link
 	blackholeLength = 5 * time.Second
 	blackholeBack   = 2 * time.Second // bar F: until media is back
 )
-
-// behind is what the test behind the link has to know.
-type behind struct {
-	Origin string
-	People []invited
-}
 
 // TestBlackhole has two people in Chromium behind a link that loses everything for 5 s: sight and sound
 // come back by themselves, and nobody sees the lobby again. A network namespace holds the browser, and
@@ -34,52 +25,14 @@ func TestBlackhole(t *testing.T) {
 	if *updateImages {
 		t.Skip("-update-images takes pictures only")
 	}
-	shape, err := link.Parse("delay=20ms")
-	if err != nil {
-		t.Fatal(err)
-	}
-	tunnel, err := linkem.OpenTunnel(t.Context(), linkem.TunnelConfig{Number: 200 + uint8(os.Getpid()%50), Up: shape, Down: shape, Seed: 1})
-	if errors.Is(err, linkem.ErrUnavailable) {
-		t.Skip("a tunnel needs Linux, root and /dev/net/tun: ", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = tunnel.Close() }()
+	tunnel := openTunnel(t, "delay=20ms", 200)
 	s := startServer(t)
-	_, port, _ := strings.Cut(strings.TrimPrefix(s.url, "http://"), ":")
-	what, err := json.Marshal(behind{
-		Origin: fmt.Sprintf("https://%s:%s", tunnel.Server, port),
+	b := behind{
+		Origin: originBehind(s, tunnel),
 		People: s.open("blackhole", "VP8", func(role string) string { return role }, clinician, patient),
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	inside := tunnel.Command(t.Context(), self, "-test.run=^TestBehindTheLink$", "-test.v")
-	inside.Env = append(os.Environ(), blackholeEnv+"="+string(what))
-	out, err := inside.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	in, err := inside.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := inside.Start(); err != nil {
-		t.Fatal(err)
-	}
-	hole := shape
-	hole.Loss = 1
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		if line := lines.Text(); line != "hole" {
-			t.Log(line)
-			continue
-		}
+	shape, hole := link.Shape{Delay: 20 * time.Millisecond}, link.Shape{Delay: 20 * time.Millisecond, Loss: 1}
+	runInside(t, tunnel, "TestBehindTheLink", b, func(in io.Writer) {
 		if err := tunnel.Set(hole, hole); err != nil {
 			t.Fatal(err)
 		}
@@ -90,21 +43,14 @@ func TestBlackhole(t *testing.T) {
 		if _, err := io.WriteString(in, "over\n"); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if err := inside.Wait(); err != nil {
-		t.Error("behind the link: ", err)
-	}
+	})
 }
 
 // TestBehindTheLink is the half of TestBlackhole that runs where its browser is.
 func TestBehindTheLink(t *testing.T) {
-	text := os.Getenv(blackholeEnv)
-	if text == "" {
+	b, inside := fromOutside(t)
+	if !inside || len(b.People) == 0 {
 		t.Skip("TestBlackhole runs it")
-	}
-	var b behind
-	if err := json.Unmarshal([]byte(text), &b); err != nil {
-		t.Fatal(err)
 	}
 	browser := newChromium(t)
 	c := &consultation{t: t, people: b.People, names: map[string]string{}}

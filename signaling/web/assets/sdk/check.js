@@ -74,6 +74,9 @@ async function media(base, audio, signal) {
   try {
     pc.addTransceiver(tone.track, { direction: 'sendonly', sendEncodings: [{ maxBitrate: 24_000 }] });
     pc.addTransceiver('audio', { direction: 'recvonly' });
+    // Plain Opus: redundancy would hide the loss that is to be measured.
+    const opus = RTCRtpReceiver.getCapabilities?.('audio')?.codecs.filter((c) => /opus/i.test(c.mimeType)) ?? [];
+    if (opus.length) for (const t of pc.getTransceivers()) t.setCodecPreferences?.(opus);
     await pc.setLocalDescription();
     const headers = { 'Content-Type': 'application/sdp' };
     const body = pc.localDescription.sdp;
