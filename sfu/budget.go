@@ -1,14 +1,206 @@
 package sfu
 
+import (
+	"sync"
+	"time"
+
+	"github.com/pion/rtcp"
+
+	"github.com/bedside-video/bedside/sfu/bwe"
+	"github.com/bedside-video/bedside/sfu/codec"
+)
+
+// What is estimated of a path, in bit/s. Below the least there is not even audio; above the most is a
+// grid of nine cameras of the ladder. The first estimate carries the highest layer of one camera: most
+// paths do, and what one does not shows in the first feedback, a tenth of a second later. (With 1 Mbit/s
+// every visit began with a picture that got better after a second.)
+const (
+	leastBitrate = 40_000
+	mostBitrate  = 20_000_000
+	firstBitrate = 2_000_000
+)
+
+func newEstimator() *bwe.Estimator {
+	e := bwe.New(bwe.Config{Min: leastBitrate, Max: mostBitrate, Start: firstBitrate})
+	e.Want(0)
+	return e
+}
+
 // Budget is what may be sent to a peer.
 type Budget struct {
-	Bitrate int // bit/s for everything; 0: no estimate yet
+	Bitrate int // bit/s of IP packets, for everything; 0: no estimate yet
 	State   string
 	Reason  string
 }
 
-// budget of the peer; any goroutine may ask.
-func (p *Peer) budget() Budget { return Budget{} }
+// path is what is known of the way to a peer. What comes back on it (feedback of the peer's own) is
+// all that it learns from: what publishers lose on their way here is not in it.
+type path struct {
+	mu        sync.Mutex // the connection's may be taken while it is held
+	estimator *bwe.Estimator
+	current   bwe.Estimate
+	acks      []bwe.Ack // of the feedback at hand, re-used
+	told      uint64    // Outbound.Bytes at the last report
+	toldAt    time.Time
+	sending   float64 // bit/s since the one before
+	packets   uint64  // that were to arrive, as of the last receiver report, and
+	missing   uint64  // of these, lost
+	probing   bool    // runProbe runs
+	closed    bool
 
-// want tells what all of the peer's video and audio would take.
-func (p *Peer) want(int) {}
+	closing chan struct{}
+	running sync.WaitGroup
+}
+
+// close ends a probe and lets none begin.
+func (x *path) close() {
+	x.mu.Lock()
+	x.closed = true
+	x.mu.Unlock()
+	close(x.closing)
+	x.running.Wait()
+}
+
+// budget of the peer; any goroutine may ask.
+func (p *Peer) budget() Budget {
+	p.path.mu.Lock()
+	defer p.path.mu.Unlock()
+	e := p.path.current
+	if !e.Known {
+		return Budget{}
+	}
+	return Budget{Bitrate: e.Bitrate, State: e.State.String(), Reason: e.Reason}
+}
+
+// want says what would be sent to the peer if its path carried it, in bit/s: probing goes no further,
+// and without it there is none. Any goroutine may say it.
+func (p *Peer) want(bitrate int) {
+	p.path.mu.Lock()
+	defer p.path.mu.Unlock()
+	p.path.estimator.Want(bitrate)
+}
+
+// acknowledged takes transport-wide feedback.
+func (p *Peer) acknowledged(now time.Time, feedback *rtcp.TransportLayerCC) {
+	x := &p.path
+	x.acks = p.conn.Acknowledge(feedback, x.acks[:0]) // RTCP calls do not overlap
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.estimator.RTT(p.roundTrip())
+	x.estimator.Feedback(now, x.acks)
+	x.tick(now, p)
+}
+
+// estimate does what time alone does to the estimate.
+func (p *Peer) estimate(now time.Time, report bool) {
+	x := &p.path
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.tick(now, p)
+	if report {
+		p.room.server.metrics.estimates.Observe(float64(x.current.Bitrate))
+	}
+}
+
+// tick takes over the estimate, and begins the probe that it asks for; mu is held.
+func (x *path) tick(now time.Time, p *Peer) {
+	out := p.conn.Outbound()
+	if d := now.Sub(x.toldAt); d >= time.Second {
+		x.sending = float64(out.Bytes-x.told) * 8 / d.Seconds()
+		x.told, x.toldAt = out.Bytes, now
+	}
+	was := x.current.State
+	x.current = x.estimator.Tick(now, out.Waiting)
+	if x.current.State != was {
+		p.room.server.metrics.estimateStates[x.current.State].Inc()
+	}
+	if probe := x.current.Probe; probe.ID != 0 && !x.probing && !x.closed {
+		x.probing = true
+		x.running.Go(func() { p.runProbe(probe) })
+	}
+}
+
+// estimated takes a client's own estimate (REMB).
+func (p *Peer) estimated(now time.Time, r *rtcp.ReceiverEstimatedMaximumBitrate) {
+	p.path.mu.Lock()
+	defer p.path.mu.Unlock()
+	p.path.estimator.REMB(now, float64(r.Bitrate))
+}
+
+// reportedLost serves clients that give no transport-wide feedback, after delivered has taken the
+// reports over: what publishers lost is not in its figures.
+func (p *Peer) reportedLost(now time.Time) {
+	if p.conn.Outbound().Tracked {
+		return
+	}
+	var packets, missing uint64
+	_, slots := p.media()
+	for _, s := range slots {
+		s.mu.Lock()
+		packets += s.delivery.packets
+		missing += s.delivery.missing
+		s.mu.Unlock()
+	}
+	x := &p.path
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if packets > x.packets {
+		x.estimator.Report(now, float64(missing-x.missing)/float64(packets-x.packets), x.sending)
+	}
+	x.packets, x.missing = packets, missing
+}
+
+// probeInterval is how often padding goes out while a probe runs. It is the one timer of a peer: a
+// probe takes a third of a second, and the next comes two seconds later at the earliest when it finds
+// the path full.
+const probeInterval = 10 * time.Millisecond
+
+// runProbe sends padding beside the media until both make the probe's rate.
+func (p *Peer) runProbe(probe bwe.Probe) {
+	x, m := &p.path, p.room.server.metrics
+	m.probes.Inc()
+	ticker := time.NewTicker(probeInterval)
+	defer ticker.Stop()
+	p.conn.MarkProbe(probe.ID)
+	began, first := p.room.server.clock(), p.conn.Outbound().Bytes
+	for wanted := true; wanted; {
+		select {
+		case <-ticker.C:
+		case <-x.closing:
+		}
+		now := p.room.server.clock()
+		due := uint64(float64(probe.Bitrate) / 8 * now.Sub(began).Seconds())
+		before := p.conn.Outbound().Bytes
+		wanted = p.padTo(first + due)
+		m.padding.Add(float64(p.conn.Outbound().Bytes - before))
+		x.mu.Lock()
+		wanted = wanted && !x.closed && x.current.Probe.ID == probe.ID && now.Before(probe.Until)
+		x.mu.Unlock()
+	}
+	p.conn.MarkProbe(0)
+	x.mu.Lock()
+	x.probing = false
+	x.mu.Unlock()
+}
+
+// padTo sends padding until so many bytes have been sent; false when no slot takes any.
+func (p *Peer) padTo(bytes uint64) bool {
+	_, slots := p.media()
+	for _, s := range slots {
+		if s.kind != codec.Video {
+			continue
+		}
+		// At most what the most bitrate sends in an interval: a clock that jumps is no burst.
+		for range mostBitrate / 8 / 100 / 255 {
+			sent := p.conn.Outbound().Bytes
+			if sent >= bytes {
+				return true
+			}
+			if !s.probe() || p.conn.Outbound().Bytes == sent {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}

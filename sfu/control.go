@@ -31,6 +31,7 @@ func (p *Peer) control(now time.Time) {
 	if !p.connected.Load() {
 		return
 	}
+	p.estimate(now, report)
 	p.allocate(now)
 	pubs, slots := p.media()
 	var reports []rtcp.ReceptionReport
@@ -81,11 +82,16 @@ func (p *Peer) RTCP(now time.Time, packet rtcp.Packet) {
 		}
 		p.measureRoundTrip(now, x.Reports)
 		p.delivered(now, x.Reports)
+		p.reportedLost(now)
 	case *rtcp.ReceiverReport:
 		p.measureRoundTrip(now, x.Reports)
 		p.delivered(now, x.Reports)
+		p.reportedLost(now)
 	case *rtcp.TransportLayerCC:
 		p.received(x)
+		p.acknowledged(now, x)
+	case *rtcp.ReceiverEstimatedMaximumBitrate:
+		p.estimated(now, x)
 	case *rtcp.PictureLossIndication:
 		p.keyFrameWanted(now, x.MediaSSRC)
 	case *rtcp.FullIntraRequest:

@@ -35,6 +35,7 @@
 //	Server.mu          rooms
 //	Room               no lock: one goroutine, a mailbox
 //	Peer.mu            publications by mid, slots by SSRC
+//	path.mu            a peer's estimator; the connection's lock may be taken while it is held
 //	Publication.mu     encodings, their receivers and caches
 //	slot.mu            rewriter, history, counters
 package sfu

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/bedside-video/bedside/config"
+	"github.com/bedside-video/bedside/sfu/bwe"
 	"github.com/bedside-video/bedside/sfu/codec"
 	"github.com/bedside-video/bedside/sfu/transport"
 )
@@ -55,12 +56,15 @@ type actor struct {
 	*Peer
 	s *stage
 
-	mu    sync.Mutex
-	rtcp  []rtcp.Packet
-	state transport.State
-	told  []string
-	sent  map[string][]delivery // by mid
-	seqs  map[string]uint16     // of what it publishes, by mid and RID
+	mu     sync.Mutex
+	rtcp   []rtcp.Packet
+	state  transport.State
+	told   []string
+	sent   map[string][]delivery // by mid
+	opened time.Time
+	padded int               // packets of padding
+	acks   []bwe.Ack         // what the next feedback tells
+	seqs   map[string]uint16 // of what it publishes, by mid and RID
 }
 
 // delivery is one packet that left a slot.
@@ -86,8 +90,16 @@ func (a *actor) WriteRTCP(p ...rtcp.Packet) error {
 	a.rtcp = append(a.rtcp, p...)
 	return nil
 }
+func (a *actor) Acknowledge(_ *rtcp.TransportLayerCC, acks []bwe.Ack) []bwe.Ack {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return append(acks, a.acks...)
+}
+func (a *actor) Outbound() transport.Outbound     { return transport.Outbound{Tracked: true} }
+func (a *actor) MarkProbe(id uint8)               { a.tell("probe %d", id) }
 func (a *actor) TransportFeedback() []rtcp.Packet { return nil }
-func (a *actor) Close() error                     { return nil }
+
+func (a *actor) Close() error { return nil }
 
 // become changes the state of the fake connection.
 func (a *actor) become(state transport.State) {
@@ -158,6 +170,12 @@ type out struct {
 	ssrc uint32
 }
 
+func (o out) Pad(seq uint16, _ uint32) bool {
+	o.a.mu.Lock()
+	defer o.a.mu.Unlock()
+	o.a.padded++
+	return true
+}
 func (o out) SSRC() uint32   { return o.ssrc }
 func (o out) TakesRED() bool { return true }
 func (o out) Write(x transport.Outgoing, payload []byte) error {
@@ -177,7 +195,7 @@ func (o out) WriteRTX(x transport.Outgoing, payload []byte) error {
 // and video slots v0..v3, connected but not admitted.
 func (s *stage) enter(id string) *actor {
 	s.t.Helper()
-	a := &actor{s: s, state: transport.StateConnected, sent: map[string][]delivery{}, seqs: map[string]uint16{}}
+	a := &actor{s: s, opened: time.Now(), state: transport.StateConnected, sent: map[string][]delivery{}, seqs: map[string]uint16{}}
 	a.Peer = newPeer(s.room, PeerOptions{ID: id, Publish: []codec.Source{codec.Mic, codec.Camera, codec.Screen}, Subscribe: true, Events: a})
 	a.conn = a
 	if err := s.room.add(context.Background(), a.Peer); err != nil {

@@ -26,6 +26,7 @@ type metrics struct {
 	retransmitNo prometheus.Counter
 	keyRequests  prometheus.Counter
 	violations   map[string]prometheus.Counter
+	pathMetrics
 }
 
 // Invariants whose violations are counted; each must stay 0 for ever.
@@ -51,6 +52,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		keyRequests:  reg.counter("bedside_keyframe_requests_total", "Key frames asked for from publishers.", nil),
 		violations:   map[string]prometheus.Counter{},
 	}
+	m.pathMetrics = newPathMetrics(reg)
 	for v := range verdicts {
 		m.verdicts[v] = reg.counter("bedside_rtp_decisions_total", "Decisions about RTP packets, one for each subscription.",
 			prometheus.Labels{"verdict": forward.Verdict(v).String()})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pion/rtcp"
 
+	"github.com/bedside-video/bedside/sfu/bwe"
 	"github.com/bedside-video/bedside/sfu/codec"
 	"github.com/bedside-video/bedside/sfu/forward"
 	"github.com/bedside-video/bedside/sfu/layers"
@@ -45,6 +46,8 @@ type Peer struct {
 	clock        forward.PublisherClock
 	protection   protection
 
+	path path
+
 	seat // the room's goroutine alone
 }
 
@@ -52,9 +55,17 @@ type Peer struct {
 type connection interface {
 	Answer(ctx context.Context, sdp string, check func([]transport.MLine) error) (transport.Negotiation, error)
 	State() transport.State
+	Close() error
+	courier
+}
+
+// courier is the part of a connection that packets and what is told of them go through.
+type courier interface {
 	WriteRTCP(...rtcp.Packet) error
 	TransportFeedback() []rtcp.Packet
-	Close() error
+	Acknowledge(x *rtcp.TransportLayerCC, acks []bwe.Ack) []bwe.Ack
+	Outbound() transport.Outbound
+	MarkProbe(id uint8)
 }
 
 // seat is what the room knows of a peer. Only the room's goroutine touches it.
@@ -90,6 +101,8 @@ func newPeer(r *Room, o PeerOptions) *Peer {
 		room: r, o: o,
 		publications: map[string]*Publication{}, bySSRC: map[uint32]*slot{},
 	}
+	p.path.estimator = newEstimator()
+	p.path.closing = make(chan struct{})
 	p.taken, p.layers = map[*slot]*sitting{}, map[*Publication][]string{}
 	return p
 }
@@ -203,6 +216,7 @@ func (p *Peer) SetLayout(ctx context.Context, tiles []Tile) error {
 func (p *Peer) Close() error {
 	p.closed.Do(func() {
 		p.room.remove(p)
+		p.path.close()
 		_ = p.conn.Close()
 		p.tally.flush(p.room.server.metrics)
 		p.room.server.metrics.peers.Dec()

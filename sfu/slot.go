@@ -38,6 +38,7 @@ type outlet interface {
 	WriteRTX(o transport.Outgoing, payload []byte) error
 	SSRC() uint32
 	TakesRED() bool
+	Pad(seq uint16, timestamp uint32) bool
 }
 
 // assign hands the slot to sub, or empties it. The returned RTP timestamp is the first that the new
@@ -121,6 +122,14 @@ func (s *slot) sendRTX(sub *Subscription, entry forward.Entry, payload []byte, m
 		Codec: entry.Codec, Seq: s.rtxSeq, Timestamp: entry.Out.Timestamp, Marker: marker,
 	}, payload)
 	return true
+}
+
+// probe sends a packet of padding where retransmissions go; false where the client takes none.
+func (s *slot) probe() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rtxSeq++
+	return s.out.Pad(s.rtxSeq, 0)
 }
 
 // holder returns who is in the slot now.

@@ -130,7 +130,8 @@ func (s *server) papers() string {
 	return b.String()
 }
 
-// Metric returns the sum of a counter or gauge over all its labels, 0 for one that does not exist.
+// Metric returns the sum of a counter or gauge over all its labels, or of all that a histogram has
+// observed; 0 for one that does not exist.
 func (w *World) Metric(name string) float64 {
 	families, _ := w.server.metrics.Gather()
 	var sum float64
@@ -146,7 +147,7 @@ func (w *World) Metric(name string) float64 {
 }
 
 func value(m *dto.Metric) float64 {
-	return m.GetCounter().GetValue() + m.GetGauge().GetValue()
+	return m.GetCounter().GetValue() + m.GetGauge().GetValue() + m.GetHistogram().GetSampleSum()
 }
 
 // invite creates the consultation over the API and makes everybody's client.

@@ -2,6 +2,7 @@ package bwe
 
 import (
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -168,6 +169,13 @@ func (c *control) follow(s signal, reference float64) {
 	} else if c.quiet.IsZero() {
 		c.quiet = s.now
 	}
+	if s.smooth <= reference {
+		share := 0.9 // it goes, whoever decided that it be sent
+		if c.state == Start {
+			share = 1.2
+		}
+		c.rate = max(c.rate, share*s.acked)
+	}
 	if c.state == Start && s.smooth > reference {
 		c.enter(s.now, Steady, fmt.Sprintf("%.0f ms of queue", s.smooth*1e3))
 		c.held = s.now
@@ -238,22 +246,21 @@ func (c *control) moved(now time.Time) {
 
 // flat finds a delay that does not move whatever is sent: not a queue but another path.
 type flat struct {
-	since     time.Time
-	low, high float64
+	since time.Time
+	at    float64 // the queue then
 }
 
 // flatFor and flatWithin say what is flat. A queue that we send less into falls, and one that TCP fills
 // rises by a packet a round trip: 20 ms a second at 2 Mbit/s.
 const (
 	flatFor    = 900 * time.Millisecond
-	flatWithin = 0.004
+	flatWithin = 0.008
 )
 
 func (f *flat) holds(s signal) bool {
-	if f.since.IsZero() || s.queue < f.low-flatWithin-s.noise || s.queue > f.high+flatWithin+s.noise {
-		*f = flat{since: s.now, low: s.queue, high: s.queue}
+	if f.since.IsZero() || math.Abs(s.queue-f.at) > flatWithin+s.noise {
+		*f = flat{since: s.now, at: s.queue}
 		return false
 	}
-	f.low, f.high = max(f.low, s.queue-flatWithin), min(f.high, s.queue+flatWithin)
 	return s.now.Sub(f.since) > flatFor
 }

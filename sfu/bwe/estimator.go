@@ -35,6 +35,7 @@ type Estimate struct {
 	Bitrate int // of everything, in bit/s; within the Config's bounds whatever comes
 	State   State
 	Reason  string // why the state is what it is, as of when it became so
+	Known   bool   // something has been heard; until then Bitrate is the Config's Start
 	Limited bool   // less is sent than would go, so that nothing is learnt without probing
 	Probe   Probe  // what is to be sent beside the media now
 }
@@ -198,6 +199,7 @@ func (e *Estimator) Tick(now time.Time, waiting time.Time) Estimate {
 	e.tryMore(now)
 	out := Estimate{
 		Bitrate: int(e.control.bounded()), State: e.control.state, Reason: e.control.reason, Limited: e.control.limited,
+		Known: !e.heard.IsZero() || e.fallback.on,
 	}
 	if e.probes.running() && now.Before(e.probes.current.Until) {
 		out.Probe = e.probes.current

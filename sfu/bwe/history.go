@@ -52,7 +52,8 @@ type record struct {
 	fate   Fate
 }
 
-// Sent enters a packet. Sequence numbers are consecutive.
+// Sent enters a packet. Sequence numbers are consecutive but for packets that were given one and could
+// then not be sent.
 func (h *History) Sent(now time.Time, seq uint16, size int, probe uint8) {
 	if h.records == nil {
 		h.records = new([HistorySize]record)
@@ -60,11 +61,18 @@ func (h *History) Sent(now time.Time, seq uint16, size int, probe uint8) {
 		h.newest = 1<<16 + uint32(seq) - 1 // so that nothing is below 0
 		h.next = h.newest + 1
 	}
-	h.newest += uint32(seq - uint16(h.newest))
+	for until := h.newest + uint32(seq-uint16(h.newest)); h.newest+1 != until && h.newest != until; {
+		h.newest++
+		h.records[h.newest%HistorySize] = record{sent: int64(now.Sub(h.epoch)), number: h.newest, fate: Received}
+	}
+	h.newest = h.newest + uint32(seq-uint16(h.newest))
 	h.records[h.newest%HistorySize] = record{
 		sent: int64(now.Sub(h.epoch)), number: h.newest, size: uint16(min(size, 1<<16-1)), probe: probe,
 	}
 }
+
+// Used tells whether a packet has been entered.
+func (h *History) Used() bool { return h.records != nil }
 
 // Waiting returns when the oldest packet was sent that is newer than all that feedback has told of;
 // false when there is none.

@@ -21,8 +21,11 @@ func (m *meter) add(at time.Duration, size int) {
 	}
 }
 
-// rate over the last window, in bit/s.
+// rate over the last window, in bit/s; over what there is while that is less, but for a fifth of it.
 func (m *meter) rate(window time.Duration) float64 {
+	if m.count < meterSize && m.count > 0 {
+		window = min(window, max(m.last-m.at[0], window/5))
+	}
 	sum := 0
 	for i := range min(m.count, meterSize) {
 		k := (m.count - 1 - i) % meterSize

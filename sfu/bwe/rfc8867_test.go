@@ -74,6 +74,9 @@ func seeds() int {
 	if os.Getenv("SOAK") != "" {
 		return 30
 	}
+	if raceEnabled {
+		return 1 // seven times slower, and there are no goroutines
+	}
 	return 3
 }
 

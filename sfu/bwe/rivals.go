@@ -44,7 +44,7 @@ func (c *control) rivals(s signal) bool {
 		return false
 	}
 	c.rate = min(c.entry, max(c.capacity, c.share))
-	c.rival = rival{tested: s.now, cut: s.now}
+	c.rival, c.flat = rival{tested: s.now, cut: s.now}, flat{}
 	c.enter(s.now, Competing, fmt.Sprintf("%.0f ms of queue stay although less is sent", s.queue*1e3))
 	return true
 }
@@ -64,6 +64,10 @@ func (c *control) compete(s signal, reference float64) {
 		return
 	}
 	if c.yield(s) {
+		return
+	}
+	if s.queue > reference+drainAbove && c.flat.holds(s) {
+		c.rebase, c.entry = true, c.rate
 		return
 	}
 	if s.lossWindow && s.losses.fraction > s.losses.inherent+0.01 && s.now.Sub(r.cut) > max(s.rtt, 500*time.Millisecond) {

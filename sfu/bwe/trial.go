@@ -44,6 +44,11 @@ func (c *control) lost(s signal) bool {
 	if !s.lossWindow {
 		return false
 	}
+	if s.limited {
+		// The estimate is not what decides what is sent: to lower it would show nothing.
+		s.losses.accept(0.1)
+		return false
+	}
 	excess := s.losses.excess()
 	if excess <= 0 || s.now.Sub(t.last) < trialEvery && s.now.Sub(c.held) < 0 && excess < 0.1 {
 		if excess <= 0 {
@@ -54,8 +59,5 @@ func (c *control) lost(s signal) bool {
 	*t = trial{since: s.now, rate: c.rate, excess: excess, lost: s.losses.fraction, last: t.last}
 	c.enter(s.now, Losing, fmt.Sprintf("%.0f %% lost, %.0f %% usual", 100*s.losses.fraction, 100*s.losses.inherent))
 	c.rate = min(c.rate, max(trialCut*c.rate, s.acked*0.95))
-	if s.limited {
-		c.rate = min(c.rate, max(s.acked, trialCut*c.rate))
-	}
 	return true
 }

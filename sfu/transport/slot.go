@@ -47,6 +47,29 @@ type Outgoing struct {
 	Blocks    int // the payload is RED (codec.AppendRED) with so many earlier ones
 }
 
+// MaxPadding is the most padding that one packet holds (RFC 3550 section 5.1: a byte tells how much).
+const MaxPadding = 255
+
+// padding is the end of a packet that is nothing else: zeros, and how many they are with this byte.
+var padding = [MaxPadding]byte{MaxPadding - 1: MaxPadding}
+
+// Pad sends a packet of MaxPadding bytes of padding on the SSRC of retransmissions, where receivers look
+// for probes: without an original sequence number it repairs nothing. seq counts retransmissions. It
+// tells whether the client can be probed so.
+func (s *Slot) Pad(seq uint16, timestamp uint32) bool {
+	b := s.bound.Load()
+	for _, pt := range b.rtxTypes {
+		if pt == 0 {
+			continue
+		}
+		s.rtx.header.Padding = true
+		err := s.send(&s.rtx, b, s.rtxSSRC, pt, Outgoing{Seq: seq, Timestamp: timestamp}, padding[:])
+		s.rtx.header.Padding = false
+		return err == nil && b.transportCC != 0
+	}
+	return false
+}
+
 // bind takes over what an offer says.
 func (s *Slot) bind(l offeredLine, ids extensionIDs) {
 	b := &binding{transportCC: ids.transportCC}

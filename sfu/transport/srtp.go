@@ -8,6 +8,8 @@ import (
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/srtp/v3"
+
+	"github.com/bedside-video/bedside/sfu/bwe"
 )
 
 const (
@@ -19,6 +21,8 @@ const (
 	maxPacket = 1500
 	// maxOverhead is what SRTP adds: GCM's tag of 16 bytes; SRTCP's index is another 4.
 	maxOverhead = 16
+	// ipOverhead is what a datagram has in front of it on its way: IPv4 and UDP.
+	ipOverhead = 28
 )
 
 // takeKeys derives both SRTP contexts from a finished handshake (RFC 5764).
@@ -59,6 +63,9 @@ type outbound struct {
 	header    rtp.Header    // pion's view, re-used
 	sequence  uint16        // transport-wide
 	transport [2]byte       // sequence as the header extension has it
+	history   bwe.History   // of what had such a number
+	probe     uint8         // the cluster of what is sent now
+	bytes     uint64        // sent, as IP packets
 	buf       [maxPacket + maxOverhead]byte
 }
 
@@ -91,7 +98,41 @@ func (c *Conn) send(h *rtp.Header, transportCC uint8, payload []byte) error {
 	if err != nil {
 		return err
 	}
+	size := len(sealed) + ipOverhead
+	o.bytes += uint64(size)
+	if transportCC != 0 {
+		o.history.Sent(c.engine.o.Clock(), o.sequence, size, o.probe)
+	}
 	return c.engine.o.Port.Write(sealed, *to)
+}
+
+// Acknowledge tells what transport-wide feedback says that was not known, appended to acks.
+func (c *Conn) Acknowledge(x *rtcp.TransportLayerCC, acks []bwe.Ack) []bwe.Ack {
+	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
+	return c.out.history.Acknowledge(x, acks)
+}
+
+// Outbound is what there is to know of what has been sent.
+type Outbound struct {
+	Bytes   uint64    // as IP packets, without RTCP
+	Waiting time.Time // when the oldest packet was sent of which no feedback tells; zero: there is none
+	Tracked bool      // packets have transport-wide numbers
+}
+
+// Outbound returns what has been sent so far.
+func (c *Conn) Outbound() Outbound {
+	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
+	waiting, _ := c.out.history.Waiting()
+	return Outbound{Bytes: c.out.bytes, Waiting: waiting, Tracked: c.out.history.Used()}
+}
+
+// MarkProbe makes what is sent from now on packets of a probe; 0 of none.
+func (c *Conn) MarkProbe(id uint8) {
+	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
+	c.out.probe = id
 }
 
 // WriteRTCP sends RTCP to the client. Before the connection is up it is dropped.

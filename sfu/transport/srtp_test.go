@@ -11,8 +11,10 @@ import (
 	"time"
 
 	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
 	"github.com/pion/srtp/v3"
 
+	"github.com/bedside-video/bedside/sfu/bwe"
 	"github.com/bedside-video/bedside/sfu/codec"
 )
 
@@ -193,6 +195,55 @@ func TestSlotsSend(t *testing.T) {
 	}
 	if _, err := e.open.DecryptRTCP(nil, e.port.sent[2], nil); err != nil {
 		t.Error(err)
+	}
+}
+
+// Padding is RTX without an original sequence number, and what is sent is known when feedback tells of it.
+func TestPadding(t *testing.T) {
+	e := establish(t, &recorder{})
+	if slot := e.negotiation.slots[0]; slot.Pad(1, 0) {
+		t.Error("an audio slot has no retransmissions")
+	}
+	slot := e.negotiation.slots[2]
+	e.MarkProbe(7)
+	if !slot.Pad(1, 9) {
+		t.Fatal("a video slot takes no padding")
+	}
+	e.MarkProbe(0)
+	if err := slot.Write(Outgoing{Codec: codec.VP8, Seq: 65535, Timestamp: 9}, []byte(vp8)); err != nil {
+		t.Fatal(err)
+	}
+	plain, err := e.open.DecryptRTP(nil, e.port.sent[0], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p rtp.Packet
+	if err := p.Unmarshal(plain); err != nil {
+		t.Fatal(err)
+	}
+	if p.SSRC != slot.rtxSSRC || p.PayloadType != 97 || len(p.Payload) != 0 || !p.Padding || p.PaddingSize != MaxPadding {
+		t.Errorf("padding: %v, %d bytes of payload, %d of padding", p.Header, len(p.Payload), p.PaddingSize)
+	}
+	var media rtp.Packet
+	if plain, err = e.open.DecryptRTP(nil, e.port.sent[1], nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := media.Unmarshal(plain); err != nil || media.Padding {
+		t.Errorf("media after padding: %v, %v", media.Header, err)
+	}
+	if got := e.Outbound(); got.Bytes != uint64(len(e.port.sent[0])+len(e.port.sent[1])+2*ipOverhead) || got.Waiting.IsZero() || !got.Tracked {
+		t.Errorf("outbound: %+v", got)
+	}
+	acks := e.Acknowledge(&rtcp.TransportLayerCC{
+		BaseSequenceNumber: 1, PacketStatusCount: 2,
+		PacketChunks: []rtcp.PacketStatusChunk{&rtcp.RunLengthChunk{PacketStatusSymbol: 1, RunLength: 2}},
+		RecvDeltas:   []*rtcp.RecvDelta{{Delta: 250}, {Delta: 500}},
+	}, nil)
+	if len(acks) != 2 || acks[0].Probe != 7 || acks[1].Probe != 0 || acks[0].Fate != bwe.Received || acks[1].Arrived-acks[0].Arrived != 500*time.Microsecond {
+		t.Errorf("acknowledged: %+v", acks)
+	}
+	if got := e.Outbound(); !got.Waiting.IsZero() {
+		t.Errorf("still waiting: %+v", got)
 	}
 }
 

@@ -52,7 +52,7 @@ func layers() []layer {
 		{pkg: "sfu/pace", pure: true, ours: []string{"sfu/codec"}, libs: rtp, why: "the release schedule must be steppable"},
 		{pkg: "sfu/redundancy", pure: true, ours: []string{"sfu/codec"}, libs: rtp, why: "protection is a function of the loss measured"},
 		{pkg: "sfu/quality", pure: true, ours: []string{"sfu/codec"}, libs: rtp, why: "scores are functions of statistics"},
-		{pkg: "sfu/transport", ours: []string{"config", "sfu/codec", "sfu/port"}, why: "one participant's connection knows no rooms"},
+		{pkg: "sfu/transport", ours: []string{"config", "sfu/bwe", "sfu/codec", "sfu/port"}, why: "one participant's connection knows no rooms"},
 		{pkg: "sfu/port", ours: []string{"config", "sfu/port/plan"}, why: "the port knows datagrams, not what they carry"},
 		{pkg: "sfu/port/plan", pure: true, why: "which datagrams go together is a function of their sizes and destinations"},
 
