@@ -3,39 +3,41 @@ package transport
 // onceWindow is how far behind the newest a packet may leave: more than a subscriber's history.
 const onceWindow = 1024
 
-// once sees to it that no sequence number of an SSRC is sent twice: with the same key, AES-GCM must never
-// seal two packets under one nonce, which is made of SSRC and packet index (RFC 7714 section 8.1). Whoever
-// forwards numbers packets so; this does not depend on it. The zero value has seen nothing.
+// once counts the packets of an SSRC (RFC 3711 section 3.3.1), and sees to it that no index is used twice:
+// with one key, AES-GCM must never seal two packets under one nonce, which is made of SSRC and index
+// (RFC 7714 section 8.1). Whoever forwards numbers packets so; this does not depend on it. The zero value
+// has seen nothing.
 type once struct {
 	begun  bool
-	newest uint16
-	seen   [onceWindow / 64]uint64 // of the last onceWindow numbers, by number modulo onceWindow
+	newest uint64                  // index: sequence number and rollover counter
+	seen   [onceWindow / 64]uint64 // of the last onceWindow indices, by index modulo onceWindow
 }
 
-// take tells whether a number may be used, which it is then.
-func (o *once) take(seq uint16) bool {
+// take returns the index of a packet; false means that it was used before, or may have been.
+func (o *once) take(seq uint16) (index uint64, ok bool) {
 	if !o.begun {
-		o.begun, o.newest = true, seq-1
+		o.begun, o.newest = true, uint64(seq)
+		o.mark(o.newest)
+		return o.newest, true
 	}
-	switch ahead := int16(seq - o.newest); {
-	case ahead >= onceWindow:
+	ahead := int64(int16(seq - uint16(o.newest)))
+	if ahead <= -onceWindow || int64(o.newest)+ahead < 0 {
+		return 0, false
+	}
+	index = uint64(int64(o.newest) + ahead)
+	if ahead >= onceWindow {
 		o.seen = [len(o.seen)]uint64{}
-		o.newest = seq
-	case ahead > 0:
-		for n := o.newest + 1; n != seq; n++ {
-			o.clear(n)
+	} else {
+		for n := o.newest + 1; n <= index; n++ {
+			o.seen[n%onceWindow/64] &^= 1 << (n % 64)
 		}
-		o.clear(seq)
-		o.newest = seq
-	case ahead <= -onceWindow:
-		return false
 	}
-	bit, word := uint64(1)<<(seq%64), &o.seen[seq%onceWindow/64]
-	if *word&bit != 0 {
-		return false
+	o.newest = max(o.newest, index)
+	if o.seen[index%onceWindow/64]&(1<<(index%64)) != 0 {
+		return 0, false
 	}
-	*word |= bit
-	return true
+	o.mark(index)
+	return index, true
 }
 
-func (o *once) clear(seq uint16) { o.seen[seq%onceWindow/64] &^= 1 << (seq % 64) }
+func (o *once) mark(index uint64) { o.seen[index%onceWindow/64] |= 1 << (index % 64) }

@@ -22,12 +22,12 @@ func TestOnce(t *testing.T) {
 			case 1:
 				at = newest - int64(random.IntN(3000))
 			}
-			want := !taken[at] && at > newest-onceWindow
+			want := at >= 0 && !taken[at] && at > newest-onceWindow
 			if len(taken) == 0 {
-				want, newest = true, at-1
+				want, newest, at = true, at&0xffff, at&0xffff
 			}
-			if got := o.take(uint16(at)); got != want {
-				t.Fatalf("seed %d: index %d, newest %d: %t, want %t", seed, at, newest, got, want)
+			if got, ok := o.take(uint16(at)); ok != want || ok && got != uint64(at) {
+				t.Fatalf("seed %d: index %d, newest %d: %d, %t, want %t", seed, at, newest, got, ok, want)
 			}
 			if want {
 				taken[at] = true

@@ -111,11 +111,15 @@ func (s *Slot) WriteRTX(o Outgoing, payload []byte) error {
 }
 
 func (s *Slot) send(out *outgoing, b *binding, ssrc uint32, pt uint8, o Outgoing, payload []byte) error {
-	if ssrc == 0 || pt == 0 || !out.once.take(o.Seq) {
+	if ssrc == 0 || pt == 0 {
+		return nil
+	}
+	index, ok := out.once.take(o.Seq)
+	if !ok {
 		return nil
 	}
 	h := &out.header
 	h.Version, h.SSRC, h.PayloadType = 2, ssrc, pt
 	h.SequenceNumber, h.Timestamp, h.Marker = o.Seq, o.Timestamp, o.Marker
-	return s.conn.send(h, b.transportCC, payload)
+	return s.conn.send(h, index, b.transportCC, payload)
 }

@@ -48,9 +48,15 @@ func (c *Conn) takeKeys(conn *dtls.Conn) error {
 	if err != nil {
 		return err
 	}
+	var sealer *gcm
+	if chosen == dtls.SRTP_AEAD_AES_128_GCM {
+		if sealer, err = newGCM(config.Keys.LocalMasterKey, config.Keys.LocalMasterSalt); err != nil {
+			return err
+		}
+	}
 	c.in.setContext(remote)
 	c.out.mu.Lock()
-	c.out.context = local
+	c.out.context, c.out.gcm = local, sealer
 	c.out.mu.Unlock()
 	return nil
 }
@@ -59,7 +65,8 @@ func (c *Conn) takeKeys(conn *dtls.Conn) error {
 // twice (once), and one context holds the keys: so no nonce is used twice (RFC 7714 section 8.1).
 type outbound struct {
 	mu        sync.Mutex
-	context   *srtp.Context // nil before the handshake
+	context   *srtp.Context // nil before the handshake; of RTCP, and of RTP without gcm
+	gcm       *gcm          // of RTP; nil if another profile was chosen
 	header    rtp.Header    // pion's view, re-used
 	sequence  uint16        // transport-wide
 	transport [2]byte       // sequence as the header extension has it
@@ -71,7 +78,7 @@ type outbound struct {
 
 // send protects and sends one RTP packet. h gets the transport-wide sequence number under the
 // extension id transportCC, unless that is 0. What cannot be sent yet, or is too large, is dropped.
-func (c *Conn) send(h *rtp.Header, transportCC uint8, payload []byte) error {
+func (c *Conn) send(h *rtp.Header, index uint64, transportCC uint8, payload []byte) error {
 	o := &c.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -93,8 +100,7 @@ func (c *Conn) send(h *rtp.Header, transportCC uint8, payload []byte) error {
 	if _, err := h.MarshalTo(o.buf[:]); err != nil {
 		return err
 	}
-	n += copy(o.buf[n:], payload)
-	sealed, err := o.context.EncryptRTP(o.buf[:0], o.buf[:n], &o.header)
+	sealed, err := o.seal(o.buf[:n+copy(o.buf[n:], payload)], n, h.SSRC, index)
 	if err != nil {
 		return err
 	}
@@ -133,6 +139,14 @@ func (c *Conn) MarkProbe(id uint8) {
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
 	c.out.probe = id
+}
+
+// seal seals the packet in buf, of which the first header bytes are its header; mu is held.
+func (o *outbound) seal(b []byte, header int, ssrc uint32, index uint64) ([]byte, error) {
+	if o.gcm != nil {
+		return o.gcm.seal(b, header, ssrc, index), nil
+	}
+	return o.context.EncryptRTP(b[:0], b, &o.header)
 }
 
 // WriteRTCP sends RTCP to the client. Before the connection is up it is dropped.

@@ -45,6 +45,13 @@ func establish(t testing.TB, h Handler) *established {
 	}
 	c.in.setContext(make1(1, srtp.SRTPReplayProtection(srtpReplayWindow), srtp.SRTCPReplayProtection(srtcpReplayWindow)))
 	c.out.context = make1(2)
+	key := make([]byte, 28)
+	key[0] = 2
+	sealer, err := newGCM(key[:16], key[16:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.out.gcm = sealer
 	c.path.Store(&clientAddress)
 	c.setEstablished()
 	return &established{Conn: c, port: p, seal: make1(1), open: make1(2)}
