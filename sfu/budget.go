@@ -20,6 +20,9 @@ const (
 	firstBitrate = 2_000_000
 )
 
+// keptAcks is how much of the buffer for feedback a path keeps.
+const keptAcks = 256
+
 func newEstimator() *bwe.Estimator {
 	e := bwe.New(bwe.Config{Min: leastBitrate, Max: mostBitrate, Start: firstBitrate})
 	e.Want(0)
@@ -88,6 +91,9 @@ func (p *Peer) acknowledged(now time.Time, feedback *rtcp.TransportLayerCC) {
 	defer x.mu.Unlock()
 	x.estimator.RTT(p.roundTrip())
 	x.estimator.Feedback(now, x.acks)
+	if cap(x.acks) > keptAcks {
+		x.acks = nil // of a stall; usually there are some 60
+	}
 	x.tick(now, p)
 }
 

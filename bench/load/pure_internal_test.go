@@ -217,7 +217,7 @@ func TestFit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := fit(&s.People[0], up); got != want {
+		if got := s.People[0].LayersThrough(up); got != want {
 			t.Errorf("%q: %d layers, want %d", text, got, want)
 		}
 	}

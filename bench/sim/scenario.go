@@ -71,7 +71,11 @@ func PlayScenario(t *testing.T, s scenario.Scenario, room int, until time.Durati
 	p := Plan{Seed: s.Seed + uint64(room), MaxParticipants: max(2, len(people))}
 	for _, one := range people {
 		g := s.People[one.Group]
-		p.People = append(p.People, Person{Ref: one.Ref, Role: g.Role, Media: bench.MediaOf(g), Up: path(g.Up), Down: path(g.Down)})
+		media := bench.MediaOf(g)
+		if media.Camera != nil && len(g.Up) > 0 {
+			media.Camera.Layers = media.Camera.Layers[:g.LayersThrough(g.Up[0].Link)]
+		}
+		p.People = append(p.People, Person{Ref: one.Ref, Role: g.Role, Media: media, Up: path(g.Up), Down: path(g.Down)})
 		track := Track{Ref: one.Ref}
 		for _, a := range one.Actions {
 			if step := stepOf(one.Ref, a); step != nil && a.At-opens <= until {

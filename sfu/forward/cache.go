@@ -9,13 +9,13 @@ import (
 const (
 	// cacheKeeps is for how long a packet may be asked for again. Behind a round trip of 300 ms that is
 	// two tries; a browser that still misses it then has asked for a key frame.
-	cacheKeeps = time.Second
+	cacheKeeps = 750 * time.Millisecond
 	// cacheStep is what a cache begins with, and grows by while it holds less than cacheKeeps: a camera of
-	// 1.2 Mbit/s comes to 160 KiB, the lowest of its encodings stays at 32.
+	// 1.2 Mbit/s comes to 128 KiB, the lowest of its encodings stays at 32.
 	cacheStep = 32 << 10
 )
 
-// Cache keeps the payloads of one encoding of the last second, for the retransmissions to all of its
+// Cache keeps the payloads of one encoding of the last 750 ms, for the retransmissions to all of its
 // subscribers. It is bounded in packets and in bytes, whichever is reached first. The oldest go first.
 type Cache struct {
 	packets int

@@ -6,7 +6,7 @@ import (
 	"github.com/bedside-video/bedside/sfu/codec"
 )
 
-// A history remembers a second (cacheKeeps), which is as long as the packets are kept that it is about,
+// A history remembers 750 ms (cacheKeeps), which is as long as the packets are kept that it is about,
 // and at most historyMost packets: 1.5 s of video at 30 frames/s with a dozen packets a frame. It begins
 // with historyLeast. Powers of two.
 const (

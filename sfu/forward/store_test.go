@@ -66,7 +66,7 @@ func TestCache(t *testing.T) {
 		}
 		has(t, &c, 8, 10, func(seq int) bool { return seq >= 3 && seq <= 6 })
 	})
-	t.Run("grows to a second", func(t *testing.T) {
+	t.Run("grows to three quarters of a second", func(t *testing.T) {
 		c := forward.NewCache(512, 256<<10)
 		const size, every, packets = 1000, 7 * time.Millisecond, 1000
 		for seq := range packets {
@@ -82,13 +82,13 @@ func TestCache(t *testing.T) {
 						t.Fatalf("at %d, packet %d is another's", seq, seq-kept)
 					}
 				}
-				if want := min(seq+1, int(time.Second/every)); kept < want {
+				if want := min(seq+1, int(750*time.Millisecond/every)); kept < want {
 					t.Fatalf("at %d it keeps %d packets, want %d", seq, kept, want)
 				}
 			}
 		}
-		// 143 KB a second take 160 KiB: a lap is 163 packets.
-		has(t, &c, packets, size, func(seq int) bool { return seq >= packets-163 })
+		// 143 KB a second take 128 KiB: a lap is 131 packets.
+		has(t, &c, packets, size, func(seq int) bool { return seq >= packets-131 })
 	})
 	t.Run("does not grow without need", func(t *testing.T) {
 		c := forward.NewCache(512, 256<<10)
@@ -139,12 +139,12 @@ func entry(seq uint16) forward.Entry {
 	return forward.Entry{Stream: 3, Out: forward.Out{Seq: seq, Timestamp: uint32(seq) * 10}, SrcSeq: seq + 1, Codec: codec.VP8}
 }
 
-// A history remembers a second, from 128 packets on to 512, and forgets nothing while it grows.
+// A history remembers three quarters of a second, from 128 packets on to 512, and forgets nothing while it grows.
 func TestHistoryGrows(t *testing.T) {
 	for _, tt := range []struct {
 		every time.Duration
 		least int
-	}{{20 * time.Millisecond, 128}, {7 * time.Millisecond, 143}, {4 * time.Millisecond, 250}, {time.Millisecond, 512}} {
+	}{{20 * time.Millisecond, 128}, {7 * time.Millisecond, 128}, {4 * time.Millisecond, 187}, {time.Millisecond, 512}} {
 		var h forward.History
 		for n := range 3000 {
 			h.Put(start.Add(time.Duration(n)*tt.every), entry(uint16(n)))

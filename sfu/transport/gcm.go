@@ -16,7 +16,7 @@ const (
 	labelRTPSalt = 2
 )
 
-// gcm seals RTP with AEAD_AES_128_GCM (RFC 7714). pion's context does the same; what it does beside (its
+// gcm seals and opens RTP with AEAD_AES_128_GCM (RFC 7714). pion's context does the same; what it does beside (its
 // view of the header, a map of SSRCs) was a twentieth of the server's time. A gcm is for one goroutine
 // at a time.
 type gcm struct {
@@ -69,11 +69,36 @@ func deriveKey(key, salt []byte, label byte, n int) ([]byte, error) {
 // for which b must have room. index is the packet's, with the rollover counter (RFC 3711 section 3.3.1); it
 // must never come twice with one SSRC.
 func (g *gcm) seal(b []byte, header int, ssrc uint32, index uint64) []byte {
-	// RFC 7714 section 8.1: two bytes of 0, SSRC, rollover counter and sequence number, on the salt.
+	return g.aead.Seal(b[:header], g.number(ssrc, index), b[header:], b[:header])
+}
+
+// open opens the packet b in place and returns it without its tag.
+func (g *gcm) open(b []byte, header int, ssrc uint32, index uint64) ([]byte, error) {
+	return g.aead.Open(b[:header], g.number(ssrc, index), b[header:], b[:header])
+}
+
+// number makes the nonce of RFC 7714 section 8.1: two bytes of 0, SSRC, rollover counter and sequence
+// number, on the salt. It is valid until the next.
+func (g *gcm) number(ssrc uint32, index uint64) []byte {
 	n := &g.nonce
 	*n = g.salt
 	binary.BigEndian.PutUint32(n[2:], binary.BigEndian.Uint32(n[2:])^ssrc)
 	binary.BigEndian.PutUint32(n[6:], binary.BigEndian.Uint32(n[6:])^uint32(index>>16))
 	binary.BigEndian.PutUint16(n[10:], binary.BigEndian.Uint16(n[10:])^uint16(index))
-	return g.aead.Seal(b[:header], n[:], b[header:], b[:header])
+	return n[:]
+}
+
+// headerLength is how much of an RTP packet is not sealed (RFC 3550 section 5.1); false if b is too short.
+func headerLength(b []byte) (int, bool) {
+	if len(b) < 12 {
+		return 0, false
+	}
+	n := 12 + 4*int(b[0]&0x0f)
+	if b[0]&0x10 != 0 {
+		if n += 4; len(b) < n {
+			return 0, false
+		}
+		n += 4 * int(binary.BigEndian.Uint16(b[n-2:]))
+	}
+	return n, len(b) >= n
 }

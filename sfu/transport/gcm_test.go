@@ -73,7 +73,15 @@ func TestGCMIsPions(t *testing.T) {
 		for i := 12; i < len(plain); i++ {
 			plain[i] = byte(random.Uint32())
 		}
-		opened, err := theirs.DecryptRTP(nil, g.seal(bytes.Clone(plain), 12, ssrc, index), nil)
+		sealed := g.seal(append(make([]byte, 0, 1500), plain...), 12, ssrc, index)
+		if back, err := g.open(bytes.Clone(sealed), 12, ssrc, index); err != nil || !bytes.Equal(back, plain) {
+			t.Fatalf("index %d: not opened: %v", index, err)
+		}
+		sealed[random.IntN(len(sealed))] ^= 1
+		if _, err := g.open(bytes.Clone(sealed), 12, ssrc, index); err == nil {
+			t.Fatalf("index %d: opened with a flipped bit", index)
+		}
+		opened, err := theirs.DecryptRTP(nil, g.seal(append(make([]byte, 0, 1500), plain...), 12, ssrc, index), nil)
 		if err != nil || !bytes.Equal(opened, plain) {
 			t.Fatalf("index %d: %v", index, err)
 		}

@@ -15,7 +15,7 @@ import (
 const (
 	// srtpReplayWindow covers the reordering and retransmission of one second of video; pion's
 	// default of 64 drops RTX that arrives behind a key frame.
-	srtpReplayWindow  = 1024
+	srtpReplayWindow  = onceWindow
 	srtcpReplayWindow = 64
 	// maxPacket is an Ethernet's. What clients send is 1,200 bytes at most, with some for SRTP.
 	maxPacket = 1500
@@ -48,13 +48,16 @@ func (c *Conn) takeKeys(conn *dtls.Conn) error {
 	if err != nil {
 		return err
 	}
-	var sealer *gcm
+	var opener, sealer *gcm
 	if chosen == dtls.SRTP_AEAD_AES_128_GCM {
+		if opener, err = newGCM(config.Keys.RemoteMasterKey, config.Keys.RemoteMasterSalt); err != nil {
+			return err
+		}
 		if sealer, err = newGCM(config.Keys.LocalMasterKey, config.Keys.LocalMasterSalt); err != nil {
 			return err
 		}
 	}
-	c.in.setContext(remote)
+	c.in.setContext(remote, opener)
 	c.out.mu.Lock()
 	c.out.context, c.out.gcm = local, sealer
 	c.out.mu.Unlock()

@@ -43,15 +43,17 @@ func establish(t testing.TB, h Handler) *established {
 		}
 		return x
 	}
-	c.in.setContext(make1(1, srtp.SRTPReplayProtection(srtpReplayWindow), srtp.SRTCPReplayProtection(srtcpReplayWindow)))
-	c.out.context = make1(2)
-	key := make([]byte, 28)
-	key[0] = 2
-	sealer, err := newGCM(key[:16], key[16:])
-	if err != nil {
-		t.Fatal(err)
+	ours := func(first byte) *gcm {
+		key := make([]byte, 28)
+		key[0] = first
+		g, err := newGCM(key[:16], key[16:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
 	}
-	c.out.gcm = sealer
+	c.in.setContext(make1(1, srtp.SRTPReplayProtection(srtpReplayWindow), srtp.SRTCPReplayProtection(srtcpReplayWindow)), ours(1))
+	c.out.context, c.out.gcm = make1(2), ours(2)
 	c.path.Store(&clientAddress)
 	c.setEstablished()
 	return &established{Conn: c, port: p, seal: make1(1), open: make1(2)}
@@ -102,10 +104,10 @@ func TestMediaIsOpened(t *testing.T) {
 func TestNothingBeforeTheHandshakeAndAfterClose(t *testing.T) {
 	r := &recorder{}
 	e := establish(t, r)
-	opener := e.in.context
-	e.in.setContext(nil)
+	keys, opener := e.in.context, e.in.gcm
+	e.in.setContext(nil, nil)
 	e.send(t, packet(96, 1, vp8, 4, "1", 10, "h"))
-	e.in.setContext(opener)
+	e.in.setContext(keys, opener)
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,8 @@ type inbound struct {
 
 	mu       sync.Mutex // held while a packet is handed over, so that Close can wait for it
 	closed   bool
-	context  *srtp.Context // nil before the handshake
+	context  *srtp.Context // nil before the handshake; of RTCP, and of RTP without gcm
+	gcm      *gcm          // of RTP; nil if another profile was chosen
 	header   rtp.Header    // pion's view, re-used
 	streams  map[uint32]*stream
 	senders  map[uint32]bool // of RTCP
@@ -42,10 +43,10 @@ func (in *inbound) init(c *Conn) {
 	in.streams, in.senders, in.sinks = map[uint32]*stream{}, map[uint32]bool{}, map[encoding]Sink{}
 }
 
-func (in *inbound) setContext(x *srtp.Context) {
+func (in *inbound) setContext(x *srtp.Context, g *gcm) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.context = x
+	in.context, in.gcm = x, g
 }
 
 func (in *inbound) close() {
@@ -73,8 +74,11 @@ func (in *inbound) media(now time.Time, b []byte) {
 	if full && in.overflow {
 		return // not worth the opening
 	}
-	plain, err := in.context.DecryptRTP(b, b, &in.header)
-	if err != nil {
+	if s == nil {
+		s = &stream{in: in, ssrc: ssrc}
+	}
+	plain, ok := in.open(s, b)
+	if !ok {
 		return
 	}
 	if full {
@@ -82,11 +86,30 @@ func (in *inbound) media(now time.Time, b []byte) {
 		return
 	}
 	in.conn.stamp(now)
-	if s == nil {
-		s = &stream{in: in, ssrc: ssrc}
-		in.streams[ssrc] = s
-	}
+	in.streams[ssrc] = s
 	s.take(now, plain)
+}
+
+// open opens a packet in place; false means that it is a stranger's, or has come before. mu is held.
+func (in *inbound) open(s *stream, b []byte) (plain []byte, ok bool) {
+	if in.gcm == nil {
+		plain, err := in.context.DecryptRTP(b, b, &in.header)
+		return plain, err == nil
+	}
+	header, ok := headerLength(b)
+	if !ok {
+		return nil, false
+	}
+	index, ok := s.numbers.peek(binary.BigEndian.Uint16(b[2:]))
+	if !ok {
+		return nil, false
+	}
+	plain, err := in.gcm.open(b, header, s.ssrc, index)
+	if err != nil {
+		return nil, false
+	}
+	s.numbers.mark(index)
+	return plain, true
 }
 
 // control opens one SRTCP packet; mu is held.
@@ -135,6 +158,7 @@ type stream struct {
 	ssrc   uint32
 	packet codec.Packet
 
+	numbers  once // which have come, where gcm opens
 	resolved bool
 	sink     Sink
 	line     *receiveLine
