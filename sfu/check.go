@@ -106,14 +106,8 @@ func (c *check) open(ctx context.Context, sdp string) (string, error) {
 		return nil
 	})
 	switch {
-	case errors.Is(err, transport.ErrOffer):
-		return "", fmt.Errorf("%w: %w", ErrBadOffer, err)
-	case errors.Is(err, transport.ErrCodec):
-		return "", fmt.Errorf("%w: %w", ErrCodecMismatch, err)
-	case errors.Is(err, transport.ErrClosed):
-		return "", ErrClosed
 	case err != nil:
-		return "", err
+		return "", answerError(err)
 	case len(n.Slots) > 1 || len(n.Slots) == 1 && n.Slots[0].Kind != codec.Audio:
 		return "", fmt.Errorf("%w: a check receives one audio line", ErrBadTrack)
 	}

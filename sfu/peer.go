@@ -111,21 +111,27 @@ func newPeer(r *Room, o PeerOptions) *Peer {
 // ErrBadTrack, ErrCodecMismatch or ErrClosed.
 func (p *Peer) Answer(ctx context.Context, sdp string, tracks []Track) (string, error) {
 	n, err := p.conn.Answer(ctx, sdp, func(sends []transport.MLine) error { return p.checkTracks(sends, tracks) })
-	switch {
-	case errors.Is(err, transport.ErrOffer):
-		return "", fmt.Errorf("%w: %w", ErrBadOffer, err)
-	case errors.Is(err, transport.ErrCodec):
-		return "", fmt.Errorf("%w: %w", ErrCodecMismatch, err)
-	case errors.Is(err, transport.ErrClosed):
-		return "", ErrClosed
-	case err != nil:
-		return "", err
+	if err != nil {
+		return "", answerError(err)
 	}
 	if err := p.adopt(n, tracks); err != nil {
 		return "", err
 	}
 	p.room.wake()
 	return n.SDP, nil
+}
+
+// answerError says in the words of this package why an offer could not be answered.
+func answerError(err error) error {
+	switch {
+	case errors.Is(err, transport.ErrOffer):
+		return fmt.Errorf("%w: %w", ErrBadOffer, err)
+	case errors.Is(err, transport.ErrCodec):
+		return fmt.Errorf("%w: %w", ErrCodecMismatch, err)
+	case errors.Is(err, transport.ErrClosed):
+		return ErrClosed
+	}
+	return err
 }
 
 // checkTracks wants a permitted source for every sending m-line, and each source once.

@@ -75,7 +75,7 @@ func TestChurnLeaksNothing(t *testing.T) {
 
 // storeBuffers come and go: message blocks of the embedded store, a megabyte each. Over 22 cycles the
 // heap was 8.7, 8.7, 10.0, 9.2, 10.2, 9.6, 10.7, 10.7, … 9.7 and 9.5 MB (2026-11-22). A leak in what a join
-// takes shows all the same: in the long run it would have to be below 20 bytes a join.
+// takes shows all the same: in the long run it would have to be below 30 bytes a join.
 const storeBuffers = 2e6
 
 // profiled is a server whose heap can be collected from outside.

@@ -1,7 +1,7 @@
 // Package transport is one participant's media connection: it answers an offer, hands decrypted RTP
 // and RTCP in, and takes packets to protect and send. The server is ICE-lite and the DTLS server, so a
 // connection is little more than a table: who checked with the right password, the DTLS association,
-// two SRTP contexts. There is no PeerConnection behind it (docs/decisions.md says what that saved).
+// two SRTP contexts, RTP under AES-GCM sealed and opened by gcm. There is no PeerConnection behind it (docs/decisions.md says what that saved).
 //
 // In, on the port's reader, without a copy or a hand-over:
 //

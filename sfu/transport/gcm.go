@@ -16,9 +16,9 @@ const (
 	labelRTPSalt = 2
 )
 
-// gcm seals and opens RTP with AEAD_AES_128_GCM (RFC 7714). pion's context does the same; what it does beside (its
-// view of the header, a map of SSRCs) was a twentieth of the server's time. A gcm is for one goroutine
-// at a time.
+// gcm seals and opens RTP with AEAD_AES_128_GCM (RFC 7714). pion's context does the same; what it does
+// beside sealing (its view of the header, a map of SSRCs) was 5 % of the processor time from one to 100
+// (profile, 2026-11-22). A gcm is for one goroutine at a time.
 type gcm struct {
 	aead  cipher.AEAD
 	salt  [gcmSaltBytes]byte

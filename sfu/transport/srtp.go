@@ -20,7 +20,7 @@ const (
 	// maxPacket is an Ethernet's. What clients send is 1,200 bytes at most, with some for SRTP.
 	maxPacket = 1500
 	// maxOverhead is what SRTP adds: GCM's tag of 16 bytes; SRTCP's index is another 4.
-	maxOverhead = 16
+	maxOverhead = gcmTagBytes
 	// ipOverhead is what a datagram has in front of it on its way: IPv4 and UDP.
 	ipOverhead = 28
 )
