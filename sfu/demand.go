@@ -19,6 +19,7 @@ const linger = 5 * time.Second
 type booked struct {
 	forward.Arrival
 	nack         rtcp.Packet
+	highest      forward.Stream            // being sent, with a key frame of what is tapped
 	translations [maxEncodings]translation // of a key frame's timestamp
 }
 
@@ -134,6 +135,9 @@ func (pub *Publication) use(now time.Time) (used, waited []forward.Stream) {
 		if waits {
 			waited = append(waited, stream)
 		}
+	}
+	if current, pending := pub.steerTap(); pending != 0 {
+		used, waited = append(used, current, pending), append(waited, pending)
 	}
 	return used, waited
 }

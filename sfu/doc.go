@@ -8,6 +8,7 @@
 //	transport ─► encoding.RTP: admitted? muted? ─► Receiver (duplicate? missing?) ─► Cache
 //	          ─► for each Subscription in the Publication's snapshot:
 //	               Subscription.forward: Selector ─► Rewriter ─► History ─► (audio: RED) ─► transport.Slot.Write (SRTP, socket)
+//	          ─► Tap, if its owner is captured: the highest encoding, renumbered
 //
 // # Control
 //
@@ -24,13 +25,15 @@
 //
 // # Locks
 //
-// All are leaves but two: none is taken while another is held, except that
+// All are leaves but three: none is taken while another is held, except that
 //
 //	slot.mu may be held while transport writes a packet
 //	Publication.mu may be held while transport writes a request for a key frame
+//	tapping.mu may be held while a Tap takes a packet
 //
-// which both call nothing of ours but the port. Holding slot.mu there is what makes detaching a
-// barrier: when slot.assign has returned, no packet of the previous occupant follows.
+// which call nothing of ours but the port, and a Tap nothing that waits. Holding slot.mu there is what
+// makes detaching a barrier: when slot.assign has returned, no packet of the previous occupant follows;
+// tapping.mu does the same for who is not to be recorded any more.
 //
 //	Server.mu          rooms
 //	Room               no lock: one goroutine, a mailbox
@@ -38,4 +41,5 @@
 //	path.mu            a peer's estimator; the connection's lock may be taken while it is held
 //	Publication.mu     encodings, their receivers and caches
 //	slot.mu            rewriter, history, counters
+//	tapping.mu         rewriter of what is recorded
 package sfu

@@ -25,6 +25,7 @@ type Publication struct {
 	muted       atomic.Bool
 	loudness    atomic.Uint32 // 0 silence .. 127 loudest, smoothed
 	subscribers atomic.Pointer[[]*Subscription]
+	tap         atomic.Pointer[tapping] // nil: not recorded
 
 	mu        sync.Mutex
 	encodings []*encoding       // in the order in which they were first heard of
@@ -130,6 +131,9 @@ func (e *encoding) RTP(now time.Time, c codec.Name, p *codec.Packet, repaired bo
 	for _, s := range *pub.subscribers.Load() {
 		t.verdicts[s.forward(now, e, c, p, &arrival)].Add(1)
 	}
+	if tap := pub.tap.Load(); tap != nil {
+		pub.tapped(now, tap, e, c, p, &arrival)
+	}
 }
 
 // withhold counts a packet that nobody gets, so that it is not missed later: not kept, not asked
@@ -176,6 +180,9 @@ func (e *encoding) book(now time.Time, p *codec.Packet, repaired bool) (b booked
 		if first {
 			pub.startLocked(now, e, p.KeyFrame)
 		}
+	}
+	if p.KeyFrame && pub.tap.Load() != nil {
+		b.highest = pub.highestLocked()
 	}
 	return b
 }
@@ -252,6 +259,9 @@ func (pub *Publication) setMuted(muted bool, now time.Time) {
 	}
 	for _, s := range *pub.subscribers.Load() {
 		s.slot.resync(s)
+	}
+	if t := pub.tap.Load(); t != nil {
+		t.resync()
 	}
 	pub.control(now, false)
 }

@@ -57,12 +57,17 @@ func (pub *Publication) timestampAt(s forward.Stream, now time.Time) (uint32, bo
 // senderReported takes over a publisher's sender report for one of its streams; at is its time on
 // the server's clock.
 func (pub *Publication) senderReported(now, at time.Time, r *rtcp.SenderReport) {
+	var stream forward.Stream
 	pub.mu.Lock()
-	defer pub.mu.Unlock()
 	for _, e := range pub.encodings {
 		if e.ssrc == r.SSRC {
 			e.receiver.SenderReport(now, r.NTPTime)
 			e.reports.Receive(at, r.RTPTime)
+			stream = e.stream
 		}
+	}
+	pub.mu.Unlock()
+	if t := pub.tap.Load(); t != nil && stream != 0 {
+		t.clock(stream, at, r.RTPTime, pub.clockRate())
 	}
 }

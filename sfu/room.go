@@ -28,6 +28,8 @@ type Room struct {
 	// The room's goroutine alone.
 	peers    []*Peer // in the order in which they joined
 	admitted map[string]bool
+	captured map[string]bool // of capture
+	capture  Capture
 	crowded  bool // somebody has fewer slots than there are to be put into them
 }
 
@@ -35,7 +37,7 @@ func newRoom(s *Server, id string, o RoomOptions) *Room {
 	r := &Room{
 		server: s, id: id, o: o,
 		commands: make(chan func()), woken: make(chan struct{}, 1), done: make(chan struct{}),
-		admitted: map[string]bool{},
+		admitted: map[string]bool{}, captured: map[string]bool{},
 	}
 	r.running.Go(r.run)
 	return r
@@ -171,6 +173,10 @@ func (r *Room) remove(p *Peer) {
 		r.peers = slices.DeleteFunc(r.peers, func(x *Peer) bool { return x == p })
 		p.admitted.Store(false)
 		p.o.Events = mute{}
+		pubs, _ := p.media()
+		for _, pub := range pubs {
+			pub.untap(tapLeft)
+		}
 		r.settle(r.server.clock(), p, nil)
 		r.reconcile(r.server.clock())
 	})
@@ -191,6 +197,7 @@ func (r *Room) reconcile(now time.Time) {
 	for _, p := range r.peers {
 		r.follow(p)
 	}
+	r.tap()
 	var shown []*Publication
 	for _, p := range r.peers {
 		if !r.present(p) {
