@@ -10,7 +10,10 @@ import (
 
 // voice is what a microphone takes that was never measured: Opus at 24 kbit/s in 50 packets a second,
 // each with 56 bytes of IP, UDP, RTP and SRTP.
-const voice = 24_000 + 50*56*8
+const (
+	voice        = 24_000 + voiceHeaders
+	voiceHeaders = 50 * 56 * 8
+)
 
 // allocate divides what p's network takes among what p is shown. It is called on the room's goroutine.
 func (p *Peer) allocate(now time.Time) {
@@ -24,7 +27,7 @@ func (p *Peer) allocate(now time.Time) {
 			continue
 		}
 		if s.kind == codec.Audio {
-			audio += t.sub.publication.soundRate()
+			audio += t.sub.publication.soundRate(s.copies())
 			continue
 		}
 		seen = append(seen, t.sub.grant.Load()) // before the ladder is looked at
@@ -42,17 +45,18 @@ func (p *Peer) allocate(now time.Time) {
 	}
 }
 
-// soundRate is what a publication of sound takes in bit/s.
-func (pub *Publication) soundRate() int {
+// soundRate is what a publication of sound takes in bit/s when each packet carries so many earlier ones.
+func (pub *Publication) soundRate(copies int) int {
 	if pub.muted.Load() {
 		return 0
 	}
 	pub.mu.Lock()
 	defer pub.mu.Unlock()
-	if len(pub.rates) == 0 {
-		return voice
+	rate := voice
+	if len(pub.rates) > 0 {
+		rate = max(pub.rates[0].Bitrate(), voice)
 	}
-	return max(pub.rates[0].Bitrate(), voice)
+	return rate + copies*(rate-voiceHeaders+50*4*8) // RFC 2198: four bytes before each copy
 }
 
 // wants describes one video subscription of p.

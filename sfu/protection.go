@@ -92,6 +92,13 @@ func (p *Peer) protect(now time.Time, slots []*slot) {
 	}
 }
 
+// copies is how many earlier packets each of the slot's carries.
+func (s *slot) copies() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.shield.pattern.Depth()
+}
+
 // spoken takes what was sent through the slot, without redundancy, and what reports told of packets that
 // were to come and were lost on the way, each since the last call.
 func (s *slot) spoken() (t redundancy.Traffic, expected, lost uint64) {

@@ -106,3 +106,24 @@ func TestNothingOfBeforeIsRepeated(t *testing.T) {
 		}
 	})
 }
+
+// What is repeated is in the room that is kept for sound.
+func TestRepeatedAudioIsPlannedFor(t *testing.T) {
+	onStage(t, func(s *stage) {
+		a, b := s.enter("a"), s.enter("b")
+		s.admit("a", "b")
+		a.say("one")
+		kept := func() (copies, rate int) {
+			slot := b.slots[0]
+			copies = slot.copies()
+			return copies, slot.holder().publication.soundRate(copies)
+		}
+		if copies, rate := kept(); copies != 0 || rate != 46_400 {
+			t.Errorf("before any loss %d copies and %d bit/s", copies, rate)
+		}
+		b.loses(5)
+		if copies, rate := kept(); copies != 2 || rate != 46_400+2*25_600 {
+			t.Errorf("after 10 %% of loss %d copies and %d bit/s", copies, rate)
+		}
+	})
+}

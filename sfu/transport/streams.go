@@ -222,10 +222,12 @@ func (s *stream) recover(now time.Time, p *codec.Packet) bool {
 		p.PayloadType = media
 		return true
 	}
+	whole := len(p.Payload)
 	found, err := s.unwrap.Unwrap(p, media)
 	if err != nil {
 		return false
 	}
+	p.Size -= whole - len(p.Payload) // as it would have come alone
 	for _, r := range found {
 		// Of its header no more is known: neither marker nor loudness.
 		s.earlier = codec.Packet{
