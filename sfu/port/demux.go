@@ -1,10 +1,6 @@
 package port
 
-import (
-	"net/netip"
-
-	"github.com/pion/stun/v4"
-)
+import "net/netip"
 
 // demux hands each datagram to the endpoint that it is for. It is one reader's: nothing in it is touched
 // by another goroutine, so that a packet costs no lock.
@@ -12,7 +8,11 @@ type demux struct {
 	port      *Port
 	reader    int                          // which one
 	addresses map[netip.AddrPort]*endpoint // bounded by endpointAddresses of each endpoint
-	check     stun.Message
+	checks    checks
+}
+
+func newDemux(p *Port, reader int) demux {
+	return demux{port: p, reader: reader, addresses: map[netip.AddrPort]*endpoint{}, checks: checks{port: p}}
 }
 
 // route hands one datagram to its endpoint or counts why not. b is the reader's.
@@ -40,48 +40,19 @@ func (d *demux) route(b []byte, from netip.AddrPort) {
 	}
 }
 
-// routeSTUN authenticates a connectivity check and binds its source address to the endpoint. As an
-// ICE-lite agent we send no requests (RFC 8445 section 2.4), so no response is ever for us.
+// routeSTUN authenticates a connectivity check and binds its source address to the endpoint.
 func (d *demux) routeSTUN(b []byte, from netip.AddrPort) {
-	stats := &d.port.stats
-	messageType, ok := stunType(b)
-	if !ok {
-		stats.drop(dropSTUNMalformed)
-		return
-	}
-	if stunMethod(messageType) != stunMethodBinding {
-		stats.drop(dropTURN)
-		return
-	}
-	if messageType != stunBindingRequest {
-		stats.drop(dropSTUNOther)
-		return
-	}
-	d.check.Raw = append(d.check.Raw[:0], b...)
-	if d.check.Decode() != nil {
-		stats.drop(dropSTUNMalformed)
-		return
-	}
-	ufrag, ok := localUfrag(&d.check)
-	if !ok {
-		stats.drop(dropSTUNMalformed)
-		return
-	}
-	e := d.port.endpoint(ufrag)
+	e := d.checks.authenticate(b)
 	if e == nil {
-		stats.drop(dropUnknownUfrag)
 		return
 	}
-	if stun.MessageIntegrity(e.password).Check(&d.check) != nil {
-		stats.drop(dropUnauthenticated)
-		return
-	}
+	stats := &d.port.stats
 	if d.addresses[from] != e && !d.bind(e, from) {
 		stats.drop(dropUnknownUfrag)
 		return
 	}
 	stats.received.Add(1)
-	e.receiver.Check(&d.check, from)
+	e.receiver.Check(&d.checks.message, from)
 }
 
 // bind makes from an address of e. It may have been another endpoint's: a NAT that re-uses a port
@@ -129,19 +100,4 @@ func (d *demux) deliver(b []byte, from netip.AddrPort, as func(Receiver, []byte,
 	}
 	d.port.stats.received.Add(1)
 	as(e.receiver, b, from)
-}
-
-// localUfrag is the part of USERNAME before the colon: the ufrag of the agent that is checked
-// (RFC 8445 section 7.2.2).
-func localUfrag(m *stun.Message) (string, bool) {
-	username, err := m.Get(stun.AttrUsername)
-	if err != nil {
-		return "", false
-	}
-	for i, c := range username {
-		if c == ':' {
-			return string(username[:i]), i > 0
-		}
-	}
-	return "", false
 }

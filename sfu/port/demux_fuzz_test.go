@@ -44,7 +44,8 @@ func (s *suspicious) Media(b []byte, from netip.AddrPort) {
 	s.got++
 }
 
-// FuzzDemux cuts its input into datagrams of one of four addresses: one byte says which address and,
+// FuzzDemux cuts its input into datagrams of one of four addresses, of which the last
+// is a path: one byte says which address and,
 // by its high bits, whether a good check comes first; one says how long. Every datagram is delivered to
 // somebody who may have it or counted under one reason.
 func FuzzDemux(f *testing.F) {
@@ -63,9 +64,20 @@ func FuzzDemux(f *testing.F) {
 		if err := p.Open("us", "password", s); err != nil {
 			t.Fatal(err)
 		}
-		d := demux{port: p, addresses: map[netip.AddrPort]*endpoint{}} // ours; that of p has nothing to do
+		d := newDemux(p, 0) // ours; that of p has nothing to do
+		path, err := p.Attach(Virtual(netip.MustParseAddrPort("192.0.2.3:5000"), ZoneTCP), func([]byte) bool { return false })
+		if err != nil {
+			t.Fatal(err)
+		}
 		routed := 0
-		route := func(b []byte, from netip.AddrPort) { routed++; d.route(b, from) }
+		route := func(b []byte, from netip.AddrPort) {
+			routed++
+			if from.Addr().As4()[3] == 3 {
+				path.Deliver(b)
+				return
+			}
+			d.route(b, from)
+		}
 		for len(in) >= 2 {
 			from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, in[0] & 3}), 5000)
 			if in[0]&0x80 != 0 {

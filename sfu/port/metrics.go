@@ -35,9 +35,10 @@ type counters struct {
 	readErrors, writeErrors atomic.Uint64
 	dropped                 [dropReasons]atomic.Uint64
 
-	sendDropped   atomic.Uint64  // for want of room
-	kernelDropped atomic.Uint64  // by the kernel, for want of room
-	gsoRefused    atomic.Uint64  // messages
+	sendDropped   atomic.Uint64 // for want of room
+	kernelDropped atomic.Uint64 // by the kernel, for want of room
+	gsoRefused    atomic.Uint64 // messages
+	paths         pathCounters
 	gso           []*atomic.Bool // whether each socket has it in use; none: it never is
 
 	receiveBatch, sendBatch, segments prometheus.Histogram
@@ -72,6 +73,8 @@ func (c *counters) register(r prometheus.Registerer) error {
 		{"bedside_udp_write_errors_total", "Datagrams the kernel refused.", &c.writeErrors},
 		{"bedside_port_send_dropped_total", "Datagrams dropped because too many waited to be sent.", &c.sendDropped},
 		{"bedside_port_kernel_dropped_total", "Datagrams the kernel dropped because the socket's buffer was full.", &c.kernelDropped},
+		{"bedside_path_datagrams_sent_total", "Datagrams handed to paths other than the UDP socket: TCP connections, allocations of the relay.", &c.paths.sent},
+		{"bedside_path_datagrams_dropped_total", "Datagrams that such a path had no room for, or that were for one that was gone.", &c.paths.dropped},
 		{"bedside_port_gso_refused_total", "Messages the kernel would not cut into datagrams; they were sent one by one.", &c.gsoRefused},
 	} {
 		f := prometheus.NewCounterFunc(prometheus.CounterOpts{Name: m.name, Help: m.help}, load(m.value))
@@ -81,7 +84,9 @@ func (c *counters) register(r prometheus.Registerer) error {
 	}
 	gso := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "bedside_port_gso", Help: "1 while the kernel cuts messages into datagrams (GSO), for every socket."}, c.segmenting)
-	for _, m := range []prometheus.Collector{gso, c.receiveBatch, c.sendBatch, c.segments} {
+	paths := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "bedside_paths", Help: "Ways to clients other than the UDP socket that are open now."}, c.paths.open.load)
+	for _, m := range []prometheus.Collector{gso, paths, c.receiveBatch, c.sendBatch, c.segments} {
 		if err := r.Register(m); err != nil {
 			return err
 		}

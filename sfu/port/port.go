@@ -2,6 +2,8 @@
 //
 //	socket ─► runReader: classify (RFC 7983) ─► filter ─► endpoint of the 5-tuple ─► its Receiver, inline
 //	Port.Write ─► outbox ─► at the end of the burst, or runSender: plan ─► socket
+//	Path.Deliver ─► classify ─► filter ─► endpoint of the path ─► its Receiver, inline
+//	Port.Write to a path's address ─► the path's send
 //
 // Both ways go in batches where the kernel has system calls for that: see link. There may be several
 // sockets of one address, each with its reader; the kernel keeps what comes from one address at one of
@@ -78,6 +80,8 @@ type Port struct {
 	mu        sync.Mutex
 	closed    bool
 	endpoints map[string]*endpoint // by local ufrag
+
+	paths paths
 }
 
 // reader is one socket and who is heard there.
@@ -95,6 +99,7 @@ type endpoint struct {
 	receiver  Receiver
 	forgotten atomic.Bool
 	addresses [][]netip.AddrPort // of each reader: oldest first, <= endpointAddresses; guarded by Port.mu
+	paths     []*Path            // oldest first, <= endpointAddresses; guarded by Port.mu
 }
 
 // New starts reading conn, which belongs to the Port from then on, as does Options.More.
@@ -106,6 +111,7 @@ func New(conn net.PacketConn, o Options) (*Port, error) {
 
 func open(local net.Addr, metrics prometheus.Registerer, newLinks func(*counters) ([]link, error)) (*Port, error) {
 	p := &Port{local: local, stats: newCounters(), done: make(chan struct{}), endpoints: map[string]*endpoint{}}
+	p.paths.at = map[netip.AddrPort]*Path{}
 	links, err := newLinks(&p.stats)
 	if err != nil {
 		return nil, fmt.Errorf("port: %w", err)
@@ -113,7 +119,7 @@ func open(local net.Addr, metrics prometheus.Registerer, newLinks func(*counters
 	p.readers = make([]reader, len(links))
 	for i, l := range links {
 		r := &p.readers[i]
-		r.link, r.demux = l, demux{port: p, reader: i, addresses: map[netip.AddrPort]*endpoint{}}
+		r.link, r.demux = l, newDemux(p, i)
 	}
 	if err := p.stats.register(metrics); err != nil {
 		_ = p.closeLinks()

@@ -127,7 +127,7 @@ func (f *fixture) value(name, label string) float64 {
 	for _, m := range families {
 		for _, x := range m.Metric {
 			if m.GetName() == name && (label == "" || x.Label[0].GetValue() == label) {
-				return x.Counter.GetValue()
+				return x.Counter.GetValue() + x.Gauge.GetValue()
 			}
 		}
 	}
@@ -193,12 +193,15 @@ func TestAddressMovesOnlyByAuthenticatedCheck(t *testing.T) {
 	})
 }
 
-func TestDropped(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		b      func(t *testing.T) []byte
-		reason string
-	}{
+// bad is a datagram that nobody gets, and the reason that is counted.
+type bad struct {
+	name   string
+	b      func(t *testing.T) []byte
+	reason string
+}
+
+func hostile() []bad {
+	return []bad{
 		{"unknown ufrag", func(t *testing.T) []byte { return check(t, "nobody", password) }, "stun_unknown_ufrag"},
 		{"truncated STUN", func(t *testing.T) []byte { return check(t, ufrag, password)[:24] }, "stun_malformed"},
 		{"no username", func(t *testing.T) []byte { return stun.MustBuild(stun.BindingRequest, stun.TransactionID).Raw }, "stun_malformed"},
@@ -210,7 +213,11 @@ func TestDropped(t *testing.T) {
 		{"invalid DTLS record", func(*testing.T) []byte { return []byte{23, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0} }, "dtls_invalid_record"},
 		{"nonsense", func(*testing.T) []byte { return []byte("PUT / HTTP/1.1") }, "unknown_protocol"},
 		{"empty", func(*testing.T) []byte { return nil }, "unknown_protocol"},
-	} {
+	}
+}
+
+func TestDropped(t *testing.T) {
+	for _, c := range hostile() {
 		t.Run(c.name, func(t *testing.T) {
 			run(t, func(f *fixture) {
 				f.send(alice, check(t, ufrag, password))

@@ -69,7 +69,7 @@ func TestReaders(t *testing.T) {
 				if n := len(p.readers[i].demux.addresses); n != 0 {
 					t.Errorf("reader %d remembers %d addresses of people who are gone", i, n)
 				}
-				if p.readers[i].demux.check.Raw != nil { // has read a check
+				if p.readers[i].demux.checks.message.Raw != nil { // has read a check
 					busy++
 				}
 			}

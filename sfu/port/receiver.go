@@ -10,12 +10,12 @@ import (
 	"github.com/bedside-video/bedside/sfu/port/plan"
 )
 
-// ErrTaken tells that there is an endpoint with that ufrag.
-var ErrTaken = errors.New("port: the ufrag is in use")
+// ErrTaken tells that there is an endpoint with that ufrag, or a path at that address.
+var ErrTaken = errors.New("port: in use")
 
-// Receiver is whom the datagrams of an endpoint are for. Its methods are called on the port's readers:
-// one at a time for what comes from one address, at the same time for others if there are several
-// readers. What they are given is valid until they return, and theirs to change. What they write to the
+// Receiver is whom the datagrams of an endpoint are for. Its methods are called on the port's readers
+// and by whoever delivers to a Path: one at a time for what comes from one address, at the same time for
+// others. What they are given is valid until they return, and theirs to change. What they write to the
 // port goes out when the burst of datagrams that was read with this one has been worked off. They must
 // not wait for anything: nobody else's media is read in the meantime.
 type Receiver interface {
@@ -57,6 +57,10 @@ func (p *Port) Forget(ufrag string) {
 	}
 	delete(p.endpoints, ufrag)
 	e.forgotten.Store(true)
+	for _, path := range e.paths {
+		path.endpoint.CompareAndSwap(e, nil)
+	}
+	e.paths = nil
 	for i := range p.readers {
 		if r := &p.readers[i]; len(e.addresses[i]) > 0 {
 			r.gone = append(r.gone, e)
@@ -67,8 +71,13 @@ func (p *Port) Forget(ufrag string) {
 
 // Write has b sent to an address. b is copied, or sent, when it returns; any goroutine may call it.
 // What is sent to one address keeps its order. Where the port sends in batches, nil means that b is on
-// its way there: what the kernel says of it is counted.
+// its way there: what the kernel says of it is counted. What
+// is for a path that has no room, or is no more, is dropped and counted.
 func (p *Port) Write(b []byte, to netip.AddrPort) error {
+	if isVirtual(to.Addr()) {
+		p.paths.write(&p.stats, b, to)
+		return nil
+	}
 	r := &p.readers[0]
 	if n := uint64(len(p.readers)); n > 1 {
 		r = &p.readers[plan.Hash(to)%n]
