@@ -62,6 +62,7 @@ type server struct {
 	log       *slog.Logger
 	drain     time.Duration
 	port      *port.Port
+	tcp       *port.TCP
 	sfu       *sfu.Server
 	signaling *signaling.Server
 	http      *http.Server
@@ -105,10 +106,6 @@ func assemble(cfg config.Config, d deps) (_ *server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	mistakes, err := newHandshakes(registry)
-	if err != nil {
-		return nil, err
-	}
 	kept, err := store.Measured(d.store, d.clock, registry)
 	if err != nil {
 		return nil, err
@@ -124,8 +121,11 @@ func assemble(cfg config.Config, d deps) (_ *server, err error) {
 		return nil, err
 	}
 	s.http = httpServer(crashing(d.log, s.signaling.Handler()))
-	s.http.ErrorLog = mistakes
-	s.wg.Go(func() { s.runHTTP(s.http, port.SniffTCP(capped, d.tls)) })
+	if s.tcp, err = port.ShareTCP(capped, port.TCPOptions{TLS: d.tls, Metrics: registry}); err != nil {
+		return nil, err
+	}
+	pages := s.tcp.HTTP()
+	s.wg.Go(func() { s.runHTTP(s.http, pages) })
 	if d.metrics != nil {
 		s.metrics = httpServer(metricsHandler(registry))
 		s.wg.Go(func() { s.runHTTP(s.metrics, d.metrics) })
@@ -223,6 +223,9 @@ func (s *server) close(ctx context.Context) {
 	}
 	if s.sfu != nil {
 		s.report("close media", s.sfu.Close())
+	}
+	if s.tcp != nil {
+		s.report("close TCP", s.tcp.Close())
 	}
 	if s.port != nil {
 		s.report("close port", s.port.Close())

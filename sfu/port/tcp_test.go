@@ -70,11 +70,20 @@ const (
 	elsewhere = "192.0.2.7:40000"
 )
 
+func share(t *testing.T, l net.Listener, conf *tls.Config) *port.TCP {
+	t.Helper()
+	s, err := port.ShareTCP(l, port.TCPOptions{TLS: conf})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // serveHello serves a page that tells how it was reached, until the test ends.
 func serveHello(t *testing.T, conf *tls.Config) *pipeListener {
 	t.Helper()
 	pipe := newPipeListener()
-	l := port.SniffTCP(pipe, conf)
+	l := share(t, pipe, conf)
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.TLS != nil {
 			_, _ = io.WriteString(w, "over TLS")
@@ -83,17 +92,20 @@ func serveHello(t *testing.T, conf *tls.Config) *pipeListener {
 		_, _ = io.WriteString(w, "plain")
 	})}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(l) }()
+	go func() { served <- server.Serve(l.HTTP()) }()
 	t.Cleanup(func() {
 		_ = server.Close()
 		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 			t.Errorf("Serve: %v", err)
 		}
+		if err := l.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
 	})
 	return pipe
 }
 
-func TestSniffTCP(t *testing.T) {
+func TestShareTCP(t *testing.T) {
 	conf, roots := selfSigned(t)
 	tests := []struct {
 		name   string
@@ -126,7 +138,7 @@ func TestSniffTCP(t *testing.T) {
 	}
 }
 
-func TestSniffTCPClosesTheSilent(t *testing.T) {
+func TestShareTCPClosesTheSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pipe := serveHello(t, nil)
 		start := time.Now()
@@ -140,7 +152,7 @@ func TestSniffTCPClosesTheSilent(t *testing.T) {
 }
 
 // A client that has not spoken must keep nobody waiting, however many of them there are.
-func TestSniffTCPManySilent(t *testing.T) {
+func TestShareTCPManySilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pipe := serveHello(t, nil)
 		start := time.Now()
@@ -163,7 +175,7 @@ func TestSniffTCPManySilent(t *testing.T) {
 }
 
 // A request that comes late on a sniffed connection must not meet the deadline of the sniffing.
-func TestSniffTCPLeavesNoDeadline(t *testing.T) {
+func TestShareTCPLeavesNoDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pipe := serveHello(t, nil)
 		c := pipe.dial(here)
@@ -184,7 +196,7 @@ func TestSniffTCPLeavesNoDeadline(t *testing.T) {
 	})
 }
 
-func TestSniffTCPSurvivesAcceptErrors(t *testing.T) {
+func TestShareTCPSurvivesAcceptErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pipe := serveHello(t, nil)
 		start := time.Now()
@@ -200,10 +212,11 @@ func TestSniffTCPSurvivesAcceptErrors(t *testing.T) {
 }
 
 // Close must end every goroutine, whatever its connection is doing: a bubble ends only then.
-func TestSniffTCPClose(t *testing.T) {
+func TestShareTCPClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pipe := newPipeListener()
-		l := port.SniffTCP(pipe, nil)
+		l := share(t, pipe, nil)
+		door := l.HTTP()
 		silent, speaking, refused := pipe.dial(here), pipe.dial(here), pipe.dial(elsewhere)
 		for _, c := range []net.Conn{speaking, refused} { // nobody accepts the one, or reads the other's refusal
 			if _, err := io.WriteString(c, "G"); err != nil {
@@ -218,7 +231,7 @@ func TestSniffTCPClose(t *testing.T) {
 		if got := time.Since(start); got != 0 {
 			t.Errorf("Close took %v, want 0s", got)
 		}
-		if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
+		if _, err := door.Accept(); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("Accept after Close: %v", err)
 		}
 		for i, c := range []net.Conn{silent, speaking, refused} {
@@ -233,12 +246,12 @@ func TestSniffTCPClose(t *testing.T) {
 }
 
 // The refusal must arrive over a real socket, too, whatever of the request is unread by then.
-func TestSniffTCPRefusalArrives(t *testing.T) {
+func TestShareTCPRefusalArrives(t *testing.T) {
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := port.SniffTCP(&elsewhereListener{tcp}, nil)
+	l := share(t, &elsewhereListener{tcp}, nil)
 	defer func() { _ = l.Close() }()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
