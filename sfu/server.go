@@ -21,10 +21,12 @@ import (
 type Deps struct {
 	Port      transport.Port
 	Advertise []netip.AddrPort // where clients reach the port, best first
-	Clock     func() time.Time
-	Rand      io.Reader // cryptographic
-	Log       *slog.Logger
-	Metrics   prometheus.Registerer
+	// AdvertiseTCP is where they reach it by TCP; none: they cannot.
+	AdvertiseTCP []netip.AddrPort
+	Clock        func() time.Time
+	Rand         io.Reader // cryptographic
+	Log          *slog.Logger
+	Metrics      prometheus.Registerer
 }
 
 // Server is the media plane: it makes rooms.
@@ -52,7 +54,7 @@ func New(cfg config.SFU, d Deps) (*Server, error) {
 	}
 	s := &Server{log: d.Log, clock: d.Clock, rand: d.Rand, metrics: m, rooms: map[string]*Room{}, checks: checks{closing: make(chan struct{})}}
 	o := transport.Options{
-		Port: d.Port, Advertise: d.Advertise, SSRCLimit: cfg.SSRCLimit, Clock: d.Clock, Rand: d.Rand,
+		Port: d.Port, Advertise: d.Advertise, AdvertiseTCP: d.AdvertiseTCP, SSRCLimit: cfg.SSRCLimit, Clock: d.Clock, Rand: d.Rand,
 	}
 	if s.vp8, err = transport.NewEngine(o); err != nil {
 		return nil, fmt.Errorf("sfu: %w", err)

@@ -40,6 +40,21 @@ func advertised(listen netip.Addr, outbound netip.Addr, interfaces []netip.Addr)
 	return found[:min(len(found), maxAdvertised)]
 }
 
+// maxAdvertisedTCP bounds those of them that are named for TCP, too: a browser opens a connection to
+// each, and keeps it beside the path in use.
+const maxAdvertisedTCP = 4
+
+// onTCP returns where media may come by TCP. Nothing blocks UDP on the way to this machine itself.
+func onTCP(advertised []netip.AddrPort) []netip.AddrPort {
+	var found []netip.AddrPort
+	for _, a := range advertised {
+		if !a.Addr().IsLoopback() {
+			found = append(found, a)
+		}
+	}
+	return found[:min(len(found), maxAdvertisedTCP)]
+}
+
 // interfaceAddresses lists the addresses of the interfaces that are up.
 func interfaceAddresses() ([]netip.Addr, error) {
 	interfaces, err := net.Interfaces()

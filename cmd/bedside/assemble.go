@@ -63,6 +63,7 @@ type server struct {
 	drain     time.Duration
 	port      *port.Port
 	tcp       *port.TCP
+	ice       *port.ICETCP
 	sfu       *sfu.Server
 	signaling *signaling.Server
 	http      *http.Server
@@ -97,7 +98,7 @@ func assemble(cfg config.Config, d deps) (_ *server, err error) {
 		at[i] = netip.AddrPortFrom(a, d.sockets.addrPort().Port())
 	}
 	if s.sfu, err = sfu.New(cfg.SFU, sfu.Deps{
-		Port: s.port, Advertise: at, Clock: d.clock, Rand: d.rand, Log: d.log, Metrics: registry,
+		Port: s.port, Advertise: at, AdvertiseTCP: onTCP(at), Clock: d.clock, Rand: d.rand, Log: d.log, Metrics: registry,
 	}); err != nil {
 		return nil, err
 	}
@@ -124,6 +125,7 @@ func assemble(cfg config.Config, d deps) (_ *server, err error) {
 	if s.tcp, err = port.ShareTCP(capped, port.TCPOptions{TLS: d.tls, Metrics: registry}); err != nil {
 		return nil, err
 	}
+	s.ice = s.port.ServeICE(s.tcp.ICE())
 	pages := s.tcp.HTTP()
 	s.wg.Go(func() { s.runHTTP(s.http, pages) })
 	if d.metrics != nil {
@@ -223,6 +225,9 @@ func (s *server) close(ctx context.Context) {
 	}
 	if s.sfu != nil {
 		s.report("close media", s.sfu.Close())
+	}
+	if s.ice != nil {
+		s.report("close ICE-TCP", s.ice.Close())
 	}
 	if s.tcp != nil {
 		s.report("close TCP", s.tcp.Close())

@@ -98,3 +98,6 @@ func (c *cappedConn) Close() error {
 	c.leave()
 	return c.Conn.Close()
 }
+
+// NetConn returns the connection underneath, as that of a *tls.Conn does.
+func (c *cappedConn) NetConn() net.Conn { return c.Conn }

@@ -50,6 +50,13 @@ func (q *Queue) Put(parts ...[]byte) bool {
 	return true
 }
 
+// Waiting is how many bytes wait.
+func (q *Queue) Waiting() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.waiting)
+}
+
 // Close ends Run, which writes nothing more.
 func (q *Queue) Close() {
 	q.mu.Lock()

@@ -130,6 +130,9 @@ func (c *sniffed) Read(b []byte) (int, error) {
 	return n, nil
 }
 
+// NetConn returns the connection underneath, as that of a *tls.Conn does.
+func (c *sniffed) NetConn() net.Conn { return c.Conn }
+
 // secured is the same over TLS, with everything else that a *tls.Conn can do: net/http asks for its
 // ConnectionState and CloseWrite.
 type secured struct {

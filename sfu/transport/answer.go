@@ -7,8 +7,15 @@ import (
 	"github.com/bedside-video/bedside/sfu/codec"
 )
 
-// candidateTypePri is a host candidate's (RFC 8445 section 5.1.2.2).
-const candidateTypePri = 126
+const (
+	// candidateTypePri is a host candidate's (RFC 8445 section 5.1.2.2).
+	candidateTypePri = 126
+	// tcpTypePri is that of a host candidate on TCP: after all on UDP, where a lost packet holds up no
+	// other, and before any relay's (RFC 6544 section 4.2).
+	tcpTypePri = 90
+	// tcpPassivePri is the direction preference of a passive one (RFC 6544 section 4.2).
+	tcpPassivePri = 4
+)
 
 // negotiated is what an answer settled, in the form that the packet path needs. Immutable.
 type negotiated struct {
@@ -111,13 +118,19 @@ func (n *negotiation) slot(mid string) *Slot {
 	return nil
 }
 
-// writeCandidates writes one host candidate for each address under which the port can be reached, on
-// the first m-line (RFC 9143 section 9.4: a bundle has one transport), and that no more follow.
+// writeCandidates writes one host candidate for each address under which the port can be reached, by UDP
+// and by TCP, on the first m-line (RFC 9143 section 9.4: a bundle has one transport), and that no more
+// follow.
 func (c *Conn) writeCandidates(line func(string, ...any)) {
 	for i, a := range c.engine.o.Advertise {
 		// RFC 8445 section 5.1.2: type preference, local preference, component 1.
 		priority := candidateTypePri<<24 | (65535-i)<<8 | 255
 		line("a=candidate:%d 1 udp %d %s %d typ host", i+1, priority, a.Addr(), a.Port())
+	}
+	for i, a := range c.engine.o.AdvertiseTCP {
+		priority := tcpTypePri<<24 | (tcpPassivePri<<13|(8191-i))<<8 | 255
+		line("a=candidate:%d 1 tcp %d %s %d typ host tcptype passive",
+			len(c.engine.o.Advertise)+i+1, priority, a.Addr(), a.Port())
 	}
 	line("a=end-of-candidates")
 }

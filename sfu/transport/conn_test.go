@@ -75,7 +75,8 @@ func openConn(t testing.TB, h Handler) (*Conn, *nowhere) {
 	p := newNowhere()
 	e, err := NewEngine(Options{
 		Port: p, Clock: time.Now, Rand: rand.Reader,
-		Advertise: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:8443"), netip.MustParseAddrPort("[2001:db8::1]:8443")},
+		Advertise:    []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:8443"), netip.MustParseAddrPort("[2001:db8::1]:8443")},
+		AdvertiseTCP: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:443"), netip.MustParseAddrPort("[2001:db8::1]:443")},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -141,6 +142,8 @@ func TestAnswerNamesTheAdvertisedAddresses(t *testing.T) {
 	want := []string{
 		"a=candidate:1 1 udp 2130706431 192.0.2.1 8443 typ host",
 		"a=candidate:2 1 udp 2130706175 2001:db8::1 8443 typ host",
+		"a=candidate:3 1 tcp 1520435199 192.0.2.1 443 typ host tcptype passive",
+		"a=candidate:4 1 tcp 1520434943 2001:db8::1 443 typ host tcptype passive",
 		"a=end-of-candidates",
 	}
 	if !slices.Equal(got, want) {

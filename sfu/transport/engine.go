@@ -38,10 +38,12 @@ type Port interface {
 type Options struct {
 	Port      Port
 	Advertise []netip.AddrPort // where clients reach the port, best first
-	H264      bool             // H.264 before VP8
-	SSRCLimit int              // streams that one participant may send; 16 if 0
-	Clock     func() time.Time
-	Rand      io.Reader // for keys, SSRCs and ICE credentials
+	// AdvertiseTCP is where they reach it by TCP (RFC 6544), best first; none: they cannot.
+	AdvertiseTCP []netip.AddrPort
+	H264         bool // H.264 before VP8
+	SSRCLimit    int  // streams that one participant may send; 16 if 0
+	Clock        func() time.Time
+	Rand         io.Reader // for keys, SSRCs and ICE credentials
 }
 
 // Engine makes connections that share a port and a certificate.
