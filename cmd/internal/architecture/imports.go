@@ -60,7 +60,9 @@ func layers() []layer {
 		{pkg: "recording", ours: []string{"config", "recording/seal", "recording/mkv", "sfu", "sfu/codec"},
 			why: "the recorder is a subscriber; the media plane never imports it"},
 		{pkg: "recording/seal", pure: true, libs: []string{"filippo.io/age", "golang.org/x/crypto/chacha20poly1305"}, why: "sealing is bytes to bytes"},
-		{pkg: "recording/mkv", pure: true, libs: []string{"github.com/at-wat/ebml-go"}, why: "writing a file is frames to bytes"},
+		{pkg: "recording/mkv", pure: true, ours: []string{"sfu/codec"}, why: "writing a file is frames to bytes"},
+
+		{pkg: "recording/clip", ours: []string{"sfu/codec"}, why: "test media is packets and nothing else"},
 
 		{pkg: "docs/examples/schedule", ours: []string{"signaling/client", "signaling/wire"}, why: "an example is what anybody could write"},
 
