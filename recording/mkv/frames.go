@@ -123,7 +123,7 @@ func (f *Frames) finish() (Frame, bool) {
 		}
 	}
 	f.started = f.started || frame.Key
-	if !f.started || f.h264.fragment {
+	if !f.started || f.h264.fragment || len(frame.Data) == 0 {
 		f.loss.Frames++
 		f.started = f.started && !f.h264.fragment
 		return Frame{}, false
