@@ -21,6 +21,7 @@ type booked struct {
 	nack         rtcp.Packet
 	highest      forward.Stream            // being sent, with a key frame of what is tapped
 	translations [maxEncodings]translation // of a key frame's timestamp
+	whole        []codec.Packet            // a key frame of which nothing is missing any more, and what followed; else nil
 }
 
 // translation is one instant on the clock of a stream.
@@ -86,10 +87,13 @@ func (pub *Publication) startLocked(now time.Time, e *encoding, key bool) {
 // requestKeyFrame asks for a key frame of what a subscription receives or waits for, at the rate that
 // forward.KeyFrameRequests allows.
 func (pub *Publication) requestKeyFrame(now time.Time, s *Subscription) {
-	stream, _, _ := s.waits(now)
+	stream, _, waits := s.waits(now)
 	pub.mu.Lock()
 	defer pub.mu.Unlock()
 	for _, e := range pub.encodings {
+		if waits && e.keyFrame.Arriving(now) {
+			continue
+		}
 		if e.stream == stream && e.ssrc != 0 && pub.source.Kind() == codec.Video && e.keyFrames.Want(now) {
 			pub.sendKeyFrameRequest(e)
 		}
@@ -114,7 +118,7 @@ func (pub *Publication) control(now time.Time, report bool) []rtcp.ReceptionRepo
 		switch {
 		case !slices.Contains(used, e.stream):
 			e.keyFrames.Cancel()
-		case slices.Contains(waited, e.stream) && e.keyFrames.Want(now) || e.keyFrames.Due(now):
+		case slices.Contains(waited, e.stream) && !e.keyFrame.Arriving(now) && e.keyFrames.Want(now) || e.keyFrames.Due(now):
 			pub.sendKeyFrameRequest(e)
 		}
 		if report {

@@ -10,6 +10,9 @@
 //	               Subscription.forward: Selector ─► Rewriter ─► History ─► (audio: RED) ─► transport.Slot.Write (SRTP, socket)
 //	          ─► Tap, if its owner is captured: the highest encoding, renumbered
 //
+// A subscription leaves one encoding for another when a key frame of that one is whole: the packet that completes it
+// carries all of it, out of the cache, into Subscription.change.
+//
 // # Control
 //
 // A Room is one goroutine that is the only writer of who is here, who is admitted and who sits in

@@ -273,6 +273,9 @@ func (a *actor) send1(mid, rid, payload string, level int) {
 		name = codec.Opus
 	}
 	b := []byte{0x90, 96, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xBE, 0xDE, 0, 1, 0x10, byte(level), 0, 0}
+	if name != codec.Opus {
+		b[1] |= 0x80 // every packet is a frame
+	}
 	binary.BigEndian.PutUint16(b[2:], a.seqs[mid+rid])
 	binary.BigEndian.PutUint32(b[4:], uint32(a.seqs[mid+rid])*3000)
 	binary.BigEndian.PutUint32(b[8:], ssrcOf(mid, rid))

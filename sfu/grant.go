@@ -67,26 +67,57 @@ func (s *Subscription) forward(now time.Time, e *encoding, c codec.Name, p *code
 	if s.granted == nil {
 		return forward.DropNotCurrent
 	}
+	if current := t.rewriter.Current(); c.Kind() == codec.Video && current != 0 && current != e.stream {
+		return s.change(now, e, c, a)
+	}
+	if p.KeyFrame && a.Newest && e.stream != t.rewriter.Current() && s.granted.improves(e.stream, t.rewriter.Current()) {
+		t.rewriter.Target(e.stream)
+	}
+	return s.pass(now, e, c, p, a.Newest)
+}
+
+// change goes over to an encoding whose key frame has come whole: what is being forwarded goes on until
+// then, however long the last of its packets takes.
+func (s *Subscription) change(now time.Time, e *encoding, c codec.Name, a *booked) (v forward.Verdict) {
+	w := &s.slot.rewriter
+	if s.granted.Mode == layers.Nothing {
+		return forward.DropLayer
+	}
+	if a.whole != nil && s.granted.improves(e.stream, w.Current()) {
+		w.Target(e.stream)
+	}
+	switch pending, _ := w.Pending(); {
+	case pending != e.stream:
+		return forward.DropNotCurrent
+	case a.whole == nil:
+		return forward.DropWaitKeyFrame
+	}
+	if ts, ok := a.aligned(w.Current()); ok {
+		w.Align(ts)
+	}
+	for i := range a.whole {
+		if v = s.pass(now, e, c, &a.whole[i], true); i < len(a.whole)-1 {
+			e.publication.peer.tally.verdicts[v].Add(1) // a second time: it was waiting before
+		}
+	}
+	return v
+}
+
+// pass sends a packet, unless its frame is to be left out.
+func (s *Subscription) pass(now time.Time, e *encoding, c codec.Name, p *codec.Packet, newest bool) forward.Verdict {
+	t := s.slot
 	var out forward.Out
-	if e.stream == t.rewriter.Current() && c.Kind() == codec.Video && len(p.Payload) > 0 && !s.selector.Keep(now, p, a.Newest) {
-		if v := t.rewriter.Skip(e.stream, c, p, a.Newest, &out); v != forward.Forwarded {
+	if e.stream == t.rewriter.Current() && c.Kind() == codec.Video && len(p.Payload) > 0 && !s.selector.Keep(now, p, newest) {
+		if v := t.rewriter.Skip(e.stream, c, p, newest, &out); v != forward.Forwarded {
 			return v
 		}
 		t.pad(c, &out)
 		return forward.DropLayer
 	}
-	if s.granted.Mode == layers.Nothing {
+	if s.granted.Mode == layers.Nothing && e.stream != t.rewriter.Current() {
 		return forward.DropLayer
 	}
-	if p.KeyFrame && a.Newest && e.stream != t.rewriter.Current() {
-		if s.granted.improves(e.stream, t.rewriter.Current()) {
-			t.rewriter.Target(e.stream)
-		}
-		if ts, ok := a.aligned(t.rewriter.Current()); ok {
-			t.rewriter.Align(ts)
-		}
-	}
-	v := t.rewriter.Forward(now, e.stream, c, p, a.Newest, &out)
+	v := t.rewriter.Forward(now, e.stream, c, p, newest, &out)
 	if v != forward.Forwarded {
 		return v
 	}
@@ -94,7 +125,7 @@ func (s *Subscription) forward(now time.Time, e *encoding, c codec.Name, p *code
 		s.selector.Switched(now, p)
 		s.rate = s.granted.Rate
 	}
-	t.send(now, e, c, p, a.Newest, &out)
+	t.send(now, e, c, p, newest, &out)
 	return v
 }
 

@@ -45,6 +45,7 @@ type encoding struct {
 	ssrc      uint32 // 0 before the first packet
 	receiver  forward.Receiver
 	cache     forward.Cache
+	keyFrame  forward.KeyFrame
 	keyFrames forward.KeyFrameRequests
 	reports   forward.SenderReports
 }
@@ -107,7 +108,7 @@ func (e *encoding) RTP(now time.Time, c codec.Name, p *codec.Packet, repaired bo
 		e.withhold(now, p, repaired)
 		return
 	}
-	arrival := e.book(now, p, repaired)
+	arrival := e.book(now, c, p, repaired)
 	if arrival.nack != nil {
 		pub.peer.send(arrival.nack)
 	}
@@ -155,7 +156,7 @@ func (e *encoding) count(now time.Time, p *codec.Packet, repaired bool) forward.
 }
 
 // book enters a packet into the encoding's books.
-func (e *encoding) book(now time.Time, p *codec.Packet, repaired bool) (b booked) {
+func (e *encoding) book(now time.Time, c codec.Name, p *codec.Packet, repaired bool) (b booked) {
 	pub := e.publication
 	pub.mu.Lock()
 	defer pub.mu.Unlock()
@@ -173,6 +174,10 @@ func (e *encoding) book(now time.Time, p *codec.Packet, repaired bool) (b booked
 			e.keyFrames.Arrived()
 			b.translations = pub.translateLocked(e, p.Timestamp)
 		}
+		if e.keyFrame.Packet(now, p, b.Newest, &e.cache) && len(pub.encodings) > 1 {
+			b.whole = e.wholeLocked(c)
+			b.translations = pub.translateLocked(e, e.keyFrame.Timestamp())
+		}
 	}
 	pub.rates[e.index].Packet(now, p)
 	if first := e.ssrc == 0; !repaired {
@@ -185,6 +190,17 @@ func (e *encoding) book(now time.Time, p *codec.Packet, repaired bool) (b booked
 		b.highest = pub.highestLocked()
 	}
 	return b
+}
+
+// wholeLocked returns the key frame that has just come whole, and what came after its first packet.
+func (e *encoding) wholeLocked(c codec.Name) []codec.Packet {
+	packets := e.keyFrame.Packets(&e.cache)
+	for i := range packets {
+		if p := &packets[i]; len(p.Payload) > 0 && p.ParsePayload(c) != nil {
+			return nil // the codec has changed in its middle
+		}
+	}
+	return packets
 }
 
 // nackLocked asks for what is missing; nil when nothing is.

@@ -29,11 +29,12 @@ type Cache struct {
 
 // cached is one payload: where it is, and where it was written, counted like Cache.head.
 type cached struct {
-	at, pos uint32
-	size    uint16
-	seq     uint16
-	marker  bool
-	valid   bool
+	at, pos   uint32
+	timestamp uint32
+	size      uint16
+	seq       uint16
+	marker    bool
+	valid     bool
 }
 
 // NewCache returns a Cache of at most so many packets, rounded up to a power of two, and payload bytes.
@@ -60,7 +61,9 @@ func (c *Cache) Put(now time.Time, p *codec.Packet) {
 		return
 	}
 	c.makeRoom(now, n)
-	*e = cached{at: c.head, pos: uint32(c.pos), size: uint16(n), seq: p.Seq, marker: p.Marker, valid: true}
+	*e = cached{
+		at: c.head, pos: uint32(c.pos), timestamp: p.Timestamp, size: uint16(n), seq: p.Seq, marker: p.Marker, valid: true,
+	}
 	copy(c.ring[c.pos:], p.Payload)
 	c.pos += n
 	c.head += uint32(n)
@@ -101,6 +104,34 @@ func (c *Cache) Get(seq uint16, buf []byte) (payload []byte, marker, ok bool) {
 		return nil, false, false
 	}
 	return append(buf, c.ring[e.pos:e.pos+uint32(e.size)]...), e.marker, true
+}
+
+// from returns the packets from first to last that are kept, in order: copies, as far as a Packet tells
+// what a cache keeps of it. There are none where last is more than the cache holds behind first.
+func (c *Cache) from(first, last uint16) (packets []codec.Packet) {
+	if c.entries == nil || int(last-first) >= c.packets {
+		return nil
+	}
+	for seq := first; seq != last+1; seq++ {
+		if e := &c.entries[int(seq)%c.packets]; e.seq == seq && c.holds(e) {
+			payload := append([]byte(nil), c.ring[e.pos:e.pos+uint32(e.size)]...)
+			packets = append(packets, codec.Packet{Seq: seq, Timestamp: e.timestamp, Marker: e.marker, Payload: payload})
+		}
+	}
+	return packets
+}
+
+// has tells whether all packets from first to last are kept.
+func (c *Cache) has(first, last uint16) bool {
+	if c.entries == nil || int(last-first) >= c.packets {
+		return false
+	}
+	for seq := first; seq != last+1; seq++ {
+		if e := &c.entries[int(seq)%c.packets]; e.seq != seq || !c.holds(e) {
+			return false
+		}
+	}
+	return true
 }
 
 // holds tells whether e's bytes have not been written over. Within a lap of all entries nobody writes

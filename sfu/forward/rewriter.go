@@ -22,6 +22,7 @@ type Rewriter struct {
 	timestamp uint32    // the highest that left
 	floor     uint32    // nothing leaves with a timestamp before this one
 	stamps    uint32    // the slot's timestamps minus the encoding's
+	squeeze   squeeze
 	pictures  counter
 	tl0s      counter
 	aligned   bool
@@ -83,9 +84,14 @@ func (w *Rewriter) Resync() {
 // right to some milliseconds, and a picture dated into the future would be shown late.
 const maxAhead = 500 * time.Millisecond
 
+// maxBehind is how far before the last picture that left one may have been taken that follows it: longer
+// than caches keep it.
+const maxBehind = time.Second
+
 // Align tells of the next packet given to Forward, one of the pending encoding of the same source, what
 // its timestamp is on the clock of the current one, by the sender reports of both. Then pictures
-// are as far apart after the switch as they were taken, and not as they arrived.
+// are as far apart after the switch as they were taken, and not as they arrived. Those that were taken
+// before the last one that left follow it closely.
 func (w *Rewriter) Align(timestamp uint32) { w.aligned, w.align = true, timestamp }
 
 // Skip takes a packet of s that is not to be forwarded because its whole frame is left out, and closes
@@ -110,7 +116,7 @@ func (w *Rewriter) Skip(s Stream, c codec.Name, p *codec.Packet, newest bool, ou
 	}
 	var v Verdict
 	if out.Seq, v = w.seq.placeLate(p.Seq); v == Forwarded {
-		out.Timestamp = p.Timestamp + w.stamps
+		out.Timestamp = w.stamped(p)
 		return Forwarded
 	}
 	return DropLayer
@@ -151,7 +157,7 @@ func (w *Rewriter) Forward(now time.Time, s Stream, c codec.Name, p *codec.Packe
 	if out.Switched {
 		out.Seq = w.seq.last
 	}
-	out.Timestamp = p.Timestamp + w.stamps
+	out.Timestamp = w.stamped(p)
 	if c == codec.VP8 {
 		w.renumber(p.VP8, out)
 	}
@@ -173,7 +179,7 @@ func (w *Rewriter) begin(now time.Time, s Stream, p *codec.Packet) {
 
 // advance finds the place of a packet of the current encoding.
 func (w *Rewriter) advance(now time.Time, p *codec.Packet, out *Out) (v Verdict) {
-	ts := p.Timestamp + w.stamps
+	ts := w.stamped(p)
 	if !w.seq.ahead(p.Seq) {
 		if int32(ts-w.floor) < 0 {
 			return DropOld
@@ -205,35 +211,35 @@ func (w *Rewriter) note(now time.Time, ts uint32) {
 	}
 	w.timestamp, w.newest = ts, now
 	// The floor follows, lest after 2^31 units everything seems to be below it.
+	w.squeeze.forget(ts)
 	if w.timestamp-w.floor > 1<<30 {
 		w.floor = w.timestamp - 1<<30
 	}
 }
 
-// alignedTimestamp is the slot's timestamp of a packet that Align was told of: the next one where it would
-// not be later than the last, and false where it is too far from the time that has passed.
+// alignedTimestamp is the slot's timestamp of a packet that Align was told of; false where it is too far
+// from the time that has passed.
 func (w *Rewriter) alignedTimestamp(now time.Time) (uint32, bool) {
 	if !w.aligned {
 		return 0, false
 	}
 	at := w.align + w.stamps
 	behind, ahead := int32(w.timestamp+1-at), int32(at-w.nextTimestamp(now))
-	if most := int32(units(maxAhead, w.clockRate)); behind > most || ahead > most {
-		return 0, false
-	}
-	if behind > 0 {
-		at = w.timestamp + 1
-	}
-	return at, true
+	return at, behind <= int32(units(maxBehind, w.clockRate)) && ahead <= int32(units(maxAhead, w.clockRate))
 }
+
+// stamped is the slot's timestamp of a packet of the current encoding.
+func (w *Rewriter) stamped(p *codec.Packet) uint32 { return w.squeeze.apply(p.Timestamp + w.stamps) }
 
 // stamp gives p the next timestamp, and everything after it the same distance.
 func (w *Rewriter) stamp(now time.Time, p *codec.Packet) { w.stampAt(now, w.nextTimestamp(now), p) }
 
+// stampAt gives p the timestamp at, or the next one where that is not later than the last.
 func (w *Rewriter) stampAt(now time.Time, at uint32, p *codec.Packet) {
-	w.timestamp = at
+	w.stamps = at - p.Timestamp
+	w.squeeze = newSqueeze(at, w.timestamp+1, w.clockRate)
+	w.timestamp = w.squeeze.apply(at)
 	w.floor = w.timestamp
-	w.stamps = w.timestamp - p.Timestamp
 	w.newest = now
 }
 

@@ -1,6 +1,7 @@
 package forward_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -98,13 +99,16 @@ func TestAlign(t *testing.T) {
 		name  string
 		align uint32 // on the clock of the first encoding, whose last frame had 9000
 		want  uint32 // units after that frame
+		next  uint32 // of a frame 3000 units later
+		third uint32
 	}{
-		{"of the next frame", 12_000, 3000},
-		{"of the same frame", 9000, 1},
-		{"of a frame before", 6000, 1},
-		{"a little ahead of time", 9000 + 9000 + 40_000, 49_000},
-		{"far ahead", 9000 + 9000 + 50_000, 9000},
-		{"far behind", 1<<32 - 41_000, 9000},
+		{"of the next frame", 12_000, 3000, 6000, 9000},
+		{"of the same frame", 9000, 1, 3000, 6000},
+		{"of a frame before", 6000, 1, 1493, 3000}, // the frame between leaves in between, and then all is as it was taken
+		{"from before four frames", 1<<32 - 3000, 1, 596, 1191},
+		{"a little ahead of time", 9000 + 9000 + 40_000, 49_000, 52_000, 55_000},
+		{"far ahead", 9000 + 9000 + 50_000, 9000, 12_000, 15_000},
+		{"far behind", 1<<32 - 82_000, 9000, 12_000, 15_000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := forward.NewRewriter(90000, 0, 5000, 0, 0)
@@ -123,8 +127,12 @@ func TestAlign(t *testing.T) {
 				t.Errorf("%d units after the frame before, want %d", got, c.want)
 			}
 			w.Forward(at(166), 2, codec.VP8, vp8(2, 777+3000, false, 2, 2), true, &out)
-			if got := out.Timestamp - last; got != c.want+3000 {
-				t.Errorf("the next one %d units, want %d", got, c.want+3000)
+			if got := out.Timestamp - last; got != c.next {
+				t.Errorf("the next one %d units, want %d", got, c.next)
+			}
+			w.Forward(at(200), 2, codec.VP8, vp8(3, 777+6000, false, 3, 3), true, &out)
+			if got := out.Timestamp - last; got != c.third {
+				t.Errorf("the third %d units, want %d", got, c.third)
 			}
 		})
 	}
@@ -142,4 +150,35 @@ func TestAlign(t *testing.T) {
 			t.Errorf("%v after the frame before, want the time that has passed", got)
 		}
 	})
+}
+
+// Packets of pictures that were dated closer together keep their place when they come late, and hours
+// later nothing is left of it.
+func TestSqueezedPicturesStayInOrder(t *testing.T) {
+	w := forward.NewRewriter(90000, 0, 5000, 0, 0)
+	var out forward.Out
+	w.Target(1)
+	w.Forward(at(0), 1, codec.VP8, vp8(1, 1000, true, 1, 1), true, &out)
+	w.Forward(at(133), 1, codec.VP8, vp8(2, 13_000, false, 2, 2), true, &out)
+	last := out.Timestamp
+	w.Target(2)
+	w.Align(1000)
+	var left []uint32
+	for i, seq := range []uint16{1, 2, 5, 3, 4, 6} { // two packets a frame
+		p := vp8(seq, uint32(seq-1)/2*6000, seq == 1, seq, 1)
+		if v := w.Forward(at(140), 2, codec.VP8, p, i < 3 || i == 5, &out); v != forward.Forwarded {
+			t.Fatalf("packet %d: %v", seq, v)
+		}
+		left = append(left, out.Timestamp-last)
+	}
+	if want := []uint32{1, 1, 2381, 1191, 1191, 2381}; !slices.Equal(left, want) {
+		t.Errorf("dated %d after the frame before, want %d", left, want)
+	}
+	for i := range 30 { // of an hour each
+		ts := uint32(18_000 + i*3600*90_000)
+		w.Forward(at(200+i*3_600_000), 2, codec.VP8, vp8(uint16(7+i), ts, false, uint16(7+i), 1), true, &out)
+		if got, want := out.Timestamp-last, ts-12_000; got != want {
+			t.Fatalf("after %d h dated %d, want %d", i, got, want)
+		}
+	}
 }
