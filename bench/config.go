@@ -56,6 +56,9 @@ type Media struct {
 	Camera *Video
 	Mic    *Audio
 	Screen *Video // offered from the start, sent from Share on
+	// Repeat has audio that is lost asked for, and sends it again when it is asked, where the server does
+	// the same: as bedside.js has Chromium do.
+	Repeat bool
 }
 
 // Defects are the ways in which a Client breaks the rules, to see that the server holds.

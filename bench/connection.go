@@ -73,10 +73,10 @@ func (c *connection) addLines(slots wire.SlotCount) {
 		c.pubs = append(c.pubs, screen)
 	}
 	for range slots.Audio {
-		c.slots = append(c.slots, newSlot(false))
+		c.slots = append(c.slots, newSlot(false, m.Repeat))
 	}
 	for range slots.Video {
-		c.slots = append(c.slots, newSlot(true))
+		c.slots = append(c.slots, newSlot(true, false))
 	}
 }
 

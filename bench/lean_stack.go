@@ -54,7 +54,7 @@ func newLeanStack(c *connection) (*leanStack, error) {
 		s.addTrack(p)
 	}
 	for _, slot := range c.slots {
-		s.lines = append(s.lines, lean.Line{Video: slot.video})
+		s.lines = append(s.lines, lean.Line{Video: slot.video, Repeat: c.cfg.Media.Repeat})
 	}
 	for i := range s.lines {
 		s.lines[i].Mid = strconv.Itoa(i)
@@ -66,6 +66,7 @@ func (s *leanStack) addTrack(p *publication) {
 	first := p.encodings[0]
 	line := lean.Line{
 		Video: first.video, Sends: true, Stream: first.stream, Track: string(p.source), Redundant: first.redundancy > 0,
+		Repeat: s.c.cfg.Media.Repeat,
 	}
 	var ssrcs [][2]uint32
 	for _, e := range p.encodings {

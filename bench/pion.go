@@ -50,7 +50,7 @@ func newPionStack(c *connection) (*pionStack, error) {
 // newAPI configures pion like a browser's WebRTC stack: VP8 with RTX, Opus, mid, rid, audio level,
 // transport-wide feedback; receiver reports and feedback by pion's interceptors.
 func (s *pionStack) newAPI(cfg Config) (*webrtc.API, error) {
-	engine, registry, err := newMediaEngine()
+	engine, registry, err := newMediaEngine(cfg.Media.Repeat)
 	if err != nil {
 		return nil, fmt.Errorf("bench: media engine: %w", err)
 	}

@@ -21,9 +21,9 @@ const (
 // mimeRED is RED of audio.
 const mimeRED = "audio/red"
 
-func newMediaEngine() (*webrtc.MediaEngine, *interceptor.Registry, error) {
+func newMediaEngine(repeat bool) (*webrtc.MediaEngine, *interceptor.Registry, error) {
 	m := &webrtc.MediaEngine{}
-	err := errors.Join(registerCodecs(m), registerExtensions(m))
+	err := errors.Join(registerCodecs(m, repeat), registerExtensions(m))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -46,10 +46,13 @@ func newMediaEngine() (*webrtc.MediaEngine, *interceptor.Registry, error) {
 	return m, registry, nil
 }
 
-func registerCodecs(m *webrtc.MediaEngine) error {
+func registerCodecs(m *webrtc.MediaEngine, repeat bool) error {
 	opus := webrtc.RTPCodecCapability{
 		MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2, SDPFmtpLine: "minptime=10;useinbandfec=1",
 		RTCPFeedback: []webrtc.RTCPFeedback{{Type: "transport-cc"}},
+	}
+	if repeat {
+		opus.RTCPFeedback = append(opus.RTCPFeedback, webrtc.RTCPFeedback{Type: "nack"})
 	}
 	red := webrtc.RTPCodecCapability{MimeType: mimeRED, ClockRate: 48000, Channels: 2, SDPFmtpLine: "111/111"}
 	vp8 := webrtc.RTPCodecCapability{

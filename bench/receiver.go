@@ -68,7 +68,7 @@ type owned struct {
 }
 
 // NewReceiver returns the Receiver of one slot. Holes in audio are not asked for: no browser
-// negotiates NACK for Opus.
+// negotiates NACK for Opus by itself.
 func NewReceiver(video bool) *Receiver { return &Receiver{video: video, order: newReorder(video)} }
 
 // Assign notes whose the slot is from now on.

@@ -34,7 +34,10 @@ type hole struct {
 // reorder puts packets into the order of their sequence numbers, once each, and keeps the list of
 // holes to ask for. It is pure.
 type reorder struct {
-	nack       bool // holes are asked for
+	nack       bool     // holes are asked for
+	audio      bool     // which is of no use later than redPatience
+	asked      []uint16 // holes of audio that are due since askedAt
+	askedAt    time.Time
 	patience   time.Duration
 	rtt        time.Duration // 0 for not known
 	started    bool
@@ -54,6 +57,9 @@ func newReorder(video bool) reorder {
 	}
 	return reorder{patience: audioPatience}
 }
+
+// newRepeated is for audio that is asked for.
+func newRepeated() reorder { return reorder{nack: true, audio: true, patience: redPatience} }
 
 // unwrap extends a sequence number relative to the highest seen.
 func (r *reorder) unwrap(seq uint16) int64 {
@@ -85,7 +91,12 @@ func (r *reorder) put(now time.Time, p Inbound) []held {
 		return r.jump(now, seq, p)
 	}
 	for missing := r.highest + 1; missing < seq; missing++ {
-		r.holes = append(r.holes, hole{seq: missing, since: now, next: now.Add(nackDelay)})
+		h := hole{seq: missing, since: now, next: now.Add(nackDelay)}
+		if r.audio { // libwebrtc asks at once, before it looks what else is in the packet
+			r.asked, r.askedAt = append(r.asked, uint16(missing)), now
+			h.tries, h.next = 1, now.Add(r.repeat())
+		}
+		r.holes = append(r.holes, h)
 	}
 	r.highest = max(r.highest, seq)
 	if i := slices.IndexFunc(r.holes, func(h hole) bool { return h.seq == seq }); i >= 0 {
@@ -140,16 +151,25 @@ func (r *reorder) release(now time.Time) []held {
 	return out
 }
 
+// repeat is how long after it was asked for a packet is asked for again.
+func (r *reorder) repeat() time.Duration {
+	switch {
+	case r.rtt > 0 && r.audio:
+		return r.rtt*3/2 + 5*time.Millisecond // libwebrtc's TimeToSendFullNackList
+	case r.rtt > 0:
+		return r.rtt + nackLook
+	}
+	return nackRepeat
+}
+
 // nacks returns the sequence numbers to ask for now.
 func (r *reorder) nacks(now time.Time) []uint16 {
 	if !r.nack {
 		return nil
 	}
-	repeat := nackRepeat
-	if r.rtt > 0 {
-		repeat = r.rtt + nackLook
-	}
-	var out []uint16
+	repeat := r.repeat()
+	out := r.asked
+	r.asked = nil
 	for i := range r.holes {
 		h := &r.holes[i]
 		if h.tries < nackTries && !now.Before(h.next) {
@@ -164,6 +184,9 @@ func (r *reorder) nacks(now time.Time) []uint16 {
 // deadline returns when nacks or release have something to do next; zero for never.
 func (r *reorder) deadline() time.Time {
 	var due time.Time
+	if len(r.asked) > 0 {
+		return r.askedAt
+	}
 	for _, h := range r.holes {
 		at := h.since.Add(r.patience)
 		if r.nack && h.tries < nackTries && h.next.Before(at) {

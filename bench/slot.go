@@ -19,7 +19,13 @@ type slot struct {
 	traffic  Traffic // received
 }
 
-func newSlot(video bool) *slot { return &slot{video: video, receiver: NewReceiver(video)} }
+func newSlot(video, repeat bool) *slot {
+	s := &slot{video: video, receiver: NewReceiver(video)}
+	if !video && repeat {
+		s.receiver.order = newRepeated()
+	}
+	return s
+}
 
 // setStreams notes the SSRCs that the slot is received on; rtx is 0 without RTX.
 func (s *slot) setStreams(media, rtx uint32) {

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -229,6 +230,34 @@ func TestHolesInAudioAreGivenUpSoon(t *testing.T) {
 	}
 	if f := w.only(); f.Lost != 1 || f.Packets != 11 || f.Viewed.LongestGap != 40*ms {
 		t.Errorf("%+v", f)
+	}
+}
+
+// Where audio is sent again, it is asked for at once, and again one and a half round trips later.
+func TestAudioThatIsAskedFor(t *testing.T) {
+	w := watch(t, false)
+	w.order = newRepeated()
+	w.SetRTT(100 * ms)
+	w.talk(10)
+	lost := w.seq + 1
+	w.seq, w.ts = w.seq+1, w.ts+960
+	w.pass(20 * ms)
+	w.talk(1)
+	if due := w.Deadline(); due.After(w.now) {
+		t.Errorf("asked for at %v, want %v", due, w.now)
+	}
+	var asked []int
+	for at := range 400 {
+		nacks, _ := w.Feedback(w.now.Add(time.Duration(at) * ms))
+		if len(nacks) > 1 || len(nacks) == 1 && nacks[0] != lost {
+			t.Fatalf("asked for %v, want %d", nacks, lost)
+		}
+		if len(nacks) > 0 {
+			asked = append(asked, at)
+		}
+	}
+	if want := []int{0, 155, 310}; !slices.Equal(asked, want) {
+		t.Errorf("asked after %v ms, want %v", asked, want)
 	}
 }
 

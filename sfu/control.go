@@ -118,7 +118,7 @@ const maxNACKed = 512
 
 func (p *Peer) nacked(now time.Time, x *rtcp.TransportLayerNack) {
 	s := p.slotOf(x.MediaSSRC)
-	if s == nil || s.kind != codec.Video {
+	if s == nil || s.kind == codec.Audio && !s.out.Repeats() {
 		return
 	}
 	seqs := make([]uint16, 0, 32)
@@ -131,7 +131,12 @@ func (p *Peer) nacked(now time.Time, x *rtcp.TransportLayerNack) {
 			break
 		}
 	}
-	sent, missed := s.retransmit(now, p.roundTrip(), seqs)
+	var sent, missed int
+	if s.kind == codec.Audio {
+		sent, missed = p.repeat(now, s, seqs)
+	} else {
+		sent, missed = s.retransmit(now, p.roundTrip(), seqs)
+	}
 	p.room.server.metrics.retransmits.Add(float64(sent))
 	p.room.server.metrics.retransmitNo.Add(float64(missed))
 }

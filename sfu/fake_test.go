@@ -60,7 +60,8 @@ type actor struct {
 	rtcp   []rtcp.Packet
 	state  transport.State
 	told   []string
-	sent   map[string][]delivery // by mid
+	sent   map[string][]delivery // by mid, since it was last looked at
+	past   map[string][]delivery // by mid, all that may be repeated
 	opened time.Time
 	padded int               // packets of padding
 	acks   []bwe.Ack         // what the next feedback tells
@@ -70,8 +71,9 @@ type actor struct {
 // delivery is one packet that left a slot.
 type delivery struct {
 	transport.Outgoing
-	rtx     bool
-	payload string
+	rtx      bool
+	repeated bool
+	payload  string
 }
 
 func (a *actor) Answer(_ context.Context, _ string, check func([]transport.MLine) error) (transport.Negotiation, error) {
@@ -178,10 +180,23 @@ func (o out) Pad(seq uint16, _ uint32) bool {
 }
 func (o out) SSRC() uint32   { return o.ssrc }
 func (o out) TakesRED() bool { return true }
+func (o out) Repeats() bool  { return true }
+func (o out) Repeat(_ time.Time, seq uint16, _ time.Duration) int {
+	o.a.mu.Lock()
+	defer o.a.mu.Unlock()
+	for _, d := range o.a.past[o.mid] {
+		if d.Seq == seq {
+			o.a.sent[o.mid] = append(o.a.sent[o.mid], delivery{Outgoing: d.Outgoing, repeated: true, payload: d.payload})
+			return 100
+		}
+	}
+	return 0
+}
 func (o out) Write(x transport.Outgoing, payload []byte) error {
 	o.a.mu.Lock()
 	defer o.a.mu.Unlock()
-	o.a.sent[o.mid] = append(o.a.sent[o.mid], delivery{Outgoing: x, payload: string(payload)})
+	d := delivery{Outgoing: x, payload: string(payload)}
+	o.a.sent[o.mid], o.a.past[o.mid] = append(o.a.sent[o.mid], d), append(o.a.past[o.mid], d)
 	return nil
 }
 func (o out) WriteRTX(x transport.Outgoing, payload []byte) error {
@@ -195,7 +210,7 @@ func (o out) WriteRTX(x transport.Outgoing, payload []byte) error {
 // and video slots v0..v3, connected but not admitted.
 func (s *stage) enter(id string) *actor {
 	s.t.Helper()
-	a := &actor{s: s, opened: time.Now(), state: transport.StateConnected, sent: map[string][]delivery{}, seqs: map[string]uint16{}}
+	a := &actor{s: s, opened: time.Now(), state: transport.StateConnected, sent: map[string][]delivery{}, past: map[string][]delivery{}, seqs: map[string]uint16{}}
 	a.Peer = newPeer(s.room, PeerOptions{ID: id, Publish: []codec.Source{codec.Mic, codec.Camera, codec.Screen}, Subscribe: true, Events: a})
 	a.conn = a
 	if err := s.room.add(context.Background(), a.Peer); err != nil {

@@ -170,7 +170,8 @@ func (p *Peer) adopt(n transport.Negotiation, tracks []Track) error {
 	defer p.mu.Unlock()
 	for _, t := range tracks {
 		if p.publications[t.Mid] == nil {
-			pub := newPublication(p, t.Mid, t.Source, p.room.publications.Add(1))
+			repeats := slices.ContainsFunc(n.Sends, func(l transport.MLine) bool { return l.Mid == t.Mid && l.Repeats })
+			pub := newPublication(p, t.Mid, t.Source, p.room.publications.Add(1), repeats)
 			p.publications[t.Mid] = pub
 			p.inOrder = append(p.inOrder, pub)
 		}

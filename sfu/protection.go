@@ -14,7 +14,15 @@ type protection struct {
 	meter      redundancy.Meter
 	controller redundancy.Controller
 	pattern    redundancy.Pattern // decided last
+	repeats    redundancy.Allowance
 }
+
+// inTime is how much later than without loss audio may come and be of use: what ITU-T G.114 allows a
+// conversation in all.
+const inTime = 400 * time.Millisecond
+
+// margin is what a packet that is sent again may wait on its way.
+const margin = 20 * time.Millisecond
 
 // rising is the Budget.State in which the path shows no queue and the estimate follows what is sent.
 const rising = "rising"
@@ -24,6 +32,7 @@ type shield struct {
 	pattern  redundancy.Pattern
 	followed int                // newest packets since the occupant's first, as far as it matters
 	traffic  redundancy.Traffic // since it was last taken
+	sent     redundancy.Sent    // what the last packets carried
 	// What reports had told of the slot by then.
 	packets, missing uint64
 }
@@ -50,11 +59,34 @@ func (x *shield) wrap(e *encoding, p *codec.Packet, newest, first bool) (payload
 	return e.recent.Wrap(p, x.pattern)
 }
 
+// note notes what a packet carries.
+func (x *shield) note(seq uint16, blocks int) {
+	if blocks == x.pattern.Depth() {
+		x.sent.Note(seq, x.pattern)
+	} else {
+		x.sent.Note(seq, redundancy.None)
+	}
+}
+
 // received takes transport-wide feedback.
 func (p *Peer) received(x *rtcp.TransportLayerCC) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.protection.meter.Feedback(x)
+}
+
+// mayRepeat tells whether the peer's path has room for audio that is sent again; repeated, that so many
+// bytes of it were.
+func (p *Peer) mayRepeat(now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.protection.repeats.Left(now)
+}
+
+func (p *Peer) repeated(bytes int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.protection.repeats.Spend(bytes)
 }
 
 // protect decides once a second what the peer's audio slots carry.
@@ -79,6 +111,7 @@ func (p *Peer) protect(now time.Time, slots []*slot) {
 	x.pattern = x.controller.Decide(now, &x.meter, room, idle)
 	loss, _ := x.meter.Loss()
 	pattern, burst := x.pattern, x.meter.Burst()
+	x.repeats.Set(now, traffic.Spare(budget.Bitrate, pattern.Depth()))
 	x.meter.Age()
 	p.mu.Unlock()
 	for _, s := range slots {

@@ -20,6 +20,7 @@ type Publication struct {
 	mid    string
 	source codec.Source
 	since  uint64 // order of publication in the room
+	asks   bool   // what is lost of it is asked for
 
 	started     atomic.Bool // media has come, or been announced, since the participant was admitted
 	muted       atomic.Bool
@@ -59,8 +60,8 @@ const (
 	cacheBytes   = 256 << 10
 )
 
-func newPublication(p *Peer, mid string, source codec.Source, since uint64) *Publication {
-	pub := &Publication{peer: p, mid: mid, source: source, since: since}
+func newPublication(p *Peer, mid string, source codec.Source, since uint64, repeats bool) *Publication {
+	pub := &Publication{peer: p, mid: mid, source: source, since: since, asks: repeats || source.Kind() == codec.Video}
 	pub.subscribers.Store(new([]*Subscription))
 	return pub
 }
@@ -86,6 +87,7 @@ func (pub *Publication) open(rid string) *encoding {
 	}
 	if pub.source.Kind() == codec.Audio {
 		e.recent = new(redundancy.Recent)
+		e.receiver.Within(inTime)
 	}
 	pub.encodings = append(pub.encodings, e)
 	pub.rates = append(pub.rates, layers.NewEncoding(rid))
@@ -116,7 +118,7 @@ func (e *encoding) RTP(now time.Time, c codec.Name, p *codec.Packet, repaired bo
 		t.duplicates.Add(1)
 		return
 	}
-	if repaired {
+	if repaired || arrival.Repaired {
 		t.repaired.Add(1)
 	}
 	if !pub.started.Load() {
@@ -162,7 +164,7 @@ func (e *encoding) book(now time.Time, c codec.Name, p *codec.Packet, repaired b
 	defer pub.mu.Unlock()
 	b.Arrival = e.count(now, p, repaired)
 	video := pub.source.Kind() == codec.Video
-	if video && e.ssrc != 0 {
+	if pub.asks && e.ssrc != 0 {
 		b.nack = e.nackLocked(now)
 	}
 	if b.Drop {
@@ -206,7 +208,11 @@ func (e *encoding) wholeLocked(c codec.Name) []codec.Packet {
 // nackLocked asks for what is missing; nil when nothing is.
 func (e *encoding) nackLocked(now time.Time) rtcp.Packet {
 	p := e.publication.peer
-	missing := e.receiver.Nacks(now, p.roundTrip(), nil)
+	rtt := p.roundTrip()
+	if e.recent != nil && p.rtt.Load() == 0 {
+		rtt = inTime * 3 / 4 // asked once: for a second time there is room only on a short path
+	}
+	missing := e.receiver.Nacks(now, rtt, nil)
 	if len(missing) == 0 {
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/bedside-video/bedside/sfu/codec"
 	"github.com/bedside-video/bedside/sfu/forward"
+	"github.com/bedside-video/bedside/sfu/redundancy"
 	"github.com/bedside-video/bedside/sfu/transport"
 )
 
@@ -39,6 +40,13 @@ type outlet interface {
 	SSRC() uint32
 	TakesRED() bool
 	Pad(seq uint16, timestamp uint32) bool
+	repeater
+}
+
+// repeater sends audio once more.
+type repeater interface {
+	Repeats() bool
+	Repeat(now time.Time, seq uint16, most time.Duration) (bytes int)
 }
 
 // assign hands the slot to sub, or empties it. The returned RTP timestamp is the first that the new
@@ -54,11 +62,12 @@ func (s *slot) assign(now time.Time, sub *Subscription) (boundary uint32) {
 
 // send sends a packet of the occupant; the caller holds mu.
 func (s *slot) send(now time.Time, e *encoding, c codec.Name, p *codec.Packet, newest bool, out *forward.Out) {
-	if s.kind == codec.Video { // audio is not asked for again: it is repeated (RED)
+	if s.kind == codec.Video || s.out.Repeats() {
 		s.history.Put(now, forward.Entry{Out: *out, Stream: e.stream, SrcSeq: p.Seq, Codec: c})
 	}
 	s.packets++
 	payload, blocks := s.shield.wrap(e, p, newest, out.Switched)
+	s.shield.note(out.Seq, blocks)
 	if blocks > 0 {
 		e.publication.peer.tally.redundant.Add(1)
 	}
@@ -101,6 +110,29 @@ func (s *slot) retransmit(now time.Time, roundTrip time.Duration, seqs []uint16)
 			missed++
 			continue
 		}
+		sent++
+	}
+	return sent, missed
+}
+
+// repeat answers a NACK for packets of audio: each goes out again as it was, while that is in time.
+func (p *Peer) repeat(now time.Time, s *slot, seqs []uint16) (sent, missed int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	came := redundancy.Came(seqs)
+	for _, seq := range seqs {
+		_, ok := s.history.Resend(now, seq, p.roundTrip())
+		if !ok || s.occupant == nil || s.shield.sent.Carried(came, seq) || !p.mayRepeat(now) {
+			missed++
+			continue
+		}
+		bytes := s.out.Repeat(now, seq, inTime-margin)
+		if bytes == 0 {
+			missed++
+			continue
+		}
+		p.repeated(bytes)
+		s.delivery.resent++
 		sent++
 	}
 	return sent, missed

@@ -24,6 +24,7 @@ type Line struct {
 	RIDs          []string // of a track with simulcast
 	SSRC, RTX     uint32   // of a track without; RTX of video alone
 	Redundant     bool     // of an audio track: it would rather send RED than Opus
+	Repeat        bool     // of audio: it is asked for, or sent again
 }
 
 // credentials are those of ICE, and who we are to DTLS.
@@ -75,6 +76,9 @@ func (l Line) write(b *strings.Builder, c credentials) {
 	} else {
 		fmt.Fprintf(b, "a=rtpmap:%d opus/48000/2\r\na=rtcp-fb:%d transport-cc\r\na=fmtp:%d minptime=10;useinbandfec=1\r\n",
 			payloadOpus, payloadOpus, payloadOpus)
+		if l.Repeat {
+			fmt.Fprintf(b, "a=rtcp-fb:%d nack\r\n", payloadOpus)
+		}
 		fmt.Fprintf(b, "a=rtpmap:%d red/48000/2\r\na=fmtp:%d %d/%d\r\n", payloadRED, payloadRED, payloadOpus, payloadOpus)
 	}
 	l.writeStreams(b)

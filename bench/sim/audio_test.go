@@ -82,36 +82,44 @@ func (l *listener) hearing() hearing {
 }
 
 // Audio at 100 kbit/s, 300 ms round trip and 20 % loss. The server repeats earlier frames in later ones,
-// as many as the subscriber's own feedback asks for.
+// as many as the subscriber's own feedback asks for, and sends again what is asked for in time.
 func TestAudioUnderLoss(t *testing.T) {
-	windows := 20
+	seeds := uint64(3)
 	if os.Getenv("SOAK") == "1" {
-		windows = 100
+		seeds = 20
 	}
 	bad := sim.Path{Delay: 150 * time.Millisecond, Loss: 0.2, Rate: link.Constant(100 * link.Kbit)}
 	burst := bad
 	burst.Burst = 3
+	near := bad
+	near.Delay = 40 * time.Millisecond
 	good := sim.Path{Delay: 5 * time.Millisecond}
 	for _, tt := range []struct {
 		name       string
 		stack      bench.Stack
 		up, down   sim.Path
 		redundancy int
+		repeat     bool
 		share      float64
 		whole      float64 // of the windows
 	}{
-		{"down, random", bench.Lean, good, bad, 0, 0.99, 0.95},
-		{"down, random, pion", bench.Pion, good, bad, 0, 0.99, 0.95},
-		// 96 % are wanted, and 95.8 to 96.7 come, over all seeds: where a probe falls among the bursts is not
-		// the same on every run. What is held here is what no run has missed.
-		{"down, bursts", bench.Lean, good, burst, 0, 0.95, 0},
+		{"down, random", bench.Lean, good, bad, 0, false, 0.99, 0.95},
+		{"down, random, pion", bench.Pion, good, bad, 0, false, 0.99, 0.95},
+		{"down, random, repeated", bench.Lean, good, bad, 0, true, 0.99, 0.95},
+		{"down, random, repeated, pion", bench.Pion, good, bad, 0, true, 0.99, 0.95},
+		{"down, bursts", bench.Lean, good, burst, 0, false, 0.96, 0},
+		{"down, bursts, repeated", bench.Lean, good, burst, 0, true, 0.96, 0},
 		// Two in a row, as publishers carry them, leave more gaps than the server's.
-		{"up, random", bench.Lean, bad, good, 2, 0.99, 0.8},
+		{"up, random", bench.Lean, bad, good, 2, true, 0.99, 0.8},
+		// What Chromium carries, at 80 ms, where what is asked for comes in time.
+		{"up, random, 80 ms", bench.Lean, near, good, 1, true, 0.99, 0.95},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var sum hearing
-			for seed := range uint64(3) {
-				h := listenTo(t, seed+1, tt.stack, tt.up, tt.down, tt.redundancy, windows)
+			worst := 1.0
+			for seed := range seeds {
+				h := listenTo(t, seed+1, tt.stack, tt.up, tt.down, tt.redundancy, tt.repeat)
+				worst = min(worst, h.share())
 				sum.frames += h.frames
 				sum.inTime += h.inTime
 				sum.windows += h.windows
@@ -120,7 +128,7 @@ func TestAudioUnderLoss(t *testing.T) {
 			if sum.share() < tt.share {
 				t.Errorf("%v", sum)
 			}
-			t.Logf("figure: audio at 100 kbit/s, 300 ms, 20 %% lost, %s: %v", tt.name, sum)
+			t.Logf("figure: audio at 100 kbit/s, 300 ms, 20 %% lost, %s: %v; the worst seed %.2f %%", tt.name, sum, 100*worst)
 			if float64(sum.whole) < tt.whole*float64(sum.windows) {
 				t.Errorf("%d of %d windows are whole", sum.whole, sum.windows)
 			}
@@ -128,19 +136,19 @@ func TestAudioUnderLoss(t *testing.T) {
 	}
 }
 
-// listenTo plays a visit in which the doctor speaks and the patient listens, for so many windows.
-func listenTo(t *testing.T, seed uint64, stack bench.Stack, up, down sim.Path, redundancy, windows int) hearing {
+// listenTo plays a visit in which the doctor speaks and the patient listens, for 200 s.
+func listenTo(t *testing.T, seed uint64, stack bench.Stack, up, down sim.Path, redundancy int, repeat bool) hearing {
 	t.Helper()
 	l := &listener{path: up.Delay + down.Delay}
 	voice := &bench.Audio{Bitrate: 20_000, Level: 30, Redundancy: redundancy}
 	back := func(p sim.Path) sim.Path { return sim.Path{Delay: p.Delay} }
 	r := sim.Run(t, sim.Plan{Seed: seed, MaxParticipants: 2, People: []sim.Person{
-		{Ref: "doctor", Role: wire.RoleClinician, Media: bench.Media{Mic: voice}, Stack: stack, Verify: true, Up: up, Down: back(up)},
-		{Ref: "patient", Role: wire.RolePatient, Stack: stack, Verify: true, Up: back(down), Down: down, Packet: l.packet},
+		{Ref: "doctor", Role: wire.RoleClinician, Media: bench.Media{Mic: voice, Repeat: repeat}, Stack: stack, Verify: true, Up: up, Down: back(up)},
+		{Ref: "patient", Role: wire.RolePatient, Media: bench.Media{Repeat: repeat}, Stack: stack, Verify: true, Up: back(down), Down: down, Packet: l.packet},
 	}, Steps: []sim.Step{
 		sim.Join{Ref: "doctor"}, sim.Connected{Ref: "doctor"}, sim.Join{Ref: "patient"}, sim.Connected{Ref: "patient"},
 		sim.Admit{By: "doctor", Who: "patient"},
-		sim.Pass{For: time.Duration(windows)*window + time.Second},
+		sim.Pass{For: 20*window + time.Second},
 	}})
 	if len(r.Violations) > 0 {
 		t.Errorf("seed %d: violations: %v", seed, r.Violations)

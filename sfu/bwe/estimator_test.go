@@ -67,6 +67,51 @@ func TestHistory(t *testing.T) {
 	}
 }
 
+// Of a packet that was sent twice it is told once that it was lost, whenever the second comes.
+func TestHistoryOfWhatIsRepeated(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		before bwe.Fate // told before it is repeated
+		told   []uint16 // of it after that, 1 for received
+		want   []bwe.Fate
+	}{
+		{"before anything is told, and the copy comes", bwe.Pending, []uint16{1}, []bwe.Fate{bwe.Lost}},
+		{"before anything is told, and the copy comes later", bwe.Pending, []uint16{0, 1}, []bwe.Fate{bwe.Lost}},
+		{"after the loss was told", bwe.Lost, []uint16{1}, nil},
+		{"after the loss was told, and the copy is lost", bwe.Lost, []uint16{0}, nil},
+		{"after it came", bwe.Received, []uint16{1}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var h bwe.History
+			h.Repeated(7)
+			for seq := range uint16(10) {
+				h.Sent(began(), seq, 100, 3)
+			}
+			if tt.before != bwe.Pending {
+				h.Acknowledge(feedbackOf(7, uint16(2-tt.before)), nil)
+			}
+			h.Repeated(7)
+			h.Repeated(7)
+			h.Repeated(70)
+			var got []bwe.Fate
+			for _, x := range tt.told {
+				for _, a := range h.Acknowledge(feedbackOf(7, x), nil) {
+					if a.Was != bwe.Skipped { // those before it
+						got = append(got, a.Fate)
+					}
+					if a.Size != 100 || a.Probe != 3 {
+						t.Errorf("%+v", a)
+					}
+				}
+			}
+			got = slices.DeleteFunc(got, func(f bwe.Fate) bool { return f == bwe.Skipped })
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("told %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
 // A number that was given to nothing is nobody's news.
 func TestHistoryWithAGap(t *testing.T) {
 	var h bwe.History

@@ -21,6 +21,9 @@ const (
 	Skipped       // a later one has been told of, this one has not: the feedback is lost or late
 )
 
+// repeated marks the fate of a packet that was sent twice before anything was told of it.
+const repeated Fate = 1 << 7
+
 // Ack is what is newly known of one packet.
 type Ack struct {
 	Sent    time.Time
@@ -68,6 +71,22 @@ func (h *History) Sent(now time.Time, seq uint16, size int, probe uint8) {
 	h.newest = h.newest + uint32(seq-uint16(h.newest))
 	h.records[h.newest%HistorySize] = record{
 		sent: int64(now.Sub(h.epoch)), number: h.newest, size: uint16(min(size, 1<<16-1)), probe: probe,
+	}
+}
+
+// Repeated notes that a packet is sent a second time, under its number: the client lost it, whatever
+// comes now. When the copy comes tells nothing of how long the way takes.
+func (h *History) Repeated(seq uint16) {
+	if h.records == nil {
+		return
+	}
+	r := h.find(h.newest - uint32(uint16(h.newest)-seq))
+	switch {
+	case r == nil || r.fate == Received:
+	case r.fate == Lost:
+		r.fate = Received // as far as anybody is told
+	default:
+		r.fate |= repeated
 	}
 }
 
@@ -163,6 +182,9 @@ func (h *History) tell(number uint32, fate Fate, at time.Duration, acks []Ack) [
 	}
 	was := r.fate
 	r.fate = fate
+	if was&repeated != 0 {
+		was, fate, r.fate = was&^repeated, Lost, Received
+	}
 	return append(acks, Ack{
 		Sent: h.epoch.Add(time.Duration(r.sent)), Arrived: at, Size: int(r.size), Probe: r.probe, Fate: fate, Was: was,
 	})

@@ -15,6 +15,8 @@ const (
 type missing struct {
 	list []gap
 	next time.Duration // nothing is to be done before
+	// within is how long after it was found missing a packet is of use; 0: until it is given up.
+	within time.Duration
 }
 
 type gap struct {
@@ -45,14 +47,16 @@ func (m *missing) add(now time.Duration, first, end uint16) {
 	m.next = now
 }
 
-// found takes a packet off the list.
-func (m *missing) found(seq uint16) {
-	for i := range m.list {
-		if m.list[i].seq == seq {
+// found takes a packet off the list. It tells whether the packet is the answer to having been asked for,
+// where that comes as itself: what was only overtaken comes sooner.
+func (m *missing) found(now time.Duration, seq uint16) (answer bool) {
+	for i, g := range m.list {
+		if g.seq == seq {
 			m.list = append(m.list[:i], m.list[i+1:]...)
-			return
+			return m.within > 0 && g.tries > 0 && now-g.found >= minRTT
 		}
 	}
+	return false
 }
 
 // due appends what is to be asked for now, and gives up what was asked for long enough.
@@ -64,7 +68,7 @@ func (m *missing) due(now, rtt time.Duration, out []uint16) []uint16 {
 	kept := m.list[:0]
 	for _, g := range m.list {
 		if now >= g.next {
-			if g.tries == maxTries || now-g.found >= maxWait {
+			if g.tries == maxTries || now-g.found >= maxWait || m.within > 0 && now-g.found+rtt > m.within {
 				continue
 			}
 			out = append(out, g.seq)

@@ -25,6 +25,7 @@ type Arrival struct {
 	Newest    bool // newer than everything before
 	Restarted bool // the publisher numbers anew; the first packet of that was dropped, this is the second
 	Missing   int  // how many packets turn out to be missing before this one
+	Repaired  bool // it had been asked for, and came then
 }
 
 // NewReceiver returns a Receiver of an encoding with timestamps of clockRate Hz.
@@ -49,7 +50,11 @@ func (r *Receiver) Receive(now time.Time, seq uint16, ts uint32) Arrival {
 	}
 	r.jumped = false
 	a := r.note(now, seq)
-	if !a.Drop {
+	switch {
+	case a.Drop:
+	case a.Repaired:
+		r.stats.repaired++
+	default:
 		r.stats.received++
 	}
 	if a.Newest {
@@ -72,6 +77,10 @@ func (r *Receiver) Repair(now time.Time, seq uint16) Arrival {
 	return a
 }
 
+// Within makes it ask only for what can come at most so long after it was found missing, and take what
+// comes after that as itself, of a client without RTX, for the answer.
+func (r *Receiver) Within(d time.Duration) { r.missing.within = d }
+
 // Nacks appends to out the sequence numbers that are to be asked for now, and returns it. Each is
 // due when it is found missing and then again every one and a half round trips, ten times or for
 // one second at most. It is meant to be called after every packet and costs nothing when nothing
@@ -83,7 +92,7 @@ func (r *Receiver) Nacks(now time.Time, rtt time.Duration, out []uint16) []uint1
 // start begins a numbering with seq.
 func (r *Receiver) start(now time.Time, seq uint16, ts uint32) {
 	before := r.Totals()
-	*r = Receiver{clockRate: r.clockRate, epoch: now, missing: missing{list: r.missing.list[:0]}}
+	*r = Receiver{clockRate: r.clockRate, epoch: now, missing: missing{list: r.missing.list[:0], within: r.missing.within}}
 	r.stats.before = before
 	// One cycle up, so that a packet from just before the first has an extended number too.
 	r.newest = 1<<16 | uint64(seq)
@@ -108,8 +117,7 @@ func (r *Receiver) note(now time.Time, seq uint16) Arrival {
 			return Arrival{Drop: true}
 		}
 		r.mark(ext)
-		r.missing.found(seq)
-		return Arrival{}
+		return Arrival{Repaired: r.missing.found(now.Sub(r.epoch), seq)}
 	}
 	for ext := max(r.newest+1, r.newest+ahead-min(ahead, lateLimit)); ext < r.newest+ahead; ext++ {
 		r.clear(ext)

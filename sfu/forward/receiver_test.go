@@ -120,6 +120,40 @@ func TestNacksEndAfterTenTimes(t *testing.T) {
 	}
 }
 
+// Audio is asked for while the answer is in time, and comes as itself; what was only overtaken is no answer.
+func TestNacksWithin(t *testing.T) {
+	const rtt = 150 * time.Millisecond
+	r := forward.NewReceiver(48000)
+	r.Within(400 * time.Millisecond)
+	r.Receive(at(0), 1, 0)
+	r.Receive(at(0), 4, 0)
+	var asked []int
+	for ms := range 2000 {
+		switch n := len(r.Nacks(at(ms), rtt, nil)); {
+		case n > 0:
+			asked = append(asked, n, ms)
+		case ms == 10:
+			if a := r.Receive(at(ms), 2, 0); a.Drop || a.Repaired {
+				t.Errorf("overtaken: %+v", a)
+			}
+		case ms == 300:
+			if a := r.Receive(at(ms), 3, 0); a.Drop || !a.Repaired {
+				t.Errorf("sent again: %+v", a)
+			}
+		}
+	}
+	if want := []int{2, 0, 1, 225}; !slices.Equal(asked, want) {
+		t.Errorf("asked for (number, ms) %v, want %v", asked, want)
+	}
+	if got, want := r.Totals(), (forward.Totals{Expected: 4, Received: 3, Repaired: 1}); got != want {
+		t.Errorf("%+v, not %+v", got, want)
+	}
+	r.Receive(at(2000), 6, 0)
+	if got := r.Nacks(at(2000), 401*time.Millisecond, nil); len(got) != 0 {
+		t.Errorf("asked for %v, which would be late", got)
+	}
+}
+
 // An outage is mended by a key frame; what is asked for is bounded, the newest are kept.
 func TestNacksAreBounded(t *testing.T) {
 	r := forward.NewReceiver(90000)

@@ -94,10 +94,17 @@ func (t Traffic) Room(budget int) int {
 		return unmeasured
 	}
 	for depth := MaxDepth; depth > 0; depth-- {
-		bits := 8 * (t.Packets*(overhead+1+4*depth) + t.Bytes*(1+depth))
-		if bits <= budget {
+		if t.bits(depth) <= budget {
 			return depth
 		}
 	}
 	return 0
+}
+
+// bits that the traffic takes in a second with redundancy of a depth.
+func (t Traffic) bits(depth int) int {
+	if depth == 0 {
+		return 8 * (t.Packets*overhead + t.Bytes)
+	}
+	return 8 * (t.Packets*(overhead+1+4*depth) + t.Bytes*(1+depth))
 }

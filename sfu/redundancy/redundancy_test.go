@@ -278,9 +278,9 @@ func TestRecent(t *testing.T) {
 		{"three, of which there are two", []string{"a", "b", "c"}, redundancy.Near3, "a@2 b@1 c"},
 		{"one lost on the way here", []string{"a", "b", "", "d"}, redundancy.Near2, "a@3 d"},
 		{"all lost", []string{"", "", "c"}, redundancy.Near2, "c"},
-		{"far", strings.Split("abcdefghij", ""), redundancy.Far3, "a@9 e@5 h@2 j"},
-		{"far two", strings.Split("abcdefghij", ""), redundancy.Far2, "d@6 h@2 j"},
-		{"far one", strings.Split("abcdefghij", ""), redundancy.Far1, "h@2 j"},
+		{"far", strings.Split("abcdefghij", ""), redundancy.Far3, "a@9 d@6 g@3 j"},
+		{"far two", strings.Split("abcdefghij", ""), redundancy.Far2, "a@9 f@4 j"},
+		{"far one", strings.Split("abcdefghij", ""), redundancy.Far1, "e@5 j"},
 		{"too much for one packet", []string{long, long, long}, redundancy.Near3, long + "@1 " + long},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

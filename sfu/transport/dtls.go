@@ -28,6 +28,7 @@ var (
 	errFingerprint = errors.New("transport: the certificate is not the one that the offer names")
 	errNoProfile   = errors.New("transport: no SRTP profile in common")
 	errTooLarge    = errors.New("transport: packet too large")
+	errNoPath      = errors.New("transport: no path yet")
 )
 
 // association is the network as DTLS sees it: what push takes is read, what is written goes to the

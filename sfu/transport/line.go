@@ -18,6 +18,8 @@ const (
 	extTransportCC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 	extAudioLevel  = sdp.AudioLevelURI
 
+	feedbackNACK = "nack" // RFC 4585 section 4.2
+
 	maxPayloadTypes = 128
 	maxEncodings    = 3  // of simulcast
 	maxRIDBytes     = 16 // RFC 8852 section 3.1 sets no limit; the header extension's is 16
@@ -111,6 +113,7 @@ func (l *offeredLine) read(m *sdp.MediaDescription, wanted []codec.Name) {
 	for _, name := range wanted {
 		if f, ok := t.choose(l.Kind, name, m.MediaName.Formats); ok {
 			l.formats = append(l.formats, f)
+			l.Repeats = l.Repeats || f.repeats()
 		}
 	}
 	l.extensions = extensionsOf(m)
@@ -167,6 +170,12 @@ func rtpmapOf(name codec.Name) string {
 // rtpmapRED is how SDP calls RED over Opus: with the clock and the channels of what it carries.
 const rtpmapRED = "red/48000/2"
 
+// repeats tells whether what is lost of the format is asked for, and sent again as it was: of audio no
+// browser has RTX.
+func (f *format) repeats() bool {
+	return f.codec == codec.Opus && slices.Contains(f.feedback, feedbackNACK)
+}
+
 // payloadTypes lists those of the format, the client's preferred first, as an answer does (RFC 3264
 // section 6.1): what is first is what the client sends.
 func (f *format) payloadTypes() []uint8 {
@@ -214,9 +223,9 @@ func (t *formatTable) choose(kind codec.Kind, name codec.Name, order []string) (
 
 // feedbackOf returns the kinds of feedback that both sides know.
 func (t *formatTable) feedbackOf(pt uint64, kind codec.Kind) []string {
-	ours := []string{"transport-cc"}
+	ours := []string{"transport-cc", feedbackNACK}
 	if kind == codec.Video {
-		ours = append(ours, "ccm fir", "nack", "nack pli")
+		ours = []string{"transport-cc", "ccm fir", feedbackNACK, "nack pli"}
 	}
 	return slices.DeleteFunc(ours, func(f string) bool {
 		return !slices.Contains(t.feedback[pt], f) && !slices.Contains(t.forAll, f)

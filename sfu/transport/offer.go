@@ -39,6 +39,8 @@ type MLine struct {
 	Kind  codec.Kind
 	Sends bool // the client sends on it; otherwise it is a slot, or rejected
 	Slot  bool // the client receives on it
+	// Repeats: audio in which the client asks for what is lost, or sends it again when it is asked.
+	Repeats bool
 }
 
 // offer is what the server needs to know of an offer.

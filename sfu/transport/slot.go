@@ -22,6 +22,7 @@ type Slot struct {
 	bound         atomic.Pointer[binding] // what the client takes, as of the last offer
 	media         outgoing
 	rtx           outgoing
+	kept          *[keptPackets]keptPacket // to be repeated; nil where nothing is
 }
 
 // outgoing is one SSRC that is sent.
@@ -35,6 +36,7 @@ type binding struct {
 	payloadTypes [codecs]uint8 // 0: the client cannot take this codec
 	rtxTypes     [codecs]uint8
 	red          uint8 // of RED over Opus; 0: the client cannot take it
+	repeats      bool  // the client asks for audio that is lost
 	transportCC  uint8
 }
 
@@ -72,7 +74,7 @@ func (s *Slot) Pad(seq uint16, timestamp uint32) bool {
 
 // bind takes over what an offer says.
 func (s *Slot) bind(l offeredLine, ids extensionIDs) {
-	b := &binding{transportCC: ids.transportCC}
+	b := &binding{transportCC: ids.transportCC, repeats: l.Repeats}
 	for _, f := range l.formats {
 		b.payloadTypes[f.codec], b.rtxTypes[f.codec] = f.pt, f.rtx
 		if f.red != 0 {
@@ -87,6 +89,9 @@ func (s *Slot) Takes(c codec.Name) bool { return s.bound.Load().payloadTypes[c] 
 
 // TakesRED tells whether the client can undo RED in this slot.
 func (s *Slot) TakesRED() bool { return s.bound.Load().red != 0 }
+
+// Repeats tells whether the client asks for audio that it lost.
+func (s *Slot) Repeats() bool { return s.bound.Load().repeats }
 
 // SSRC of the slot's media.
 func (s *Slot) SSRC() uint32 { return s.ssrc }
@@ -121,5 +126,5 @@ func (s *Slot) send(out *outgoing, b *binding, ssrc uint32, pt uint8, o Outgoing
 	h := &out.header
 	h.Version, h.SSRC, h.PayloadType = 2, ssrc, pt
 	h.SequenceNumber, h.Timestamp, h.Marker = o.Seq, o.Timestamp, o.Marker
-	return s.conn.send(h, index, b.transportCC, payload)
+	return s.conn.send(h, index, b.transportCC, payload, s.keep(b, o.Seq))
 }

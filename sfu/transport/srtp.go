@@ -81,7 +81,8 @@ type outbound struct {
 
 // send protects and sends one RTP packet. h gets the transport-wide sequence number under the
 // extension id transportCC, unless that is 0. What cannot be sent yet, or is too large, is dropped.
-func (c *Conn) send(h *rtp.Header, index uint64, transportCC uint8, payload []byte) error {
+// What is sent is copied to keep, unless that is nil.
+func (c *Conn) send(h *rtp.Header, index uint64, transportCC uint8, payload []byte, keep *keptPacket) error {
 	o := &c.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -111,6 +112,9 @@ func (c *Conn) send(h *rtp.Header, index uint64, transportCC uint8, payload []by
 	o.bytes += uint64(size)
 	if transportCC != 0 {
 		o.history.Sent(c.engine.o.Clock(), o.sequence, size, o.probe)
+	}
+	if keep != nil {
+		keep.take(c.engine.o.Clock(), sealed, o.sequence)
 	}
 	return c.engine.o.Port.Write(sealed, *to)
 }
