@@ -64,6 +64,9 @@ needs:
 	command -v slowhttptest >/dev/null || missing="$$missing slowhttptest"
 	command -v ip >/dev/null || missing="$$missing iproute2"
 	command -v ping >/dev/null || missing="$$missing iputils-ping"
+	command -v nft >/dev/null || missing="$$missing nftables"
+	command -v certutil >/dev/null || missing="$$missing libnss3-tools"
+	command -v testssl >/dev/null || missing="$$missing testssl.sh"
 	/usr/bin/python3 bench/browser/testdata/webrtcbin.py check >/dev/null 2>&1 || missing="$$missing $(GSTREAMER)"
 	# promtool alone, 19 MB: the package it comes in would start a Prometheus server.
 	if ! command -v promtool >/dev/null && [ ! -x .tools/promtool ]; then
@@ -84,7 +87,8 @@ needs:
 	fi
 	echo "SKIPPED for want of$$missing: without chromium the browser tests, without firefox-esr those with it,"
 	echo "  without gcc the race detector, without slowhttptest a part of make soak, without gstreamer WHIP and"
-	echo "  WHEP with a client of another make, without iproute2 and iputils-ping the emulated links"
+	echo "  WHEP with a client of another make, without iproute2 and iputils-ping the emulated links,"
+	echo "  without nftables and libnss3-tools the ways through firewalls, without testssl.sh a part of make soak"
 
 lint: .tools/staticcheck .tools/govulncheck
 	@echo '== gofmt, vet, staticcheck'

@@ -11,8 +11,13 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
+// trusting are the options of a Chromium that looks certificates up, in the databases of a home directory.
+func trusting(home string) []chromedp.ExecAllocatorOption {
+	return []chromedp.ExecAllocatorOption{chromedp.Flag("ignore-certificate-errors", false), chromedp.Env("HOME="+home)}
+}
+
 // newChromium starts one headless Chromium with a fake camera and microphone, for one test.
-func newChromium(t *testing.T) context.Context {
+func newChromium(t *testing.T, more ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
@@ -35,7 +40,7 @@ func newChromium(t *testing.T) context.Context {
 		chromedp.Flag("disable-background-timer-throttling", true), chromedp.Flag("disable-renderer-backgrounding", true),
 		chromedp.Flag("disable-backgrounding-occluded-windows", true),
 	}
-	allocator, cancelAllocator := chromedp.NewExecAllocator(context.Background(), options...)
+	allocator, cancelAllocator := chromedp.NewExecAllocator(context.Background(), append(options, more...)...)
 	browser, cancel := chromedp.NewContext(allocator)
 	t.Cleanup(func() {
 		_ = chromedp.Cancel(browser) // waits until the browser has exited, so that its directory can go

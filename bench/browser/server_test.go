@@ -28,7 +28,8 @@ type server struct {
 	key     string
 	metrics string // URL
 	process *exec.Cmd
-	log     safeBuffer // all that it has logged, at the most talkative level
+	client  *http.Client // nil: http.DefaultClient
+	log     safeBuffer   // all that it has logged, at the most talkative level
 	exited  chan error
 }
 
@@ -210,7 +211,11 @@ func (s *server) request(method, url string, body []byte) ([]byte, int) {
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+s.key)
-	resp, err := http.DefaultClient.Do(req)
+	client := s.client
+	if client == nil {
+		client = http.DefaultClient
+	}
+	resp, err := client.Do(req)
 	if err != nil {
 		s.t.Fatal(err)
 	}
