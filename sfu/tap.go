@@ -32,6 +32,9 @@ type Tap interface {
 type Captured struct {
 	Peer   string
 	Source codec.Source
+	// KeyFrame asks the publisher for a key frame, as often as is decent: for a tap that has lost some of
+	// what it was given. Any goroutine may call it, but not within a method of the Tap.
+	KeyFrame func()
 }
 
 // Capture says whose media goes to taps. The zero value is nobody's.
@@ -73,7 +76,7 @@ func (r *Room) tap() {
 			case !r.captured[p.o.ID]:
 				pub.untap(r.capture.Reason)
 			case pub.tap.Load() == nil && r.capture.Open != nil:
-				if t := r.capture.Open(Captured{p.o.ID, pub.source}); t != nil {
+				if t := r.capture.Open(Captured{p.o.ID, pub.source, pub.refreshTap}); t != nil {
 					pub.tap.Store(&tapping{tap: t, rewriter: forward.NewRewriter(pub.clockRate(), 0, 0, 0, 0)})
 					pub.steerTap()
 				}
@@ -176,6 +179,22 @@ func (pub *Publication) steerTap() (current, pending forward.Stream) {
 	highest := pub.highestLocked()
 	pub.mu.Unlock()
 	return t.steer(highest)
+}
+
+// refreshTap asks for a key frame of what the tap is given.
+func (pub *Publication) refreshTap() {
+	current, pending := pub.steerTap()
+	if pending != 0 {
+		current = pending
+	}
+	now := pub.peer.room.server.clock()
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
+	for _, e := range pub.encodings {
+		if e.stream == current && e.ssrc != 0 && pub.source.Kind() == codec.Video && e.keyFrames.Want(now) {
+			pub.sendKeyFrameRequest(e)
+		}
+	}
 }
 
 func (pub *Publication) highestLocked() forward.Stream {

@@ -33,18 +33,19 @@ func (t *tape) End(reason string)   { t.ended = append(t.ended, reason) }
 type tapes struct {
 	names []string
 	all   map[string]*tape // the newest of a publication
+	asks  map[string]func()
 }
 
 func (t *tapes) open(c Captured) Tap {
 	name := fmt.Sprintf("%s %s", c.Peer, c.Source)
 	t.names = append(t.names, name)
-	t.all[name] = new(tape)
+	t.all[name], t.asks[name] = new(tape), c.KeyFrame
 	return t.all[name]
 }
 
 // record captures these people, on the tapes that it returns.
 func (s *stage) record(ids ...string) *tapes {
-	t := &tapes{all: map[string]*tape{}}
+	t := &tapes{all: map[string]*tape{}, asks: map[string]func(){}}
 	s.capture(t, ids...)
 	return t
 }
@@ -161,6 +162,24 @@ func TestAMuteIsNotRecorded(t *testing.T) {
 		}
 		a.publish("c", "", keyFrame+"again")
 		wantTape(t, x, "mute", keyFrame, keyFrame+"again")
+	})
+}
+
+func TestATapAsksForAKeyFrame(t *testing.T) {
+	onStage(t, func(s *stage) {
+		a := s.enter("a")
+		s.admit("a")
+		tapes := s.record("a")
+		tapes.asks["a camera"]() // nothing is being sent
+		a.publish("c", "", keyFrame)
+		a.publish("m", "", "opus")
+		s.advance(5 * time.Second)
+		a.asked()
+		tapes.asks["a camera"]()
+		tapes.asks["a mic"]()
+		if got := a.asked(); !slices.Equal(got, []uint32{ssrcOf("c", "")}) {
+			t.Errorf("key frames asked for: %v, want one of the camera", got)
+		}
 	})
 }
 

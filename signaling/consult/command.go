@@ -40,11 +40,14 @@ func (c *Consultation) Connect(now time.Time, cmd Connect) (Effects, error) {
 	if resumed && !p.arrived.IsZero() {
 		arrived = p.arrived // a lost connection does not send anybody to the end of the queue
 	}
+	if !resumed {
+		p.consent = "" // whoever has the link now has agreed to nothing
+	}
 	p.session, p.muted, p.online, p.lapses = cmd.Session, nil, true, time.Time{}
 	switch {
 	case resumed && (p.place == admitted || p.place == held):
 		e.note(EventRejoined, p.ID, p.ID, "")
-	case p.Rights().May(VerbSkipLobby), !c.spec.Policy.Lobby:
+	case p.Rights().May(VerbSkipLobby), !c.spec.Policy.Lobby && c.mayBeAdmitted(p) == nil:
 		c.enter(now, p, Event{EventJoined, p.ID, p.ID, ""}, &e)
 	case p.Role == wire.RoleDevice && !p.Watch && c.patientAdmitted():
 		c.enter(now, p, Event{EventJoined, p.ID, p.ID, ReasonWithPatient}, &e)
@@ -170,6 +173,9 @@ func (c *Consultation) Disconnect(now time.Time, id, session string) Effects {
 func (c *Consultation) Admit(now time.Time, by, id string) (Effects, error) {
 	p, err := c.target(by, VerbAdmit, id, waiting)
 	if err != nil {
+		return Effects{}, err
+	}
+	if err := c.mayBeAdmitted(p); err != nil {
 		return Effects{}, err
 	}
 	e := Effects{Moved: []string{id}, Grants: true}

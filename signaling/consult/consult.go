@@ -28,6 +28,7 @@ var (
 	ErrTwoPatients = errors.New("two patients in one consultation need the policy group")
 	ErrNobody      = errors.New("a consultation needs at least one participant")
 	ErrRole        = errors.New("unknown role")
+	ErrRecording   = errors.New("unknown policy of recording")
 	ErrCapacity    = fmt.Errorf("max_participants must be between 2 and %d", MaxParticipants)
 )
 
@@ -37,9 +38,10 @@ const MaxParticipants = 200
 
 // Policy is what the scheduler decided for one consultation.
 type Policy struct {
-	Lobby           bool // everybody but clinicians waits to be admitted
-	Group           bool // more than one patient may be invited
-	MaxParticipants int  // of those connected, waiting or in Grace
+	Lobby           bool   // everybody but clinicians waits to be admitted
+	Group           bool   // more than one patient may be invited
+	MaxParticipants int    // of those connected, waiting or in Grace
+	Recording       string // of package wire; "" is never
 }
 
 // Person is one invited participant.
@@ -48,6 +50,7 @@ type Person struct {
 	Role    wire.Role
 	Display string
 	Proxy   bool   // a guardian: a carer who decides for the patient
+	For     string // the patient for whom a guardian decides, if they are invited
 	Watch   bool   // a device that receives, such as a wall display
 	Epoch   uint32 // of the invitation: raised when it is revoked
 	Revoked bool
@@ -68,6 +71,7 @@ type Spec struct {
 	From, To   time.Time // when it can be joined: From <= t < To
 	Started    time.Time // when clinician and patient first met; zero if they have not
 	Policy     Policy
+	Notice     string // the version of the notice that people consent to
 	People     []Person
 }
 
@@ -78,6 +82,9 @@ func (s Spec) Validate() error {
 	}
 	if s.Policy.MaxParticipants < 2 || s.Policy.MaxParticipants > MaxParticipants {
 		return ErrCapacity
+	}
+	if !slices.Contains([]string{"", wire.PolicyNever, wire.PolicyAsk, wire.PolicyRequired}, s.Policy.Recording) {
+		return ErrRecording
 	}
 	patients := 0
 	for _, p := range s.People {
@@ -151,6 +158,7 @@ type participant struct {
 	arrived time.Time // in the lobby
 	lapses  time.Time // not online: when the place, or the memory, is given up
 	muted   []wire.Source
+	consent wire.Decision // to being recorded, of the present notice
 }
 
 // Consultation is the state of one live consultation. It has one writer.
@@ -160,6 +168,8 @@ type Consultation struct {
 	started time.Time
 	alone   time.Time // since when no clinician is in the room, after there was one; zero otherwise
 	over    string    // why it ended
+
+	recording recording
 }
 
 // New returns a consultation that nobody has joined yet, or an error of Spec.Validate.
@@ -186,6 +196,11 @@ func (c *Consultation) Clone() *Consultation {
 func (c *Consultation) Change(s Spec) error {
 	if err := s.Validate(); err != nil {
 		return err
+	}
+	if s.Notice != c.spec.Notice {
+		for i := range c.people {
+			c.people[i].consent = "" // it was to another notice
+		}
 	}
 	c.spec = s
 	for _, p := range s.People {

@@ -16,6 +16,16 @@ const (
 	EventHandedOver   = "person.handed_over"  // left the consultation to another clinician
 	EventStarted      = "consultation.started"
 	EventEnded        = "consultation.ended"
+
+	EventConsentRequested = "consent.requested" // everybody was asked; the reason of all four is the version of the notice
+	EventConsentGranted   = "consent.granted"
+	EventConsentDenied    = "consent.denied"
+	EventConsentWithdrawn = "consent.withdrawn"
+	EventConsentLapsed    = "consent.lapsed" // the request came to nothing
+	EventRecordingStarted = "recording.started"
+	EventRecordingPaused  = "recording.paused"
+	EventRecordingResumed = "recording.resumed"
+	EventRecordingStopped = "recording.stopped"
 )
 
 // The reasons of events that have one beside those of package wire.

@@ -20,6 +20,8 @@ const (
 	VerbRemove    Verb = "remove"     // take somebody out and revoke their link
 	VerbHold      Verb = "hold"       // put somebody on hold and take them back
 	VerbHandOver  Verb = "hand_over"  // leave to another clinician
+	VerbRecord    Verb = "record"     // ask for everybody's consent, and record
+	VerbConsent   Verb = "consent"    // be recorded, by one's own consent
 	VerbEnd       Verb = "end"        // end the consultation for everybody
 	VerbLeave     Verb = "leave"
 )
@@ -47,13 +49,13 @@ func rights() []Rights {
 	return []Rights{
 		{wire.RoleClinician, []wire.Source{camera, mic, screen, exam, auscultation},
 			[]Verb{VerbSubscribe, VerbSkipLobby, VerbMessage, VerbVitals, VerbAdmit, VerbRefuse,
-				VerbRemove, VerbHold, VerbHandOver, VerbEnd, VerbLeave}},
+				VerbRemove, VerbHold, VerbHandOver, VerbRecord, VerbConsent, VerbEnd, VerbLeave}},
 		{wire.RolePatient, []wire.Source{camera, mic, screen, exam, auscultation},
-			[]Verb{VerbSubscribe, VerbMessage, VerbVitals, VerbLeave}},
+			[]Verb{VerbSubscribe, VerbMessage, VerbVitals, VerbConsent, VerbLeave}},
 		{wire.RoleCarer, []wire.Source{camera, mic},
-			[]Verb{VerbSubscribe, VerbMessage, VerbVitals, VerbLeave}},
+			[]Verb{VerbSubscribe, VerbMessage, VerbVitals, VerbConsent, VerbLeave}},
 		{wire.RoleInterpreter, []wire.Source{camera, mic},
-			[]Verb{VerbSubscribe, VerbMessage, VerbVitals, VerbLeave}},
+			[]Verb{VerbSubscribe, VerbMessage, VerbVitals, VerbConsent, VerbLeave}},
 		{wire.RoleObserver, nil,
 			[]Verb{VerbSubscribe, VerbLeave}},
 		{wire.RoleDevice, []wire.Source{exam, auscultation},

@@ -28,6 +28,8 @@ func TestRights(t *testing.T) {
 		{"remove", [7]bool{true, false, false, false, false, false, false}},
 		{"hold", [7]bool{true, false, false, false, false, false, false}},
 		{"hand_over", [7]bool{true, false, false, false, false, false, false}},
+		{"record", [7]bool{true, false, false, false, false, false, false}},
+		{"consent", [7]bool{true, true, true, true, false, false, false}},
 		{"end", [7]bool{true, false, false, false, false, false, false}},
 		{"leave", [7]bool{true, true, true, true, true, true, false}},
 	}

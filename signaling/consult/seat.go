@@ -12,6 +12,10 @@ type Seat struct {
 	Session     string     `json:"session"` // the last one, which a resume token names
 	State       wire.State `json:"state"`
 	Arrived     time.Time  `json:"arrived,omitzero"`
+	// Consent is kept with the version of the notice that it is to. The recording itself is not: after a
+	// restart a clinician asks for it again.
+	Consent wire.Decision `json:"consent,omitempty"`
+	Notice  string        `json:"notice,omitempty"`
 }
 
 // Seats returns where everybody stands who is here or may come back, in the order of the invitations.
@@ -21,12 +25,20 @@ func (c *Consultation) Seats() []Seat {
 		p := &c.people[i]
 		switch {
 		case p.place != absent:
-			seats = append(seats, Seat{p.ID, p.session, p.state(), p.arrived})
+			seats = append(seats, c.seat(p, p.state()))
 		case p.awaited():
-			seats = append(seats, Seat{p.ID, p.session, wire.StateWaiting, p.arrived})
+			seats = append(seats, c.seat(p, wire.StateWaiting))
 		}
 	}
 	return seats
+}
+
+func (c *Consultation) seat(p *participant, state wire.State) Seat {
+	s := Seat{Participant: p.ID, Session: p.session, State: state, Arrived: p.arrived, Consent: p.consent}
+	if p.consent != "" {
+		s.Notice = c.spec.Notice
+	}
+	return s
 }
 
 // Restore gives people back the places they had before the server stopped, until then: as if every
@@ -41,6 +53,9 @@ func (c *Consultation) Restore(now, until time.Time, seats []Seat) {
 			continue
 		}
 		p.session, p.arrived, p.lapses = seat.Session, seat.Arrived, until
+		if seat.Notice == c.spec.Notice {
+			p.consent = seat.Consent
+		}
 		switch seat.State {
 		case wire.StateAdmitted:
 			p.place, c.alone = admitted, now

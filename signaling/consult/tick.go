@@ -82,6 +82,9 @@ func (c *Consultation) Next() time.Time {
 			next = p.lapses
 		}
 	}
+	if at := c.recording.expires; !at.IsZero() && at.Before(next) {
+		next = at
+	}
 	if at := c.holds(); !at.IsZero() && at.Before(next) {
 		next = at
 	}

@@ -72,6 +72,19 @@ type Say struct {
 	Body string `json:"body"`
 }
 
+// Consent says whether the sender agrees to being recorded, having read the notice of that version. A
+// guardian speaks for the patient, too. It may be given while waiting, and taken back at any time.
+type Consent struct {
+	Recording Decision `json:"recording"`
+	Notice    string   `json:"notice,omitempty"` // the version; not needed to deny or withdraw
+}
+
+// Record asks everybody for their consent (RecordRequest), after which recording begins by itself, or
+// stops it (RecordStop).
+type Record struct {
+	Action RecordAction `json:"action"`
+}
+
 // End ends the consultation for everybody.
 type End struct{}
 
@@ -81,16 +94,18 @@ type Leave struct {
 	To string `json:"to,omitempty"`
 }
 
-func (*Join) clientType() string   { return "join" }
-func (*Offer) clientType() string  { return "offer" }
-func (*Mute) clientType() string   { return "mute" }
-func (*Layout) clientType() string { return "layout" }
-func (*Stats) clientType() string  { return "stats" }
-func (*Admit) clientType() string  { return "admit" }
-func (*Refuse) clientType() string { return "refuse" }
-func (*Remove) clientType() string { return "remove" }
-func (*Hold) clientType() string   { return "hold" }
-func (*Unhold) clientType() string { return "unhold" }
-func (*Say) clientType() string    { return "message" }
-func (*End) clientType() string    { return "end" }
-func (*Leave) clientType() string  { return "leave" }
+func (*Join) clientType() string    { return "join" }
+func (*Offer) clientType() string   { return "offer" }
+func (*Mute) clientType() string    { return "mute" }
+func (*Layout) clientType() string  { return "layout" }
+func (*Stats) clientType() string   { return "stats" }
+func (*Admit) clientType() string   { return "admit" }
+func (*Refuse) clientType() string  { return "refuse" }
+func (*Remove) clientType() string  { return "remove" }
+func (*Hold) clientType() string    { return "hold" }
+func (*Unhold) clientType() string  { return "unhold" }
+func (*Say) clientType() string     { return "message" }
+func (*Consent) clientType() string { return "consent" }
+func (*Record) clientType() string  { return "record" }
+func (*End) clientType() string     { return "end" }
+func (*Leave) clientType() string   { return "leave" }

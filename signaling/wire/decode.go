@@ -165,6 +165,10 @@ func newClientMessage(typ string) ClientMessage {
 		return new(Unhold)
 	case "message":
 		return new(Say)
+	case "consent":
+		return new(Consent)
+	case "record":
+		return new(Record)
 	case "end":
 		return new(End)
 	case "leave":
@@ -191,6 +195,8 @@ func newServerMessage(typ string) ServerMessage {
 		return new(Speakers)
 	case "quality":
 		return new(Quality)
+	case "recording":
+		return new(Recording)
 	case "message":
 		return new(Said)
 	case "resume":

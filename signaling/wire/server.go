@@ -74,6 +74,19 @@ type LinkFigures struct {
 // consultation to the receiver. Clients cannot send it.
 const KindHandedOver = "handed_over"
 
+// Recording tells whether anything is being recorded, and what the receiver has to do with it. It is in
+// the receiver's queue before anything is written of anybody, and sent again when it changes. Until it
+// comes, nothing is recorded.
+type Recording struct {
+	State  RecordingState `json:"state"`
+	Notice string         `json:"notice"`           // the version of the notice that consent is to
+	Reason string         `json:"reason,omitempty"` // why it is off or paused
+	// Missing are those whose consent is needed and not there. Who may record is told of everybody,
+	// others of themselves alone.
+	Missing []string `json:"missing,omitempty"`
+	Consent Decision `json:"consent,omitempty"` // the receiver's own
+}
+
 // Said is a relayed Say. On the wire it is called "message".
 type Said struct {
 	From string `json:"from"`
@@ -114,6 +127,7 @@ func (*Slots) serverType() string        { return "slots" }
 func (*Layers) serverType() string       { return "layers" }
 func (*Speakers) serverType() string     { return "speakers" }
 func (*Quality) serverType() string      { return "quality" }
+func (*Recording) serverType() string    { return "recording" }
 func (*Said) serverType() string         { return "message" }
 func (*Resume) serverType() string       { return "resume" }
 func (*Restart) serverType() string      { return "restart" }

@@ -70,6 +70,56 @@ const (
 	LinkPoor LinkLevel = "poor"
 )
 
+// Decision is what somebody has said about being recorded. Nothing is said at first.
+type Decision string
+
+// The decisions.
+const (
+	ConsentGranted   Decision = "granted"
+	ConsentDenied    Decision = "denied"    // when asked
+	ConsentWithdrawn Decision = "withdrawn" // after it was granted
+)
+
+// RecordAction is what a Record message asks for.
+type RecordAction string
+
+// The actions of Record.
+const (
+	RecordRequest RecordAction = "request"
+	RecordStop    RecordAction = "stop"
+)
+
+// RecordingState says whether a consultation is being recorded.
+type RecordingState string
+
+// The states of a recording.
+const (
+	RecordingOff       RecordingState = "off"
+	RecordingRequested RecordingState = "requested" // consent is asked for; nothing is recorded
+	RecordingOn        RecordingState = "recording"
+	RecordingPaused    RecordingState = "paused" // nothing is recorded until the reason has gone
+)
+
+// Policies of recording.
+const (
+	PolicyNever    = "never"
+	PolicyAsk      = "ask"      // a clinician may ask, and everybody must agree
+	PolicyRequired = "required" // nobody is admitted who does not agree
+)
+
+// Reasons of a Recording that is off or paused.
+const (
+	RecordingStopped          = "stopped"           // off: by a clinician
+	RecordingDenied           = "denied"            // off: somebody has said no
+	RecordingUnanswered       = "unanswered"        // off: somebody has said nothing for two minutes
+	RecordingUnavailable      = "unavailable"       // off: the recorder does not start
+	RecordingJoined           = "joined"            // paused: somebody is here who has not agreed
+	RecordingWithdrawn        = "withdrawn"         // paused: somebody has taken their consent back
+	RecordingClinicianAbsent  = "clinician_absent"  // paused: nobody is here who could stop it
+	RecordingStorage          = "storage"           // paused: what is recorded cannot be kept
+	RecordingAuditUnavailable = "audit_unavailable" // paused: going on could not be written down
+)
+
 // Codes of an Error message and of the HTTP API's problem documents. Clients branch on these, so
 // they never change meaning; a new situation gets a new code.
 const (
@@ -108,6 +158,10 @@ const (
 	CodePINRequired        = "pin_required"         // HTTP: join again with the PIN that came beside the link
 	CodePINWrong           = "pin_wrong"            // HTTP: not that one; five wrong ones lock it
 	CodePINLocked          = "pin_locked"           // HTTP: too many wrong PINs; Retry-After says for how long
+	CodeRecordingForbidden = "recording_forbidden"  // the policy is never, or this server records nothing
+	CodeRecordingFailed    = "recording_failed"     // the recorder cannot record: detail says why
+	CodeConsentRequired    = "consent_required"     // policy required: not admitted before they agree
+	CodeNoticeOutdated     = "notice_outdated"      // consent to another version of the notice
 	CodeAuditUnavailable   = "audit_unavailable"    // nothing is granted that cannot be written into the audit log
 )
 
@@ -187,9 +241,10 @@ type ICEServer struct {
 
 // Policy is what the client needs to know of the consultation's rules.
 type Policy struct {
-	Recording       string   `json:"recording"`   // "never"; "ask" and "required" are reserved
-	Profile         string   `json:"profile"`     // general, motion or detail
-	VideoCodec      string   `json:"video_codec"` // VP8 or H264: what everybody sends, and must be able to take
+	Recording       string   `json:"recording"`        // never, ask or required
+	Notice          string   `json:"notice,omitempty"` // the version of the notice that consent is to; not with never
+	Profile         string   `json:"profile"`          // general, motion or detail
+	VideoCodec      string   `json:"video_codec"`      // VP8 or H264: what everybody sends, and must be able to take
 	MaxParticipants int      `json:"max_participants"`
 	Publish         []Source `json:"publish"` // what this participant may send
 	Can             []string `json:"can"`     // what this participant may ask for: admit, end, message, …
