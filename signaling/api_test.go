@@ -243,7 +243,7 @@ func TestJoinTellsWhatTheLobbyMayShow(t *testing.T) {
 		}
 		got := join()
 		want := signaling.Joining{
-			Token: got.Token, Connect: "/v1/connect", ExpiresIn: 60, Role: "patient", Display: "B", State: "open", Window: v.Window,
+			Token: got.Token, Connect: "/v1/connect", ExpiresIn: 60, Role: "patient", Display: "B", State: "open", Window: v.Window, Recording: "never",
 			Facts: wire.Facts{Start: "2000-01-01T00:00:00Z", End: "2000-01-01T01:00:00Z", Closes: "2000-01-01T02:00:00Z"},
 		}
 		if got != want {

@@ -15,11 +15,12 @@ import (
 
 // ConsultationChange is the body of PATCH /v1/consultations/{id}. What is left out stays as it is.
 type ConsultationChange struct {
-	Start   *time.Time `json:"start,omitempty" doc:"Links stay the same. Moving the start alone moves the end with it"`
-	End     *time.Time `json:"end,omitempty"`
-	Profile string     `json:"profile,omitempty" enum:"general,motion,detail" doc:"For people who join from now on"`
-	Lobby   *bool      `json:"lobby,omitempty" doc:"Whoever waits already still waits"`
-	Group   *bool      `json:"group,omitempty"`
+	Start     *time.Time `json:"start,omitempty" doc:"Links stay the same. Moving the start alone moves the end with it"`
+	End       *time.Time `json:"end,omitempty"`
+	Profile   string     `json:"profile,omitempty" enum:"general,motion,detail" doc:"For people who join from now on"`
+	Lobby     *bool      `json:"lobby,omitempty" doc:"Whoever waits already still waits"`
+	Group     *bool      `json:"group,omitempty"`
+	Recording string     `json:"recording,omitempty" enum:"never,ask,required" doc:"A recording that the new policy does not allow stops"`
 }
 
 type (
@@ -72,6 +73,9 @@ func (s *Server) apply(now time.Time, rec *record, b ConsultationChange) error {
 	}
 	if b.Lobby != nil {
 		rec.Policy.Lobby = *b.Lobby
+	}
+	if b.Recording != "" {
+		rec.Policy.Recording = b.Recording
 	}
 	if b.Group != nil {
 		rec.Policy.Group = *b.Group
@@ -130,12 +134,15 @@ func (r *room) reload(rec record) {
 	if r.consult == nil || r.broken != nil {
 		return
 	}
-	if err := r.consult.Change(rec.spec()); err != nil {
+	if err := r.consult.Change(r.rooms.server.spec(rec)); err != nil {
 		r.log.Error("the change cannot be taken over while people are here", "error", err)
 		return
 	}
 	r.record = rec
-	r.policy.Profile = rec.Profile
+	r.policy.Profile, r.policy.Recording, r.policy.Notice = rec.Profile, r.rooms.server.recordingOf(rec), ""
+	if r.policy.Recording != wire.PolicyNever {
+		r.policy.Notice = r.rooms.server.deps.Notice
+	}
 	r.carry(r.consult.Tick(r.now()))
 	r.settle()
 }

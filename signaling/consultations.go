@@ -19,7 +19,6 @@ import (
 )
 
 const (
-	recordingNever = "never"
 	// defaultLength is the length of a consultation that has no end.
 	defaultLength = time.Hour
 	maxLength     = 24 * time.Hour
@@ -37,7 +36,7 @@ type NewConsultation struct {
 	End             *time.Time       `json:"end,omitempty" doc:"An hour after the start when it is left out"`
 	Profile         string           `json:"profile,omitempty" enum:"general,motion,detail" default:"general" doc:"What to keep when bandwidth is short: motion keeps frames, detail keeps resolution"`
 	VideoCodec      string           `json:"video_codec,omitempty" enum:"VP8,H264" default:"VP8" doc:"What everybody sends. With H264, for devices that have nothing else, a browser without it (Firefox without its plugin) is refused with codec_mismatch"`
-	Recording       string           `json:"recording,omitempty" enum:"never,ask,required" default:"never" doc:"Only never, for now"`
+	Recording       string           `json:"recording,omitempty" enum:"never,ask,required" default:"never" doc:"Whether the consultation may be recorded: never, when everybody agrees to a clinician's request (ask), or it is and nobody is let in before they have agreed (required). A server without a recorder takes never alone"`
 	MaxParticipants int              `json:"max_participants,omitempty" minimum:"2" maximum:"200" default:"8" doc:"Of those connected at once, waiting ones included. A server takes up to its signaling.limits.participants, 20 if it says nothing else"`
 	Group           bool             `json:"group,omitempty" doc:"Allows more than one patient"`
 	Lobby           *bool            `json:"lobby,omitempty" doc:"Whether everybody but clinicians waits to be admitted; true when it is left out"`
@@ -194,9 +193,6 @@ func (s *Server) create(ctx context.Context, in *createInput) (*createOutput, er
 
 // newRecord returns the record that a request asks for.
 func (s *Server) newRecord(now time.Time, tenant string, b NewConsultation) (record, error) {
-	if b.Recording != recordingNever {
-		return record{}, refusal(wire.CodeNotSupported, `recording: this version records nothing; only "never" is possible`)
-	}
 	if most := s.cfg.Limits.Participants; b.MaxParticipants > most {
 		return record{}, problem(http.StatusUnprocessableEntity, wire.CodeBadRequest,
 			fmt.Sprintf("max_participants: this server takes at most %d (signaling.limits.participants)", most))
@@ -207,7 +203,7 @@ func (s *Server) newRecord(now time.Time, tenant string, b NewConsultation) (rec
 	}
 	rec := record{
 		Tenant: tenant, ExternalID: b.ExternalID, BodyHash: hashOf(string(body)), Profile: b.Profile, VideoCodec: b.VideoCodec,
-		Policy: consult.Policy{Lobby: b.Lobby == nil || *b.Lobby, Group: b.Group, MaxParticipants: b.MaxParticipants},
+		Policy: consult.Policy{Lobby: b.Lobby == nil || *b.Lobby, Group: b.Group, MaxParticipants: b.MaxParticipants, Recording: b.Recording},
 	}
 	if rec.ID = s.tokens.consultation(tenant, b.ExternalID); b.ExternalID == "" {
 		if rec.ID, err = s.tokens.newID("c_"); err != nil {
@@ -243,6 +239,8 @@ func (s *Server) checkRecord(now time.Time, rec record) error {
 		return refusal(wire.CodeTwoPatients, err.Error())
 	case err != nil:
 		return problem(http.StatusUnprocessableEntity, wire.CodeBadRequest, err.Error())
+	case rec.recording() != wire.PolicyNever && s.deps.Recorder == nil:
+		return refusal(wire.CodeNotSupported, `recording: this server records nothing; only "never" is possible`)
 	case len(rec.People) > most:
 		return problem(http.StatusUnprocessableEntity, wire.CodeBadRequest, fmt.Sprintf("participants: at most %d can be invited", most))
 	case !rec.End.After(rec.Start):
@@ -359,7 +357,7 @@ func (s *Server) internal(what string, err error) error {
 func (s *Server) view(now time.Time, rec record) Consultation {
 	v := Consultation{
 		ID: rec.ID, ExternalID: rec.ExternalID, State: rec.state(now), Start: rec.Start, End: rec.End,
-		Window: Window{From: rec.From, To: rec.To}, Profile: rec.Profile, VideoCodec: rec.VideoCodec, Recording: recordingNever,
+		Window: Window{From: rec.From, To: rec.To}, Profile: rec.Profile, VideoCodec: rec.VideoCodec, Recording: rec.recording(),
 		MaxParticipants: rec.Policy.MaxParticipants, Group: rec.Policy.Group, Lobby: rec.Policy.Lobby,
 	}
 	for _, p := range rec.People {

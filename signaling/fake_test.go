@@ -187,7 +187,9 @@ type fakeRoom struct {
 	id       string
 	peers    []*fakePeer
 	admitted []string
-	history  []string // every SetRoster
+	history  []string // every SetRoster, and every SetCapture with a mark in front
+	captured []string
+	open     func(sfu.Captured) sfu.Tap
 }
 
 func (r *fakeRoom) Join(_ context.Context, o sfu.PeerOptions) (signaling.MediaPeer, error) {
@@ -228,6 +230,17 @@ func (r *fakeRoom) SetRoster(_ context.Context, admitted []string) error {
 		p.epoch++
 		p.o.Events.Slots(p.epoch, changed)
 	}
+	return nil
+}
+
+// captureMark is in front of a SetCapture in a fakeRoom's history.
+const captureMark = "● "
+
+func (r *fakeRoom) SetCapture(_ context.Context, c sfu.Capture) error {
+	r.media.mu.Lock()
+	defer r.media.mu.Unlock()
+	r.captured, r.open = slices.Clone(c.Peers), c.Open
+	r.history = append(r.history, captureMark+strings.Join(c.Peers, " "))
 	return nil
 }
 

@@ -38,6 +38,8 @@ type Joining struct {
 	State     string     `json:"state" enum:"open,in_progress"`
 	Window    Window     `json:"window"`
 	Facts     wire.Facts `json:"facts"`
+	Recording string     `json:"recording" enum:"never,ask,required" doc:"Whether the consultation may be recorded"`
+	Notice    string     `json:"notice,omitempty" doc:"The version of the notice to consent to, unless nothing is ever recorded"`
 }
 
 // Resolve implements huma.Resolver: it is how a handler learns the client's address.
@@ -126,11 +128,15 @@ func (s *Server) exchange(ctx context.Context, in *joinInput) (Joining, error) {
 		return Joining{}, err
 	}
 	s.deps.Log.Info("invitation exchanged", "consultation", rec.ID, "participant", p.ID)
-	return Joining{
+	joining := Joining{
 		Token: token, Connect: "/v1/connect", ExpiresIn: int(sessionTokenLife.Seconds()),
 		Role: p.Role, Display: p.Display, Proxy: p.ProxyFor != "", State: rec.state(now),
-		Window: Window{From: rec.From, To: rec.To}, Facts: s.facts(rec),
-	}, nil
+		Window: Window{From: rec.From, To: rec.To}, Facts: s.facts(rec), Recording: s.recordingOf(rec),
+	}
+	if joining.Recording != wire.PolicyNever {
+		joining.Notice = s.deps.Notice
+	}
+	return joining, nil
 }
 
 // checkInvitation refuses an invitation that is worthless, or not good now. p is nil for nobody.

@@ -18,6 +18,7 @@ type Media interface {
 type MediaRoom interface {
 	Join(ctx context.Context, o sfu.PeerOptions) (MediaPeer, error)
 	SetRoster(ctx context.Context, admitted []string) error
+	SetCapture(ctx context.Context, c sfu.Capture) error
 	Measure(ctx context.Context) ([]sfu.Measure, error)
 	Close() error
 }

@@ -1,10 +1,12 @@
 package signaling
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/bedside-video/bedside/signaling/consult"
@@ -57,11 +59,23 @@ func (r record) spec() consult.Spec {
 	s := consult.Spec{Start: r.Start, End: r.End, From: r.From, To: r.To, Started: r.Started, Policy: r.Policy}
 	for _, p := range r.People {
 		s.People = append(s.People, consult.Person{
-			ID: p.ID, Role: p.Role, Display: p.Display, Proxy: p.ProxyFor != "", Watch: p.Watch, Epoch: p.Epoch, Revoked: p.Revoked,
+			ID: p.ID, Role: p.Role, Display: p.Display, Proxy: p.ProxyFor != "", For: r.patient(p.ProxyFor), Watch: p.Watch, Epoch: p.Epoch, Revoked: p.Revoked,
 		})
 	}
 	return s
 }
+
+// patient returns the id of the patient with that ref, if one is invited.
+func (r record) patient(ref string) string {
+	i := slices.IndexFunc(r.People, func(p person) bool { return ref != "" && p.Ref == ref && p.Role == wire.RolePatient })
+	if i < 0 {
+		return ""
+	}
+	return r.People[i].ID
+}
+
+// recording is the policy of recording, as it was asked for.
+func (r record) recording() string { return cmp.Or(r.Policy.Recording, wire.PolicyNever) }
 
 func (r record) find(participant string) *person {
 	for i := range r.People {

@@ -32,6 +32,9 @@ func (r *room) decide(s *session, run command) (consult.Effects, error) {
 	}
 	before := r.consult.Clone()
 	e, err := run(r.now(), r.consult)
+	if err == nil && !e.Grants {
+		r.narrow() // what is only taken away cannot be refused, and waits for nothing
+	}
 	if err == nil {
 		err = r.witness(s, e)
 	}
@@ -40,6 +43,7 @@ func (r *room) decide(s *session, run command) (consult.Effects, error) {
 		return consult.Effects{}, err
 	}
 	r.carry(e)
+	r.note(e)
 	r.tellHeir(e)
 	r.settle(e.Moved...)
 	return e, nil

@@ -17,7 +17,7 @@ import (
 
 // everyRole is a consultation with one of each role, a guardian included, and two to do things to:
 // one in the room and one who waits.
-const everyRole = `"max_participants":12,"group":true,"participants":[{"role":"clinician"},{"role":"patient"},{"role":"carer"},
+const everyRole = `"recording":"ask","max_participants":12,"group":true,"participants":[{"role":"clinician"},{"role":"patient"},{"role":"carer"},
 	{"role":"carer","proxy_for":"p"},{"role":"interpreter"},{"role":"observer"},{"role":"device"},{"role":"carer"},{"role":"carer"},{"role":"clinician"}]`
 
 const (
@@ -44,6 +44,8 @@ var needs = map[string]struct {
 	"unhold":   {consult.VerbHold, inRoom, "no_such_participant"}, // who is not on hold
 	"message":  {consult.VerbMessage, inRoom, "done"},
 	"vitals":   {consult.VerbVitals, inRoom, "done"}, // a message of that kind
+	"record":   {consult.VerbRecord, 0, "done"},
+	"consent":  {consult.VerbConsent, 0, "done"},
 	"end":      {consult.VerbEnd, 0, "ended"},
 	"leave":    {consult.VerbLeave, 0, "ended"},
 	"leave_to": {consult.VerbHandOver, colleague, "ended"},
@@ -65,6 +67,12 @@ func build(t *testing.T, typ, whom string) wire.ClientMessage {
 		switch f := v.Type().Field(i).Name; {
 		case f == "Participant", f == "To" && name != typ, f == "To" && name == "message":
 			v.Field(i).SetString(whom)
+		case f == "Recording":
+			v.Field(i).SetString(string(wire.ConsentGranted))
+		case f == "Notice":
+			v.Field(i).SetString(notice)
+		case f == "Action":
+			v.Field(i).SetString(string(wire.RecordRequest))
 		case f == "Kind":
 			v.Field(i).SetString("chat")
 		case f == "SDP":
@@ -101,7 +109,7 @@ func TestEveryRoleWithEveryMessage(t *testing.T) {
 	for typ, need := range needs {
 		for actor := range actors {
 			t.Run(fmt.Sprintf("%s by %d", typ, actor), func(t *testing.T) {
-				inWorld(t, nil, func(w *world) {
+				inWorld(t, withRecorder(new(fakeRecorder)), func(w *world) {
 					v := w.open(everyRole)
 					var people []*client
 					for i := range v.Participants {
@@ -146,11 +154,11 @@ func TestEveryRoleWithEveryMessage(t *testing.T) {
 
 // TestEveryMessageFromTheLobbyAndFromHold: nobody who is not in the room does anything in it.
 func TestEveryMessageFromTheLobbyAndFromHold(t *testing.T) {
-	allowed := []string{"join", "offer", "mute", "layout", "stats", "leave"} // what concerns oneself only
+	allowed := []string{"join", "offer", "mute", "layout", "stats", "consent", "leave"} // what concerns oneself only
 	for _, where := range []wire.State{wire.StateWaiting, wire.StateHeld} {
 		for typ, need := range needs {
 			t.Run(fmt.Sprintf("%s %s", where, typ), func(t *testing.T) {
-				inWorld(t, nil, func(w *world) {
+				inWorld(t, withRecorder(new(fakeRecorder)), func(w *world) {
 					v := w.open(everyRole)
 					doctor, patient, other := v.enter(0), v.enter(1), v.enter(inRoom)
 					v.enter(inLobby)

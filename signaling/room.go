@@ -42,6 +42,7 @@ type room struct {
 	sessions []*session // in the order of joining
 	flowing  []string   // between whom media flows: a subset of what every session was last told
 	links    links
+	tape     tape
 }
 
 func newRoom(rs *rooms, id string) *room {
@@ -49,7 +50,7 @@ func newRoom(rs *rooms, id string) *room {
 	return &room{
 		rooms: rs, id: id, log: log, keeper: newKeeper(rs.server.records, id, log),
 		commands: make(chan func()), released: make(chan struct{}, 1), done: make(chan struct{}),
-		links: newLinks(newReportKeeper(rs.server.records, id, log)),
+		links: newLinks(newReportKeeper(rs.server.records, id, log)), tape: newTape(),
 	}
 }
 
@@ -58,6 +59,7 @@ func (r *room) run() {
 	defer r.rooms.forget(r)
 	r.open()
 	defer r.closeMedia()
+	defer r.closeTape()
 	defer r.startKeeper()()
 	defer func() { r.links.report.close(&r.links.line) }()
 	measuring := time.NewTicker(measureInterval)
@@ -74,6 +76,11 @@ func (r *room) run() {
 			r.settle(e.Moved...)
 		case <-measuring.C:
 			r.measure()
+			r.listen(true)
+		case <-r.tape.stirred:
+			r.listen(false)
+		case f := <-r.tape.news:
+			f()
 		case <-r.released:
 		}
 		timer.Stop()
@@ -111,7 +118,7 @@ func (r *room) open() {
 	rec, err := s.records.load(ctx, r.id)
 	if err == nil {
 		r.record = rec
-		r.consult, err = consult.New(rec.spec())
+		r.consult, err = consult.New(s.spec(rec))
 	}
 	if err == nil && !rec.Ended.IsZero() {
 		r.consult.Close(r.now(), rec.EndReason)
@@ -129,7 +136,10 @@ func (r *room) open() {
 		r.broken = &consult.Error{Code: wire.CodeUnavailable, Detail: "the consultation cannot be opened now"}
 		return
 	}
-	r.policy = wire.Policy{Recording: recordingNever, Profile: rec.Profile, VideoCodec: rec.VideoCodec, MaxParticipants: rec.Policy.MaxParticipants}
+	r.policy = wire.Policy{Recording: s.recordingOf(rec), Profile: rec.Profile, VideoCodec: rec.VideoCodec, MaxParticipants: rec.Policy.MaxParticipants}
+	if r.policy.Recording != wire.PolicyNever {
+		r.policy.Notice = s.deps.Notice
+	}
 	r.log.Info("consultation is live")
 }
 
@@ -234,7 +244,9 @@ func (r *room) welcome(s *session, cmd consult.Connect, self wire.Participant, r
 	policy := r.policy
 	policy.Publish = slices.Clone(rights.Publish)
 	for _, verb := range rights.Can {
-		policy.Can = append(policy.Can, string(verb))
+		if aboutRecording := verb == consult.VerbRecord || verb == consult.VerbConsent; !aboutRecording || policy.Recording != wire.PolicyNever {
+			policy.Can = append(policy.Can, string(verb))
+		}
 	}
 	count := sfu.SlotsFor(policy.MaxParticipants)
 	if !rights.May(consult.VerbSubscribe) {
@@ -252,7 +264,9 @@ func (r *room) welcome(s *session, cmd consult.Connect, self wire.Participant, r
 func (r *room) lose(s *session, reason string) {
 	if slices.Contains(r.sessions, s) {
 		r.drop(s, reason)
-		_ = r.witness(s, r.consult.Disconnect(r.now(), s.participant, s.id)) // nothing is granted
+		e := r.consult.Disconnect(r.now(), s.participant, s.id)
+		r.narrow()
+		_ = r.witness(s, e) // nothing is granted
 		s.log.Info("disconnected", "reason", reason)
 	}
 }
@@ -291,12 +305,15 @@ func (r *room) settle(moved ...string) {
 	if r.consult == nil || r.broken != nil {
 		return
 	}
+	r.narrow()
+	r.advance()
 	for {
 		admitted := r.consult.Admitted()
 		r.flow(slices.DeleteFunc(slices.Clone(r.flowing), func(id string) bool { return !slices.Contains(admitted, id) }))
 		slow := r.announce(moved)
 		if len(slow) == 0 {
 			r.flow(admitted)
+			r.widen()
 			r.present.Store(r.consult.Facts().ClinicianPresent)
 			r.keeper.note(r.consult.Seats())
 			return
@@ -305,6 +322,8 @@ func (r *room) settle(moved ...string) {
 		for _, s := range slow {
 			r.lose(s, wire.EndedSlow)
 		}
+		r.narrow()
+		r.advance()
 	}
 }
 
@@ -321,7 +340,7 @@ func (r *room) announce(moved []string) (slow []*session) {
 		if ok && slices.Contains(moved, s.participant) {
 			ok = s.enqueue(&wire.StateChanged{State: r.consult.State(s.participant), Facts: roster.Facts}, 0)
 		}
-		if !ok {
+		if !ok || !r.tellRecording(s) {
 			slow = append(slow, s)
 		}
 	}

@@ -58,6 +58,7 @@ type session struct {
 	self        audit.Event // what the audit log is told of every event of the session; at first, from where it is
 	peer        MediaPeer
 	told        wire.Roster // the room alone: the last roster queued
+	toldTape    wire.Recording
 }
 
 // credential is what the tokens that the session is given are made of.

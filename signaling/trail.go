@@ -47,6 +47,15 @@ type Audit interface {
 // comes first). What only takes away, removing somebody for instance, is done in any case: refusing
 // it would leave people exposed for the sake of a record.
 func (s *Server) witness(ctx context.Context, grants bool, events ...audit.Event) error {
+	if err := s.attest(ctx, events...); err != nil && grants && !s.deps.Unaudited {
+		return err
+	}
+	return nil
+}
+
+// attest writes events down, and returns an error when that fails: a *consult.Error. It is for what must not be without
+// a record whatever Deps.Unaudited says: a recording is no care.
+func (s *Server) attest(ctx context.Context, events ...audit.Event) error {
 	if len(events) == 0 {
 		return nil
 	}
@@ -58,10 +67,7 @@ func (s *Server) witness(ctx context.Context, grants bool, events ...audit.Event
 	}
 	s.metrics.unaudited.Add(float64(len(events)))
 	s.deps.Log.Error("not in the audit log", "event", string(events[0].Name), "consultation", events[0].Consultation, "error", err)
-	if grants && !s.deps.Unaudited {
-		return refusal(wire.CodeAuditUnavailable, "the audit log cannot be written, and nothing is granted without it")
-	}
-	return nil
+	return refusal(wire.CodeAuditUnavailable, "the audit log cannot be written, and nothing is granted without it")
 }
 
 // refused writes down that somebody was not allowed something, after they were told.
@@ -118,6 +124,11 @@ func (p person) subject() audit.Subject {
 
 // witness writes down what a command is about to bring about; s is whose command it was, or nil.
 func (r *room) witness(s *session, e consult.Effects) error {
+	return r.rooms.server.witness(context.Background(), e.Grants, r.events(s, e)...)
+}
+
+// events are those of a command, as the audit log has them.
+func (r *room) events(s *session, e consult.Effects) []audit.Event {
 	events := make([]audit.Event, 0, len(e.Events))
 	for _, v := range e.Events {
 		event := audit.Event{
@@ -135,5 +146,5 @@ func (r *room) witness(s *session, e consult.Effects) error {
 		}
 		events = append(events, event)
 	}
-	return r.rooms.server.witness(context.Background(), e.Grants, events...)
+	return events
 }

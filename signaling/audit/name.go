@@ -33,6 +33,20 @@ const (
 	PersonHandedOver   Name = "person.handed_over"  // a clinician left the patient to another
 	PersonDisconnected Name = "person.disconnected" // and did not come back in time
 
+	ConsentRequested Name = "consent.requested" // everybody in the room was asked; the reason of these four is the version of the notice
+	ConsentGranted   Name = "consent.granted"
+	ConsentDenied    Name = "consent.denied"
+	ConsentWithdrawn Name = "consent.withdrawn"
+	ConsentLapsed    Name = "consent.lapsed" // the request came to nothing
+
+	RecordingStarted Name = "recording.started"
+	RecordingPaused  Name = "recording.paused"
+	RecordingResumed Name = "recording.resumed"
+	RecordingStopped Name = "recording.stopped"
+	RecordingRead    Name = "recording.read"    // listed, or a part of it was handed out, encrypted
+	RecordingRekeyed Name = "recording.rekeyed" // its key was wrapped for other recipients
+	RecordingErased  Name = "recording.erased"  // its key was destroyed
+
 	ConfigChanged Name = "config.changed" // the server started with another configuration than before
 	KeyChanged    Name = "key.changed"    // an API key or a signing key came, went or changed
 	ServerStarted Name = "server.started"
@@ -50,6 +64,8 @@ func Names() []Name {
 		PINFailed, PINLocked, TokenRefused, AccessDenied,
 		PersonWaiting, PersonJoined, PersonRejoined, PersonAdmitted, PersonRefused, PersonHeld, PersonResumed,
 		PersonLeft, PersonRemoved, PersonReplaced, PersonHandedOver, PersonDisconnected,
+		ConsentRequested, ConsentGranted, ConsentDenied, ConsentWithdrawn, ConsentLapsed,
+		RecordingStarted, RecordingPaused, RecordingResumed, RecordingStopped, RecordingRead, RecordingRekeyed, RecordingErased,
 		ConfigChanged, KeyChanged, ServerStarted, ServerStopped,
 		AuditRead, AuditExported,
 	}
@@ -70,7 +86,7 @@ func (n Name) closes() bool {
 	switch n {
 	case ConsultationEnded, ConsultationCancelled, InvitationRefused, InvitationRevoked, PINFailed, PINLocked,
 		TokenRefused, AccessDenied, PersonRefused, PersonHeld, PersonLeft, PersonRemoved, PersonDisconnected,
-		ServerStopped:
+		ConsentDenied, ConsentWithdrawn, ConsentLapsed, RecordingPaused, RecordingStopped, RecordingErased, ServerStopped:
 		return true
 	}
 	return false

@@ -159,6 +159,7 @@ type participant struct {
 	lapses  time.Time // not online: when the place, or the memory, is given up
 	muted   []wire.Source
 	consent wire.Decision // to being recorded, of the present notice
+	decided time.Time     // when consent was given or refused
 }
 
 // Consultation is the state of one live consultation. It has one writer.

@@ -59,9 +59,9 @@ func (c *Consultation) Recorded() bool {
 	return c.recording.state == wire.RecordingOn || c.recording.state == wire.RecordingPaused
 }
 
-// Requested reports whether a recorder is needed that has not said yet that it can record.
+// Requested reports whether nothing is missing but a recorder that says that it can record.
 func (c *Consultation) Requested() bool {
-	return c.recording.state == wire.RecordingRequested && !c.recording.ready
+	return c.recording.state == wire.RecordingRequested && !c.recording.ready && c.obstacle() == ""
 }
 
 // Captured returns those whose media may be written now: all or, while anybody who would be captured has
@@ -159,7 +159,7 @@ func (c *Consultation) Consent(now time.Time, id string, d wire.Decision, notice
 	if !ok {
 		return Effects{}, &Error{Code: wire.CodeBadMessage, Detail: "consent is granted, denied or withdrawn"}
 	}
-	p.consent = d
+	p.consent, p.decided = d, now
 	e := Effects{Grants: d == wire.ConsentGranted}
 	e.note(name, id, id, c.spec.Notice)
 	if e.Grants && !c.spec.Policy.Lobby {
@@ -198,7 +198,7 @@ func (c *Consultation) RequestRecording(now time.Time, by string) (Effects, erro
 	}
 	e := Effects{Grants: true}
 	if p.consent != wire.ConsentGranted {
-		p.consent = wire.ConsentGranted
+		p.consent, p.decided = wire.ConsentGranted, now
 		e.note(EventConsentGranted, by, by, c.spec.Notice)
 	}
 	e.note(EventConsentRequested, by, "", c.spec.Notice)
@@ -229,8 +229,46 @@ func (c *Consultation) stopRecording(by, reason string, e *Effects) {
 	e.note(name, by, "", reason)
 }
 
+// Agreement is what somebody has said about being recorded.
+type Agreement struct {
+	Participant string
+	Decision    wire.Decision
+	Notice      string
+	At          time.Time
+}
+
+// Agreements returns what those who are here have said, who have said anything.
+func (c *Consultation) Agreements() []Agreement {
+	var list []Agreement
+	for _, p := range c.people {
+		if p.consent != "" {
+			list = append(list, Agreement{p.ID, p.consent, c.spec.Notice, p.decided})
+		}
+	}
+	return list
+}
+
+// EndRecording is nobody being left, or the server stopping.
+func (c *Consultation) EndRecording(reason string) (e Effects) {
+	if c.recordingState() != wire.RecordingOff {
+		c.stopRecording("", reason, &e)
+	}
+	return e
+}
+
 // RecorderReady is the recorder saying that it can record.
 func (c *Consultation) RecorderReady() { c.recording.ready = true }
+
+// RecordingReason is why nothing is recorded, of package wire; empty while something is, or never was.
+func (c *Consultation) RecordingReason() string { return c.recording.reason }
+
+// Ready reports whether a request has its recorder.
+func (c *Consultation) Ready() bool {
+	return c.recording.state == wire.RecordingRequested && c.recording.ready
+}
+
+// RecorderFault returns what RecorderFails was last told.
+func (c *Consultation) RecorderFault() string { return c.recording.fault }
 
 // RecorderFails is the recorder saying that it cannot go on, for a reason of package wire; with none it
 // can again. One that could not begin ends the request.

@@ -13,7 +13,7 @@ import (
 	"github.com/bedside-video/bedside/signaling/wire"
 )
 
-const notice = "2026-11"
+const notice = "2026_11"
 
 // taped is a consultation that may be recorded: clinician, patient and interpreter in the room, and the
 // patient's device.
@@ -159,7 +159,7 @@ func TestRecordingPauses(t *testing.T) {
 		{"a new notice",
 			func(p *play) {
 				s := spec()
-				s.Notice, s.Policy.Recording = "2026-12", wire.PolicyAsk
+				s.Notice, s.Policy.Recording = "2026_12", wire.PolicyAsk
 				if err := p.c.Change(s); err != nil {
 					p.Fatal(err)
 				}
@@ -168,7 +168,7 @@ func TestRecordingPauses(t *testing.T) {
 				_, err := p.c.Consent(p.now, "pat", wire.ConsentGranted, notice)
 				p.wantCode(err, wire.CodeNoticeOutdated)
 				for _, id := range []string{"doc", "pat", "int"} {
-					p.did(p.c.Consent(p.now, id, wire.ConsentGranted, "2026-12"))
+					p.did(p.c.Consent(p.now, id, wire.ConsentGranted, "2026_12"))
 				}
 			}, []string{"doc", "pat", "int", "dev"}},
 	} {
@@ -337,7 +337,7 @@ func TestGuardianConsents(t *testing.T) {
 func TestConsentOutlivesARestart(t *testing.T) {
 	p := running(t, nil)
 	seats := p.c.Seats()
-	for version, want := range map[string]wire.Decision{notice: wire.ConsentGranted, "2026-12": ""} {
+	for version, want := range map[string]wire.Decision{notice: wire.ConsentGranted, "2026_12": ""} {
 		n := newPlay(t, func(s *consult.Spec) { s.Notice, s.Policy.Recording = version, wire.PolicyAsk })
 		n.now = p.now
 		n.c.Restore(n.now, n.now.Add(consult.Grace), seats)

@@ -16,6 +16,7 @@ type Seat struct {
 	// restart a clinician asks for it again.
 	Consent wire.Decision `json:"consent,omitempty"`
 	Notice  string        `json:"notice,omitempty"`
+	Decided time.Time     `json:"decided,omitzero"`
 }
 
 // Seats returns where everybody stands who is here or may come back, in the order of the invitations.
@@ -36,7 +37,7 @@ func (c *Consultation) Seats() []Seat {
 func (c *Consultation) seat(p *participant, state wire.State) Seat {
 	s := Seat{Participant: p.ID, Session: p.session, State: state, Arrived: p.arrived, Consent: p.consent}
 	if p.consent != "" {
-		s.Notice = c.spec.Notice
+		s.Notice, s.Decided = c.spec.Notice, p.decided
 	}
 	return s
 }
@@ -54,7 +55,7 @@ func (c *Consultation) Restore(now, until time.Time, seats []Seat) {
 		}
 		p.session, p.arrived, p.lapses = seat.Session, seat.Arrived, until
 		if seat.Notice == c.spec.Notice {
-			p.consent = seat.Consent
+			p.consent, p.decided = seat.Consent, seat.Decided
 		}
 		switch seat.State {
 		case wire.StateAdmitted:

@@ -85,6 +85,7 @@ type Recording struct {
 	// others of themselves alone.
 	Missing []string `json:"missing,omitempty"`
 	Consent Decision `json:"consent,omitempty"` // the receiver's own
+	Gaps    int      `json:"gaps,omitempty"`    // how often something could not be written; for who may record
 }
 
 // Said is a relayed Say. On the wire it is called "message".
