@@ -185,8 +185,8 @@ func (b *batch) fillInbox(fd uintptr) bool {
 }
 
 // send implements link.
-func (b *batch) send(d []byte, to netip.AddrPort) error {
-	n, ok := b.out.put(d, to)
+func (b *batch) send(head uint32, d []byte, to netip.AddrPort) error {
+	n, ok := b.out.put(head, d, to)
 	if !ok {
 		b.stats.sendDropped.Add(1)
 	}

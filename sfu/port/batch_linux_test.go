@@ -189,7 +189,7 @@ func TestReceivesTheSameEveryWay(t *testing.T) {
 				t.Cleanup(func() { _ = l[0].close() })
 				ufrag := fmt.Sprint("client", i)
 				heaps[i], mouths[i], sizes[i] = endpointOf(t, p, ufrag, packets+1), l[0], someSizes(rng, packets)
-				_ = mouths[i].send(checkOf(t, ufrag), server)
+				_ = mouths[i].send(0, checkOf(t, ufrag), server)
 			}
 			for _, h := range heaps {
 				h.next(t) // the check
@@ -197,7 +197,7 @@ func TestReceivesTheSameEveryWay(t *testing.T) {
 			for first := 0; first < packets; first += round {
 				for n := first; n < first+round; n++ {
 					for i, m := range mouths {
-						_ = m.send(packet(i, n, sizes[i][n]), server)
+						_ = m.send(0, packet(i, n, sizes[i][n]), server)
 					}
 				}
 				for i, h := range heaps {
@@ -330,7 +330,7 @@ func TestSendErrors(t *testing.T) {
 			}
 			for n := range packets {
 				for i, ear := range ears {
-					b.out.put(packet(i, n, 1000), addrOf(ear))
+					b.out.put(0, packet(i, n, 1000), addrOf(ear))
 				}
 			}
 			b.drain()
@@ -428,7 +428,7 @@ func TestFullOutboxDropsTheNewest(t *testing.T) {
 			b.sender.mu.Lock() // the kernel has no room, and somebody waits for that
 			defer b.sender.mu.Unlock()
 			for range tt.room + 3 {
-				if err := b.send(d, netip.MustParseAddrPort("127.0.0.1:9")); err != nil {
+				if err := b.send(0, d, netip.MustParseAddrPort("127.0.0.1:9")); err != nil {
 					t.Fatal(err)
 				}
 			}

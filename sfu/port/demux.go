@@ -34,7 +34,7 @@ func (d *demux) route(b []byte, from netip.AddrPort) {
 	case classMedia:
 		d.deliver(b, from, Receiver.Media)
 	case classTURNChannel:
-		stats.drop(dropTURN)
+		d.relay(b, from)
 	default:
 		stats.drop(dropUnknown)
 	}
@@ -42,6 +42,10 @@ func (d *demux) route(b []byte, from netip.AddrPort) {
 
 // routeSTUN authenticates a connectivity check and binds its source address to the endpoint.
 func (d *demux) routeSTUN(b []byte, from netip.AddrPort) {
+	if isTURN(b) {
+		d.relay(b, from)
+		return
+	}
 	e := d.checks.authenticate(b)
 	if e == nil {
 		return
@@ -53,6 +57,13 @@ func (d *demux) routeSTUN(b []byte, from netip.AddrPort) {
 	}
 	stats.received.Add(1)
 	e.receiver.Check(&d.checks.message, from)
+}
+
+// relay hands b to the relay, if there is one.
+func (d *demux) relay(b []byte, from netip.AddrPort) {
+	if !d.port.toRelay(b, from) {
+		d.port.stats.drop(dropTURN)
+	}
 }
 
 // bind makes from an address of e. It may have been another endpoint's: a NAT that re-uses a port

@@ -12,7 +12,7 @@ import (
 type nowhere chan struct{}
 
 func (n nowhere) receive(func([]byte, netip.AddrPort)) error { <-n; return net.ErrClosed }
-func (n nowhere) send([]byte, netip.AddrPort) error          { return nil }
+func (n nowhere) send(uint32, []byte, netip.AddrPort) error  { return nil }
 func (n nowhere) close() error                               { close(n); return nil }
 
 // suspicious is a Receiver that gets nothing from an address that has not shown its password.

@@ -20,7 +20,7 @@ func classify(first byte) class {
 		return classSTUN
 	case first >= 20 && first <= 63:
 		return classDTLS
-	case first >= 64 && first <= 79:
+	case first >= 64 && first <= 127: // to 79 by RFC 7983; up to 127 are channels of RFC 5766, and nothing else here
 		return classTURNChannel
 	case first >= 128 && first <= 191:
 		return classMedia
@@ -96,6 +96,12 @@ func stunType(b []byte) (messageType uint16, ok bool) {
 		return 0, false
 	}
 	return binary.BigEndian.Uint16(b), true
+}
+
+// isTURN tells whether b is a STUN message of TURN: well-formed, and not a connectivity check.
+func isTURN(b []byte) bool {
+	messageType, ok := stunType(b)
+	return ok && stunMethod(messageType) != stunMethodBinding
 }
 
 // stunMethod strips the class bits from a message type (RFC 8489 section 5, figure 3).

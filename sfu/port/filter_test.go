@@ -45,13 +45,13 @@ func TestAcceptDTLS(t *testing.T) {
 }
 
 func TestClassify(t *testing.T) {
-	// RFC 7983 section 7, figure 3.
+	// RFC 7983 section 7, figure 3, but for 80 to 127, which were channels before it.
 	for _, c := range []struct {
 		from, to byte
 		want     class
 	}{
 		{0, 3, classSTUN}, {4, 15, classUnknown}, {16, 19, classUnknown}, {20, 63, classDTLS},
-		{64, 79, classTURNChannel}, {80, 127, classUnknown}, {128, 191, classMedia}, {192, 255, classUnknown},
+		{64, 127, classTURNChannel}, {128, 191, classMedia}, {192, 255, classUnknown},
 	} {
 		for b := int(c.from); b <= int(c.to); b++ {
 			if got := classify(byte(b)); got != c.want {

@@ -1,9 +1,14 @@
 package port
 
 import (
+	"encoding/binary"
 	"net"
 	"net/netip"
 )
+
+// headBytes is the length of what is put in front of a datagram: a ChannelData header (RFC 8656
+// section 12.4), which is never 0.
+const headBytes = 4
 
 // link is how datagrams come from the socket and get to it. One goroutine receives; any may send.
 type link interface {
@@ -11,9 +16,9 @@ type link interface {
 	// came; b is valid until take returns. After close it fails with net.ErrClosed; other errors are
 	// of one datagram, and receive may be called again.
 	receive(take func(b []byte, from netip.AddrPort)) error
-	// send has b sent, after all that was given to send before for the same destination. b is copied
+	// send has b sent, with the four bytes of head in front unless that is 0, after all that was given to send before for the same destination. b is copied
 	// or sent when it returns. What becomes of it is in the counters: an error says no more.
-	send(b []byte, to netip.AddrPort) error
+	send(head uint32, b []byte, to netip.AddrPort) error
 	// close sends what waits, closes the socket and ends receive.
 	close() error
 }
@@ -65,7 +70,10 @@ func (l *plain) read() (int, netip.AddrPort, error) {
 	return n, addr.(*net.UDPAddr).AddrPort(), nil
 }
 
-func (l *plain) send(b []byte, to netip.AddrPort) error {
+func (l *plain) send(head uint32, b []byte, to netip.AddrPort) error {
+	if head != 0 {
+		b = append(binary.BigEndian.AppendUint32(make([]byte, 0, headBytes+len(b)), head), b...)
+	}
 	var err error
 	if l.fast != nil {
 		_, err = l.fast.WriteToUDPAddrPort(b, to)

@@ -1,6 +1,7 @@
 package port
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -40,16 +41,20 @@ func newOutbox(bursts *atomic.Int32) outbox {
 	return outbox{wake: make(chan struct{}, 1), sleeping: true, bursts: bursts}
 }
 
-// put copies b and returns how many wait now; false tells that there is no room.
-func (o *outbox) put(b []byte, to netip.AddrPort) (int, bool) {
+// put copies b, behind head unless that is 0, and returns how many wait now; false tells that there is no room.
+func (o *outbox) put(head uint32, b []byte, to netip.AddrPort) (int, bool) {
 	o.mu.Lock()
 	w := &o.waiting
-	if len(w.datagrams) == outboxDatagrams || len(w.bytes)+len(b) > outboxBytes {
+	if len(w.datagrams) == outboxDatagrams || len(w.bytes)+headBytes+len(b) > outboxBytes {
 		o.mu.Unlock()
 		return outboxDatagrams, false
 	}
-	w.datagrams = append(w.datagrams, plan.Datagram{To: to, Offset: len(w.bytes), Size: len(b)})
+	offset := len(w.bytes)
+	if head != 0 {
+		w.bytes = binary.BigEndian.AppendUint32(w.bytes, head)
+	}
 	w.bytes = append(w.bytes, b...)
+	w.datagrams = append(w.datagrams, plan.Datagram{To: to, Offset: offset, Size: len(w.bytes) - offset})
 	n := len(w.datagrams)
 	wake := o.sleeping && o.bursts.Load() == 0
 	if wake {

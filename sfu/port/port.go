@@ -82,6 +82,7 @@ type Port struct {
 	endpoints map[string]*endpoint // by local ufrag
 
 	paths paths
+	relay atomic.Pointer[func([]byte, netip.AddrPort)] // of TURN; nil: there is none
 }
 
 // reader is one socket and who is heard there.

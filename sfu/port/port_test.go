@@ -211,7 +211,7 @@ func hostile() []bad {
 		}, "turn_disabled"},
 		{"TURN ChannelData", func(*testing.T) []byte { return []byte{0x40, 0, 0, 0} }, "turn_disabled"},
 		{"invalid DTLS record", func(*testing.T) []byte { return []byte{23, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0} }, "dtls_invalid_record"},
-		{"nonsense", func(*testing.T) []byte { return []byte("PUT / HTTP/1.1") }, "unknown_protocol"},
+		{"nonsense", func(*testing.T) []byte { return []byte("\xff nonsense") }, "unknown_protocol"},
 		{"empty", func(*testing.T) []byte { return nil }, "unknown_protocol"},
 	}
 }

@@ -78,9 +78,35 @@ func (p *Port) Write(b []byte, to netip.AddrPort) error {
 		p.paths.write(&p.stats, b, to)
 		return nil
 	}
+	return p.linkTo(to).send(0, b, to)
+}
+
+// WriteChannel is Write of a ChannelData message (RFC 8656 section 12.4): b behind the header that says
+// so. A datagram needs no padding.
+func (p *Port) WriteChannel(channel uint16, b []byte, to netip.AddrPort) error {
+	return p.linkTo(to).send(uint32(channel)<<16|uint32(uint16(len(b))), b, to)
+}
+
+// linkTo returns the socket that an address is sent to from.
+func (p *Port) linkTo(to netip.AddrPort) link {
 	r := &p.readers[0]
 	if n := uint64(len(p.readers)); n > 1 {
 		r = &p.readers[plan.Hash(to)%n]
 	}
-	return r.link.send(b, to)
+	return r.link
+}
+
+// ServeTURN gives everything that is TURN, requests and ChannelData, to relay. It is called on the
+// port's readers, like a Receiver, and under the same conditions. nil has it dropped, as it is until
+// somebody serves it.
+func (p *Port) ServeTURN(relay func(b []byte, from netip.AddrPort)) { p.relay.Store(&relay) }
+
+// toRelay is false if there is no relay.
+func (p *Port) toRelay(b []byte, from netip.AddrPort) bool {
+	relay := p.relay.Load()
+	if relay == nil || *relay == nil {
+		return false
+	}
+	(*relay)(b, from)
+	return true
 }
