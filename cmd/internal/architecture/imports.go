@@ -56,7 +56,8 @@ func layers() []layer {
 		{pkg: "sfu/port", ours: []string{"config", "sfu/port/plan"}, why: "the port knows datagrams, not what they carry"},
 		{pkg: "sfu/port/plan", pure: true, why: "which datagrams go together is a function of their sizes and destinations"},
 
-		{pkg: "turn", ours: []string{"config", "sfu/port"}, why: "the relay knows nothing of calls"},
+		{pkg: "turn", ours: []string{"config", "sfu/port", "turn/policy"}, why: "the relay knows nothing of calls"},
+		{pkg: "turn/policy", pure: true, why: "who may relay what to whom is a function of what was granted"},
 		{pkg: "recording", ours: []string{"config", "recording/seal", "recording/mkv", "sfu", "sfu/codec"},
 			why: "the recorder is a subscriber; the media plane never imports it"},
 		{pkg: "recording/seal", pure: true, libs: []string{"filippo.io/age", "golang.org/x/crypto/chacha20poly1305"}, why: "sealing is bytes to bytes"},
