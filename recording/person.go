@@ -1,0 +1,126 @@
+package recording
+
+import (
+	"bytes"
+	"errors"
+	"time"
+
+	"github.com/bedside-video/bedside/recording/mkv"
+	"github.com/bedside-video/bedside/sfu/codec"
+)
+
+// person is one recorded participant: the tracks that are open, and the part that is being written.
+type person struct {
+	id     string
+	tracks []*Track
+	known  map[codec.Source]mkv.Track // what a header says of each source that has sent a frame
+	part   *part
+	// Before a part's header can be written, its first frames wait for the other tracks.
+	waiting []frame
+	bytes   int
+	since   time.Time // when the first of them was taken
+}
+
+// How long, and how much, is waited for with a header: a camera's first key frame takes a round trip.
+const (
+	headerWait  = 400 * time.Millisecond
+	headerBytes = 4 << 20
+)
+
+// trackNumber of a source in every file.
+func trackNumber(s codec.Source) int {
+	switch s {
+	case codec.Mic:
+		return 1
+	case codec.Camera:
+		return 2
+	case codec.Screen:
+		return 3
+	case codec.Exam:
+		return 4
+	}
+	return 5
+}
+
+// add takes a frame. It goes to the part that is open if that has such a track, and otherwise waits for
+// the next part.
+func (p *person) add(f frame) error {
+	was, ok := p.known[f.source]
+	if !ok || was.Codec != f.Codec || f.Width > 0 && was.Width == 0 {
+		p.known[f.source] = mkv.Track{
+			Number: trackNumber(f.source), Name: string(f.source), Codec: f.Codec,
+			Width: f.Width, Height: f.Height, Private: bytes.Clone(f.Private),
+		}
+	}
+	if p.part != nil && len(p.waiting) == 0 && p.part.tracks[trackNumber(f.source)].Codec == f.Codec {
+		return p.part.write(trackNumber(f.source), &f)
+	}
+	if len(p.waiting) == 0 {
+		p.since = f.Taken
+	}
+	f.Data = bytes.Clone(f.Data) // what it aliases is used again
+	p.waiting = append(p.waiting, f)
+	p.bytes += len(f.Data)
+	return nil
+}
+
+// ready tells whether the next part can begin: all tracks have shown what they are, or were waited for.
+func (p *person) ready(now time.Time) bool {
+	if len(p.waiting) == 0 {
+		return false
+	}
+	if now.Sub(p.since) >= headerWait || p.bytes > headerBytes || p.part != nil {
+		return true
+	}
+	for _, t := range p.tracks {
+		if !t.described {
+			return false
+		}
+	}
+	return true
+}
+
+// header lists what the next part has: the tracks that are open or have something waiting.
+func (p *person) header(created time.Time) mkv.Header {
+	h := mkv.Header{Title: p.id, Date: created}
+	for _, s := range []codec.Source{codec.Mic, codec.Camera, codec.Screen, codec.Exam, codec.Auscultation} {
+		if t, ok := p.known[s]; ok && p.uses(s) {
+			h.Tracks = append(h.Tracks, t)
+		}
+	}
+	return h
+}
+
+func (p *person) uses(s codec.Source) bool {
+	for _, t := range p.tracks {
+		if t.source == s {
+			return true
+		}
+	}
+	for _, f := range p.waiting {
+		if f.source == s {
+			return true
+		}
+	}
+	return false
+}
+
+// settle writes what waited into the new part.
+func (p *person) settle() error {
+	var err error
+	for i := range p.waiting {
+		f := &p.waiting[i]
+		// Of a codec that changed while the header was waited for, only the latest is in it.
+		if p.part.tracks[trackNumber(f.source)].Codec == f.Codec {
+			err = errors.Join(err, p.part.write(trackNumber(f.source), f))
+		}
+	}
+	p.drop()
+	return err
+}
+
+func (p *person) drop() { p.waiting, p.bytes = nil, 0 }
+
+func newPerson(id string) *person {
+	return &person{id: id, known: make(map[codec.Source]mkv.Track)}
+}

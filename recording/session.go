@@ -1,0 +1,451 @@
+package recording
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"filippo.io/age"
+
+	"github.com/bedside-video/bedside/sfu/codec"
+)
+
+// Start says what is to be recorded.
+type Start struct {
+	Tenant       string
+	Consultation string
+	RetainUntil  time.Time // zero: until somebody erases it
+	// Notify hears of what a clinician must know. It is called from goroutines of the Session, one call
+	// at a time for each, and must not block.
+	Notify func(Event)
+}
+
+// Event is something that happened to a recording which people in the room must know.
+type Event struct {
+	At     time.Time
+	Kind   EventKind
+	Reason Reason
+	// Of a gap.
+	Participant string
+	Source      codec.Source
+}
+
+// EventKind is a kind of Event.
+type EventKind string
+
+// The kinds of events.
+const (
+	Failed  EventKind = "failed"  // nothing is written
+	Resumed EventKind = "resumed" // it is again, in new parts
+	Lossy   EventKind = "gap"     // some of a participant's media is missing
+)
+
+// Reason says why a recording failed.
+type Reason string
+
+// Why a recording fails.
+const (
+	NoSpace Reason = "no_space"   // the disk is full, or nearly
+	Stalled Reason = "disk_slow"  // the disk has not answered for a while
+	Broken  Reason = "disk_error" // anything else
+)
+
+// Session is one recording while it goes on. Its methods may be called from any goroutine.
+type Session struct {
+	store  *Store
+	disk   disk
+	notify func(Event)
+	to     age.Recipient
+	epoch  time.Time
+
+	id string
+
+	mu       sync.Mutex
+	manifest Manifest
+	changed  bool     // the manifest is to be written
+	fresh    []*Track // opened since the last look
+	stop     string   // the reason; "" while it goes on
+
+	people  []*person // of run alone, as the rest
+	failed  Reason
+	retry   time.Time // when writing is tried again
+	busy    atomic.Int64
+	crowded atomic.Bool // the disk is below the floor
+	quit    chan struct{}
+	done    chan struct{}
+	watched chan struct{}
+	err     error // of the end; after done
+}
+
+// Periods of a Session.
+const (
+	lookEvery  = 50 * time.Millisecond // the goroutine looks into the inboxes
+	watchEvery = 200 * time.Millisecond
+	slowAfter  = 700 * time.Millisecond // for which one look may take before people are told
+	retryEvery = 2 * time.Second
+)
+
+// ID is the recording's name.
+func (s *Session) ID() string { return s.id }
+
+// Tap opens a track of a participant. It does nothing that could block. keyFrame asks the publisher for
+// a key frame, must not block, and may be nil. After a pause, the same source has a new Track.
+func (s *Session) Tap(participant string, source codec.Source, keyFrame func()) *Track {
+	t := &Track{participant: participant, source: source, keyFrame: keyFrame}
+	t.order.Wait = reorderWait
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stop != "" || len(s.fresh) == maxFresh {
+		t.inbox.end("stopped") // takes nothing
+		return t
+	}
+	s.fresh = append(s.fresh, t)
+	return t
+}
+
+// maxFresh bounds the tracks that are opened between two looks.
+const maxFresh = 1000
+
+// Consent notes what a participant decided.
+func (s *Session) Consent(c Consent) {
+	c.At = c.At.UTC()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stop == "" && len(s.manifest.Consent) < maxEvents {
+		s.manifest.Consent, s.changed = append(s.manifest.Consent, c), true
+	}
+}
+
+// Mark notes what happened to the recording.
+func (s *Session) Mark(m Mark) {
+	m.At = m.At.UTC()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stop == "" {
+		s.mark(m)
+	}
+}
+
+func (s *Session) mark(m Mark) {
+	if len(s.manifest.Marks) < maxEvents {
+		s.manifest.Marks, s.changed = append(s.manifest.Marks, m), true
+	}
+}
+
+// Stop writes what has come, closes the parts and signs the manifest. The recording also ends when ctx
+// does before that, later.
+func (s *Session) Stop(ctx context.Context, reason string) (Manifest, error) {
+	s.mu.Lock()
+	if s.stop == "" {
+		s.stop = reason
+		if reason == "" {
+			s.stop = "stopped"
+		}
+		close(s.quit)
+	}
+	s.mu.Unlock()
+	select {
+	case <-s.done:
+	case <-ctx.Done():
+		return Manifest{}, fmt.Errorf("stop recording %s: %w", s.ID(), ctx.Err())
+	}
+	<-s.watched
+	return s.manifest, s.err
+}
+
+// run is the only one that writes files.
+func (s *Session) run() {
+	defer close(s.done)
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for {
+		select {
+		case <-look.C:
+			s.look()
+		case <-s.quit:
+			s.look()
+			s.finish()
+			s.store.forget(s)
+			return
+		}
+	}
+}
+
+// look takes what came and writes it.
+func (s *Session) look() {
+	now := s.store.o.Clock()
+	s.busy.Store(now.UnixNano())
+	defer s.busy.Store(0)
+	s.admit()
+	if s.crowded.Load() && s.failed == "" {
+		s.fail(now, errNoSpace)
+	}
+	if s.failed != "" && !s.crowded.Load() && !now.Before(s.retry) {
+		s.resume(now)
+	}
+	for _, p := range s.people {
+		if err := s.work(now, p); err != nil {
+			s.fail(now, err)
+		}
+	}
+	if s.failed == "" {
+		if err := s.save(); err != nil {
+			s.fail(now, err)
+		}
+	}
+}
+
+// admit takes over the tracks that were opened.
+func (s *Session) admit() {
+	s.mu.Lock()
+	fresh := s.fresh
+	s.fresh = nil
+	s.mu.Unlock()
+	for _, t := range fresh {
+		i := slices.IndexFunc(s.people, func(p *person) bool { return p.id == t.participant })
+		if i < 0 {
+			i = len(s.people)
+			s.people = append(s.people, newPerson(t.participant))
+		}
+		s.people[i].tracks = append(s.people[i].tracks, t)
+	}
+}
+
+// work writes what came of one participant.
+func (s *Session) work(now time.Time, p *person) error {
+	var err error
+	kept := p.tracks[:0]
+	for _, t := range p.tracks {
+		loss, over := t.work(now, s.epoch, func(f frame) {
+			if s.failed == "" && err == nil {
+				err = p.add(f)
+			}
+		})
+		if loss.Packets > 0 || loss.Frames > 0 {
+			s.gap(now, t, loss.Packets, loss.Frames)
+		}
+		if !over {
+			kept = append(kept, t)
+		}
+	}
+	clear(p.tracks[len(kept):])
+	p.tracks = kept
+	if s.failed != "" {
+		return nil
+	}
+	if err == nil && p.ready(now) {
+		err = s.begin(now, p)
+	}
+	if err == nil && p.part != nil {
+		err = p.part.flush(now)
+	}
+	return err
+}
+
+// begin ends a participant's part, if there is one, and begins the next.
+func (s *Session) begin(now time.Time, p *person) error {
+	if err := s.end(now, p); err != nil {
+		return err
+	}
+	h := p.header(s.epoch)
+	next := Part{Participant: p.id, Started: now.UTC()}
+	for _, t := range h.Tracks {
+		next.Tracks = append(next.Tracks, PartTrack{codec.Source(t.Name), t.Codec.String()})
+	}
+	s.mu.Lock()
+	next.N = len(s.manifest.Parts)
+	if next.N == maxParts {
+		s.mu.Unlock()
+		return errors.New("more parts than a recording can have")
+	}
+	s.manifest.Parts, s.changed = append(s.manifest.Parts, next), true
+	s.mu.Unlock()
+	// The manifest first: a part that it does not list would be nobody's.
+	if err := s.save(); err != nil {
+		return err
+	}
+	var err error
+	if p.part, err = newPart(s.disk, s.ID(), next.N, s.to, s.store.budget(), now, h); err != nil {
+		return err
+	}
+	return p.settle()
+}
+
+// end closes a participant's part.
+func (s *Session) end(now time.Time, p *person) error {
+	if p.part == nil {
+		return nil
+	}
+	part := p.part
+	p.part = nil
+	size, sum, err := part.close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	entry := &s.manifest.Parts[part.n]
+	entry.Ended, entry.Size, entry.SHA256, s.changed = now.UTC(), size, sum, true
+	if err != nil {
+		entry.Size, entry.SHA256, entry.Cut = 0, "", true // finish measures it
+	}
+	return err
+}
+
+// gap notes what is missing.
+func (s *Session) gap(now time.Time, t *Track, packets, frames int) {
+	s.mu.Lock()
+	if len(s.manifest.Gaps) < maxGaps {
+		s.manifest.Gaps = append(s.manifest.Gaps, Gap{now.UTC(), t.participant, t.source, packets, frames})
+	} else {
+		s.manifest.MoreGaps++
+	}
+	s.changed = true
+	s.mu.Unlock()
+	if s.failed == "" {
+		s.notify(Event{At: now, Kind: Lossy, Participant: t.participant, Source: t.source})
+	}
+}
+
+var errNoSpace = errors.New("less disk is free than recording.min_free asks for")
+
+// fail gives the parts up. What reached the disk can be read; new parts are tried every two seconds.
+func (s *Session) fail(now time.Time, err error) {
+	for _, p := range s.people {
+		if p.part != nil {
+			s.abandon(p)
+		}
+		p.drop()
+	}
+	s.retry = now.Add(retryEvery)
+	if s.failed != "" {
+		return
+	}
+	s.failed = Broken
+	if errors.Is(err, errNoSpace) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		s.failed = NoSpace
+	}
+	s.store.o.Log.Error("recording failed", "recording", s.ID(), "reason", string(s.failed), "err", err)
+	s.mu.Lock()
+	s.mark(Mark{now.UTC(), string(Failed), string(s.failed)})
+	s.mu.Unlock()
+	s.notify(Event{At: now, Kind: Failed, Reason: s.failed})
+}
+
+func (s *Session) abandon(p *person) {
+	_ = p.part.file.Close() // it failed already
+	s.mu.Lock()
+	s.manifest.Parts[p.part.n].Cut = true
+	s.mu.Unlock()
+	p.part = nil
+}
+
+// resume tries whether the disk takes the manifest again.
+func (s *Session) resume(now time.Time) {
+	s.retry = now.Add(retryEvery)
+	s.mu.Lock()
+	s.mark(Mark{now.UTC(), string(Resumed), ""})
+	s.mu.Unlock()
+	if err := s.save(); err != nil {
+		s.mu.Lock()
+		s.manifest.Marks = s.manifest.Marks[:len(s.manifest.Marks)-1]
+		s.mu.Unlock()
+		return
+	}
+	s.failed = ""
+	for _, p := range s.people {
+		for _, t := range p.tracks {
+			t.described = false
+			if t.keyFrame != nil {
+				t.keyFrame()
+			}
+		}
+	}
+	s.store.o.Log.Info("recording resumed", "recording", s.ID())
+	s.notify(Event{At: now, Kind: Resumed})
+}
+
+// save writes the manifest if it changed.
+func (s *Session) save() error {
+	s.mu.Lock()
+	changed := s.changed
+	s.changed = false
+	b, err := s.manifest.encode()
+	s.mu.Unlock()
+	if !changed || err != nil {
+		return err
+	}
+	if err := s.disk.replace(manifestName(s.ID()), b); err != nil {
+		s.mu.Lock()
+		s.changed = true
+		s.mu.Unlock()
+		return fmt.Errorf("manifest: %w", err)
+	}
+	return nil
+}
+
+// finish closes everything and signs.
+func (s *Session) finish() {
+	now := s.store.o.Clock()
+	for _, p := range s.people {
+		if s.failed != "" {
+			break
+		}
+		for _, t := range p.tracks {
+			t.End("stopped")
+		}
+		if err := s.work(now, p); err != nil {
+			s.fail(now, err)
+			break
+		}
+		if len(p.waiting) > 0 {
+			if err := s.begin(now, p); err != nil {
+				s.fail(now, err)
+				break
+			}
+		}
+		if err := s.end(now, p); err != nil {
+			s.fail(now, err)
+		}
+	}
+	s.mu.Lock()
+	m, reason := s.manifest, s.stop
+	m.Parts = slices.Clone(m.Parts)
+	s.mu.Unlock()
+	s.err = s.store.complete(s.disk, &m, Complete, reason, now)
+	s.mu.Lock()
+	s.manifest = m
+	s.mu.Unlock()
+	if s.err != nil {
+		s.store.o.Log.Error("recording not finished", "recording", s.ID(), "err", s.err)
+	}
+}
+
+// runWatch tells of what run cannot: that it is stuck. It also looks after the free space.
+func (s *Session) runWatch() {
+	defer close(s.watched)
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	told := false
+	for {
+		select {
+		case <-tick.C:
+		case <-s.done:
+			return
+		}
+		now := s.store.o.Clock()
+		since := s.busy.Load()
+		stuck := since != 0 && now.UnixNano()-since > int64(slowAfter)
+		switch {
+		case stuck && !told:
+			s.store.o.Log.Error("recording stalled: the disk does not answer", "recording", s.ID())
+			s.notify(Event{At: now, Kind: Failed, Reason: Stalled})
+		case !stuck && told && since == 0:
+			s.notify(Event{At: now, Kind: Resumed, Reason: Stalled})
+		}
+		told = stuck || told && since != 0
+		s.crowded.Store(s.store.crowded() != nil)
+	}
+}
