@@ -127,7 +127,7 @@ sim:
 soak: needs .tools/fsck
 	SOAK=1 go test -v -count=1 -timeout 2h ./bench/sim/...
 	SOAK=1 go test -v -count=1 -timeout 1h ./signaling/audit
-	SOAK=1 go test -v -count=1 -timeout 1h -run 'TestKilledUnderLoad|TestSlowConnections' ./cmd/bedside/servetest
+	SOAK=1 go test -v -count=1 -timeout 1h -run 'TestKilledUnderLoad|TestSlowConnections|TestTLSByAnotherProgram' ./cmd/bedside/servetest
 	SOAK=1 go test -v -count=1 -timeout 2h -run 'TestChurnLeaksNothing|TestFloodOfMalformedDatagrams' ./bench/load
 	SOAK=1 go test -v -count=1 -timeout 30m -run TestBuildIsReproducible ./deploy
 	SOAK=1 go test -v -count=1 -timeout 30m -run 'TestRandomRequests|TestIdleSessions|OfEveryKind' ./signaling ./cmd/bedside

@@ -13,7 +13,7 @@ import (
 
 // trusting are the options of a Chromium that looks certificates up, in the databases of a home directory.
 func trusting(home string) []chromedp.ExecAllocatorOption {
-	return []chromedp.ExecAllocatorOption{chromedp.Flag("ignore-certificate-errors", false), chromedp.Env("HOME="+home)}
+	return []chromedp.ExecAllocatorOption{chromedp.Flag("ignore-certificate-errors", false), chromedp.Env("HOME=" + home)}
 }
 
 // newChromium starts one headless Chromium with a fake camera and microphone, for one test.

@@ -45,7 +45,17 @@ func selfSigned(now time.Time, random io.Reader, addresses []netip.Addr) (*tls.C
 }
 
 // tlsConfig serves HTTP/1.1 alone: a WebSocket takes over its connection, which HTTP/2 does not let
-// it (RFC 8441 is not spoken here), and a page of four small files gains nothing from it.
+// it (RFC 8441 is not spoken here), and a page of four small files gains nothing from it. The other name
+// is the relay's (RFC 7443). TLS 1.2 has forward secrecy and authenticated encryption only, as 1.3 has
+// anyway: every browser that can join a call speaks one of these (RFC 9325 section 4.2).
 func tlsConfig() *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		NextProtos: []string{"http/1.1", "stun.turn"},
+		CipherSuites: []uint16{
+			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+		},
+	}
 }
