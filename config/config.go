@@ -55,8 +55,9 @@ type Log struct {
 
 // Media is about the addresses at which media is received.
 type Media struct {
-	// Advertise are the IP addresses that clients are told to send media to. When empty they are
-	// found among the machine's interfaces.
+	// Advertise are the IP addresses that clients are told to send media to, each with a port of its own
+	// where a router or a redirect makes the port another than that of Listen. When empty they are found
+	// among the machine's interfaces.
 	Advertise []string `mapstructure:"advertise" yaml:"advertise"`
 	// GSO says whether the kernel may cut one message into the datagrams of a burst: GSOAuto or GSOOff.
 	GSO string `mapstructure:"gso" yaml:"gso"`

@@ -145,7 +145,7 @@ drain_timeout: 1h
 audit: {on_failure: ask, min_free_percent: 100}
 tls: {cert_file: a}
 log: {level: chatty, format: xml}
-media: {advertise: [10.0.0.1, "10.0.0.1:80", 0.0.0.0], gso: on, readers: 9}
+media: {advertise: [10.0.0.1, "10.0.0.1:0", 0.0.0.0], gso: on, readers: 9}
 sfu: {ssrc_limit: many}
 signaling:
   window_lead: 30
@@ -173,8 +173,8 @@ signaling:
 		`listen: must be [host]:port, such as ":8443"`,
 		"log.format: must be text or json",
 		"log.level: must be debug, info, warn or error",
-		"media.advertise[1]: must be an IP address that clients can reach, without a port",
-		"media.advertise[2]: must be an IP address that clients can reach, without a port",
+		`media.advertise[1]: must be an IP address that clients can reach, with a port if it is another than that of listen: "203.0.113.7:443"`,
+		`media.advertise[2]: must be an IP address that clients can reach, with a port if it is another than that of listen: "203.0.113.7:443"`,
 		"media.gso: must be auto or off",
 		"media.readers: must be between 0 and 8",
 		"metrics_lisen: unknown key; did you mean metrics_listen?",

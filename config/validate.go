@@ -59,9 +59,9 @@ func (c Config) problems() []error {
 	p.check(level.UnmarshalText([]byte(c.Log.Level)) == nil, "log.level", "debug, info, warn or error")
 	p.check(c.Log.Format == "text" || c.Log.Format == "json", "log.format", "text or json")
 	for i, a := range c.Media.Advertise {
-		ip, err := netip.ParseAddr(a)
-		p.check(err == nil && !ip.IsUnspecified() && !ip.IsMulticast() && ip.Zone() == "",
-			fmt.Sprintf("media.advertise[%d]", i), "an IP address that clients can reach, without a port")
+		at, err := ParseAdvertised(a, 1)
+		p.check(err == nil && !at.Addr().IsUnspecified() && !at.Addr().IsMulticast() && at.Addr().Zone() == "" && at.Port() != 0,
+			fmt.Sprintf("media.advertise[%d]", i), `an IP address that clients can reach, with a port if it is another than that of listen: "203.0.113.7:443"`)
 	}
 	p.check(c.Media.GSO == GSOAuto || c.Media.GSO == GSOOff, "media.gso", GSOAuto+" or "+GSOOff)
 	p.check(c.Media.Readers >= 0 && c.Media.Readers <= 8, "media.readers", "between 0 and 8")
@@ -71,6 +71,14 @@ func (c Config) problems() []error {
 	p.check(c.Audit.MinFreePercent >= 0 && c.Audit.MinFreePercent <= 90, "audit.min_free_percent", "between 0 and 90")
 	c.Signaling.appendProblems(&p)
 	return p
+}
+
+// ParseAdvertised reads one of Media.Advertise; port is that of Listen.
+func ParseAdvertised(s string, port uint16) (netip.AddrPort, error) {
+	if ip, err := netip.ParseAddr(s); err == nil {
+		return netip.AddrPortFrom(ip, port), nil
+	}
+	return netip.ParseAddrPort(s)
 }
 
 func (c Config) serverProblems() []error {

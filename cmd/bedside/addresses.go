@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+
+	"github.com/bedside-video/bedside/config"
 )
 
 // maxAdvertised bounds the addresses that every answer names: a browser checks each of them.
@@ -38,6 +40,33 @@ func advertised(listen netip.Addr, outbound netip.Addr, interfaces []netip.Addr)
 	}
 	slices.SortStableFunc(found, func(a, b netip.Addr) int { return rank(a) - rank(b) })
 	return found[:min(len(found), maxAdvertised)]
+}
+
+// configuredAddresses are those of media.advertise, which Validate has seen.
+func configuredAddresses(c config.Media, port uint16) []netip.AddrPort {
+	list := make([]netip.AddrPort, len(c.Advertise))
+	for i, a := range c.Advertise {
+		list[i], _ = config.ParseAdvertised(a, port)
+	}
+	return list
+}
+
+// onPort puts one port to all addresses.
+func onPort(addresses []netip.Addr, port uint16) []netip.AddrPort {
+	list := make([]netip.AddrPort, len(addresses))
+	for i, a := range addresses {
+		list[i] = netip.AddrPortFrom(a, port)
+	}
+	return list
+}
+
+// justAddresses are the addresses alone.
+func justAddresses(at []netip.AddrPort) []netip.Addr {
+	list := make([]netip.Addr, len(at))
+	for i, a := range at {
+		list[i] = a.Addr()
+	}
+	return list
 }
 
 // maxAdvertisedTCP bounds those of them that are named for TCP, too: a browser opens a connection to

@@ -49,7 +49,7 @@ type deps struct {
 	sockets   sockets
 	metrics   net.Listener // nil: nobody collects them
 	tls       *tls.Config
-	advertise []netip.Addr
+	advertise []netip.AddrPort
 	log       *slog.Logger
 	registry  *prometheus.Registry
 	store     store.Store
@@ -93,12 +93,8 @@ func assemble(cfg config.Config, d deps) (_ *server, err error) {
 	}); err != nil {
 		return nil, err
 	}
-	at := make([]netip.AddrPort, len(d.advertise))
-	for i, a := range d.advertise {
-		at[i] = netip.AddrPortFrom(a, d.sockets.addrPort().Port())
-	}
 	if s.sfu, err = sfu.New(cfg.SFU, sfu.Deps{
-		Port: s.port, Advertise: at, AdvertiseTCP: onTCP(at), Clock: d.clock, Rand: d.rand, Log: d.log, Metrics: registry,
+		Port: s.port, Advertise: d.advertise, AdvertiseTCP: onTCP(d.advertise), Clock: d.clock, Rand: d.rand, Log: d.log, Metrics: registry,
 	}); err != nil {
 		return nil, err
 	}

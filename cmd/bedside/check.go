@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,6 +65,8 @@ type result struct {
 	Findings []finding      `json:"findings"`
 	Firewall []firewallRule `json:"firewall"`
 	Report   *report        `json:"report,omitempty"`
+
+	port string // of all that is let through
 }
 
 func checkCommand(w world) *cobra.Command {
@@ -107,9 +110,10 @@ func readConfig(file string, environ []string) (config.Config, error) {
 // check asks everything there is to ask, in the order in which a server would run into it.
 func (h host) check(ctx context.Context) result {
 	r := result{Build: h.build, Config: h.configFile, Firewall: firewallRules(h.cfg)}
+	_, r.port, _ = net.SplitHostPort(h.cfg.Listen)
 	r.Findings = append(r.Findings, ok("configuration", "no errors"))
 	for _, check := range []func(context.Context) []finding{
-		h.checkFiles, h.checkPorts, h.checkPublicURL, h.checkAddresses, h.checkCertificate,
+		h.checkFiles, h.checkPorts, h.checkPublicURL, h.checkAddresses, h.checkReach, h.checkCertificate,
 		h.checkClock, h.checkData, h.checkLimits, h.checkGSO,
 	} {
 		r.Findings = append(r.Findings, check(ctx)...)
@@ -147,7 +151,7 @@ func (r result) print(to io.Writer) error {
 		}
 	}
 	b.WriteString("\n")
-	printFirewall(&b, r.Firewall)
+	printFirewall(&b, r.Firewall, r.port)
 	if r.Report != nil {
 		b.WriteString("\n")
 		r.Report.print(&b)

@@ -147,39 +147,76 @@ func (h host) checkAddresses(context.Context) []finding {
 	if err != nil {
 		return []finding{warn("addresses", fmt.Sprintf("the machine's addresses cannot be listed: %v", err), "set media.advertise")}
 	}
-	at, _, _ := net.SplitHostPort(h.cfg.Listen)
-	listen, _ := netip.ParseAddr(at) // not valid: all of them
-	return []finding{compareAddresses(h.cfg.Media.Advertise, advertised(listen, outboundAddress(), found), found)}
+	at, err := h.advertised(found)
+	if err != nil {
+		return nil // checkPorts has said so
+	}
+	return append([]finding{compareAddresses(len(h.cfg.Media.Advertise) > 0, justAddresses(at), found)}, judgeAddressPorts(at)...)
 }
 
-// compareAddresses judges what is advertised: what was configured, or else what was found.
-func compareAddresses(configured []string, automatic, interfaces []netip.Addr) finding {
+// advertised is what a server on this machine would tell clients.
+func (h host) advertised(interfaces []netip.Addr) ([]netip.AddrPort, error) {
+	at, text, err := net.SplitHostPort(h.cfg.Listen)
+	if err != nil {
+		return nil, err
+	}
+	port, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return nil, err
+	}
+	if len(h.cfg.Media.Advertise) > 0 {
+		return configuredAddresses(h.cfg.Media, uint16(port)), nil
+	}
+	listen, _ := netip.ParseAddr(at) // not valid: all of them
+	return onPort(advertised(listen, outboundAddress(), interfaces), uint16(port)), nil
+}
+
+// compareAddresses judges what is advertised, be it configured or found.
+func compareAddresses(configured bool, at, interfaces []netip.Addr) finding {
 	const check = "addresses"
-	if len(configured) == 0 {
-		reachable := slices.ContainsFunc(automatic, func(a netip.Addr) bool { return !a.IsLoopback() })
+	if !configured {
+		reachable := slices.ContainsFunc(at, func(a netip.Addr) bool { return !a.IsLoopback() })
 		if !reachable {
 			return warn(check, "media can only be reached from this machine: it has no other address", "set media.advertise")
 		}
-		public := slices.ContainsFunc(automatic, func(a netip.Addr) bool { return a.IsGlobalUnicast() && !a.IsPrivate() })
+		public := slices.ContainsFunc(at, func(a netip.Addr) bool { return a.IsGlobalUnicast() && !a.IsPrivate() })
 		if !public {
-			return warn(check, fmt.Sprintf("clients send media to %s: private addresses, which nobody outside can reach", join(automatic)),
+			return warn(check, fmt.Sprintf("clients send media to %s: private addresses, which nobody outside can reach", join(at)),
 				"if patients join from home, set media.advertise to the public address that the router forwards")
 		}
-		return ok(check, "clients send media to %s", join(automatic))
+		return ok(check, "clients send media to %s", join(at))
 	}
-	var own, behind []string
-	for _, c := range configured {
-		if a, err := netip.ParseAddr(c); err == nil && slices.Contains(interfaces, a) {
-			own = append(own, c)
-		} else {
-			behind = append(behind, c)
+	var behind []netip.Addr
+	for _, a := range at {
+		if !slices.Contains(interfaces, a) {
+			behind = append(behind, a)
 		}
 	}
 	if len(behind) > 0 {
-		return warn(check, strings.Join(behind, ", ")+" is not an address of this machine",
+		return warn(check, join(behind)+" is not an address of this machine",
 			"right behind NAT: then the router must forward the port, UDP and TCP, unchanged; wrong otherwise")
 	}
-	return ok(check, "clients send media to %s", strings.Join(own, ", "))
+	return ok(check, "clients send media to %s", join(at))
+}
+
+// judgeAddressPorts finds the addresses that browsers refuse by their port. Chromium sends media to no
+// port below 1024, but to 80 and 443 of public addresses, and says nothing (webrtc, VerifyCandidate;
+// found with Chromium 156, 2026-11-22).
+func judgeAddressPorts(at []netip.AddrPort) []finding {
+	const check, lowest = "addresses", 1024
+	var refused []string
+	for _, a := range at {
+		web := a.Port() == 443 || a.Port() == 80
+		if ip := a.Addr(); a.Port() < lowest && !ip.IsLoopback() && (!web || ip.IsPrivate()) {
+			refused = append(refused, a.String())
+		}
+	}
+	if refused == nil {
+		return nil
+	}
+	return []finding{fail(check, "Chrome and Edge send no media to "+strings.Join(refused, ", ")+": they refuse port 443 of private addresses, and other ports below 1024",
+		`listen on a port above 1023 (listen: ":8443"), or redirect one and name it: media.advertise: ["`+
+			refused[0][:strings.LastIndex(refused[0], ":")]+`:8443"]`)}
 }
 
 func join(list []netip.Addr) string {
@@ -212,8 +249,8 @@ func firewallRules(cfg config.Config) []firewallRule {
 	to := or(strings.Join(cfg.Media.Advertise, ", "), "this server")
 	const people = "participants (any address)"
 	rules := []firewallRule{
-		{"in", "UDP", port, people, to, "sound and pictures (STUN, DTLS, SRTP)"},
-		{"in", "TCP", port, people, to, "pages and signalling (HTTPS, WebSocket)"},
+		{"in", "UDP", port, people, to, "sound and pictures (STUN, DTLS, SRTP, TURN)"},
+		{"in", "TCP", port, people, to, "pages and signalling (HTTPS, WebSocket); media where UDP is blocked (ICE-TCP, TURN)"},
 		{"in", "TCP", port, "scheduling systems", to, "API (HTTPS), the same port"},
 	}
 	if at, metrics, err := net.SplitHostPort(cfg.MetricsListen); err == nil && !isLoopbackHost(at) {
@@ -222,7 +259,7 @@ func firewallRules(cfg config.Config) []firewallRule {
 	return rules
 }
 
-func printFirewall(to io.Writer, rules []firewallRule) {
+func printFirewall(to io.Writer, rules []firewallRule, port string) {
 	_, _ = fmt.Fprintln(to, "Firewall: what must be let through")
 	t := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(t, "  direction\tprotocol\tport\tfrom\tto\twhy")
@@ -231,5 +268,13 @@ func printFirewall(to io.Writer, rules []firewallRule) {
 	}
 	_ = t.Flush()
 	_, _ = fmt.Fprint(to, "  out: nothing. The server opens no connection; only answers to the above leave it. A stateful\n",
-		"  filter must keep an idle UDP mapping for 30 s or more. No proxy may stand before the UDP port.\n")
+		"  filter must keep an idle UDP mapping for 30 s or more. No proxy may stand before the UDP port.\n",
+		"  On this machine, for everybody, that is one of:\n")
+	for _, line := range []string{
+		"nft add rule inet filter input udp dport %[1]s accept; nft add rule inet filter input tcp dport %[1]s accept",
+		"ufw allow %[1]s/udp; ufw allow %[1]s/tcp",
+		"firewall-cmd --permanent --add-port=%[1]s/udp --add-port=%[1]s/tcp; firewall-cmd --reload",
+	} {
+		_, _ = fmt.Fprintf(to, "    "+line+"\n", port)
+	}
 }

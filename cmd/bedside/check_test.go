@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -189,8 +190,31 @@ func TestCompareAddresses(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			found := addresses(tt.automatic)
-			wantFindings(t, []finding{compareAddresses(strings.Fields(tt.configured), found, found)}, tt.want)
+			wantFindings(t, []finding{compared(tt.configured, found)}, tt.want)
 		})
+	}
+}
+
+func compared(configured string, found []netip.Addr) finding {
+	if configured == "" {
+		return compareAddresses(false, found, found)
+	}
+	return compareAddresses(true, addresses(configured), found)
+}
+
+// Chromium was seen to refuse the first two (TestPaths with port 443).
+func TestJudgeAddressPorts(t *testing.T) {
+	for _, tt := range []struct {
+		at     string
+		refuse bool
+	}{
+		{"10.89.1.1:443", true}, {"192.168.0.1:80", true}, {"[fd00::1]:443", true}, {"203.0.113.7:1023", true}, {"10.0.0.1:53", true},
+		{"203.0.113.7:443", false}, {"203.0.113.7:80", false}, {"10.0.0.1:1024", false}, {"10.0.0.1:8443", false}, {"127.0.0.1:443", false}, {"[2001:db8::1]:443", false},
+	} {
+		got := judgeAddressPorts([]netip.AddrPort{netip.MustParseAddrPort(tt.at)})
+		if refused := len(got) == 1 && got[0].Status == statusFail; refused != tt.refuse || len(got) > 1 {
+			t.Errorf("%s: %v, want refused: %t", tt.at, got, tt.refuse)
+		}
 	}
 }
 
@@ -384,7 +408,7 @@ func TestFirewallRules(t *testing.T) {
 	cfg := config.Default()
 	cfg.Listen, cfg.Media.Advertise, cfg.MetricsListen = ":443", []string{"203.0.113.7"}, "10.0.0.4:9443"
 	var b strings.Builder
-	printFirewall(&b, firewallRules(cfg))
+	printFirewall(&b, firewallRules(cfg), "443")
 	golden(t, "testdata/firewall.txt", b.String())
 	cfg.MetricsListen = "127.0.0.1:9443"
 	if rules := firewallRules(cfg); len(rules) != 3 {
@@ -410,7 +434,7 @@ func golden(t *testing.T, file, got string) {
 }
 
 func TestCheckPrints(t *testing.T) {
-	r := result{
+	r := result{port: "443",
 		Build: build{Version: "v1.2.3"}, Config: "/etc/bedside/bedside.yaml",
 		Findings: []finding{ok("configuration", "no errors"), warn("clock", "no NTP client keeps it right", "install chrony"),
 			fail("data_dir", "is full", "make room")},

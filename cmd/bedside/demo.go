@@ -89,7 +89,7 @@ func demo(ctx context.Context, w world, cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	shown := demoServer{at: at, addresses: d.advertise, metrics: d.metrics.Addr(), key: key, certificate: d.tls}
+	shown := demoServer{at: at, addresses: justAddresses(d.advertise), metrics: d.metrics.Addr(), key: key, certificate: d.tls}
 	if err := welcome(ctx, w, shown); err != nil {
 		_ = s.stop()
 		return err
@@ -109,7 +109,7 @@ func (d *deps) complete(cfg config.Config) error {
 	if d.advertise, err = advertise(cfg.Media, d.sockets); err != nil {
 		return err
 	}
-	if d.tls, err = selfSigned(d.clock(), d.rand, d.advertise); err != nil {
+	if d.tls, err = selfSigned(d.clock(), d.rand, justAddresses(d.advertise)); err != nil {
 		return err
 	}
 	if d.metrics, err = net.Listen("tcp", cfg.MetricsListen); err != nil {
@@ -118,20 +118,17 @@ func (d *deps) complete(cfg config.Config) error {
 	return nil
 }
 
-// advertise returns the addresses that clients are told to send media to.
-func advertise(c config.Media, s sockets) ([]netip.Addr, error) {
+// advertise returns where clients are told to send media to.
+func advertise(c config.Media, s sockets) ([]netip.AddrPort, error) {
+	port := s.addrPort().Port()
 	if len(c.Advertise) == 0 {
 		found, err := interfaceAddresses()
 		if err != nil {
 			return nil, fmt.Errorf("find this machine's addresses: %w", err)
 		}
-		return advertised(s.addrPort().Addr(), outboundAddress(), found), nil
+		return onPort(advertised(s.addrPort().Addr(), outboundAddress(), found), port), nil
 	}
-	list := make([]netip.Addr, len(c.Advertise))
-	for i, a := range c.Advertise {
-		list[i] = netip.MustParseAddr(a) // Validate has seen them
-	}
-	return list, nil
+	return configuredAddresses(c, port), nil
 }
 
 func logger(c config.Log, to io.Writer) *slog.Logger {

@@ -39,7 +39,7 @@ func TestExitCodes(t *testing.T) {
 		{"superfluous argument", []string{"version", "x"}, 2, `^$`, `^bedside: unknown command "x"`},
 		{"value that makes no sense", []string{"demo", "--listen", "8443", "--log-level", "loud"}, 2, `^$`,
 			`(?s)listen: must be \[host\]:port.*log\.level: must be debug, info, warn or error`},
-		{"address with a port", []string{"demo", "--advertise", "192.0.2.1:80"}, 2, `^$`, `media\.advertise\[0\]: must be an IP address`},
+		{"address with port 0", []string{"demo", "--advertise", "192.0.2.1:0"}, 2, `^$`, `media\.advertise\[0\]: must be an IP address`},
 		{"origin with a path", []string{"demo", "--origin", "https://portal.example/x"}, 2, `^$`, `signaling\.origins\[0\]: must be an origin`},
 		{"taken port", []string{"demo", "--listen", at, "--metrics-listen", "127.0.0.1:0"}, 1, `^$`,
 			`^bedside: ` + regexp.QuoteMeta(at) + ` is taken, perhaps by another bedside: end that, or choose another port with --listen :8444\n$`},
