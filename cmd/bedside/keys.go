@@ -24,7 +24,7 @@ func keysCommand(w world) *cobra.Command {
 	}
 	newKey.Flags().StringVar(&id, "id", "scheduler", "what logs call the key")
 	newKey.Flags().StringVar(&tenant, "tenant", "default", "whose consultations it may see")
-	keys.AddCommand(newKey)
+	keys.AddCommand(newKey, newRecipientCommand(w))
 	return keys
 }
 

@@ -1,0 +1,353 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"filippo.io/age"
+	"github.com/spf13/cobra"
+
+	"github.com/bedside-video/bedside/recording"
+)
+
+// recordingsDir is where recordings are in the data directory.
+const recordingsDir = "recordings"
+
+func recordingCommand(w world) *cobra.Command {
+	group := &cobra.Command{
+		Use:   "recording",
+		Short: "List, open, check and erase recordings, where the hospital's keys are",
+		Long: `Work on recordings in a directory: the server's or, better, a copy on the machine that has the hospital's
+keys. What is read there is in no audit log; the server's API writes into one.`,
+		Args: cobra.NoArgs, RunE: help,
+	}
+	group.AddCommand(recordingListCommand(w), recordingShowCommand(w), recordingOpenCommand(w), recordingVerifyCommand(w),
+		recordingEraseCommand(w), recordingRewrapCommand(w), recordingKeyCommand(w))
+	return group
+}
+
+// shelf says which recordings, and with which keys.
+type shelf struct {
+	dir, dataDir string
+	identities   []string // files
+}
+
+func (p *shelf) flags(c *cobra.Command, keys bool) {
+	c.Flags().StringVar(&p.dir, "dir", "", "the directory of the recordings, or a copy of it")
+	c.Flags().StringVar(&p.dataDir, "data-dir", "", "the data_dir of the server, instead of --dir")
+	c.MarkFlagsMutuallyExclusive("dir", "data-dir")
+	c.MarkFlagsOneRequired("dir", "data-dir")
+	if keys {
+		c.Flags().StringSliceVarP(&p.identities, "identity", "i", nil, "a `file` with a secret key of the hospital (AGE-SECRET-KEY-…)")
+	}
+}
+
+func (p *shelf) archive() (*recording.Archive, error) {
+	dir := p.dir
+	if p.dataDir != "" {
+		dir = filepath.Join(p.dataDir, recordingsDir)
+	}
+	return recording.OpenArchive(dir)
+}
+
+// with opens one recording and does something with it.
+func (p *shelf) with(id string, f func(*recording.Files) error) error {
+	a, err := p.archive()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = a.Close() }() // only a directory
+	r, err := a.Recording(id)
+	if err != nil {
+		return fmt.Errorf("%s: %w", id, err)
+	}
+	return errors.Join(f(r), r.Close())
+}
+
+// keys reads the identity files.
+func (p *shelf) keys() ([]age.Identity, error) {
+	var all []age.Identity
+	for _, name := range p.identities {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("identity: %w", err)
+		}
+		ids, err := age.ParseIdentities(f)
+		if err = errors.Join(err, f.Close()); err != nil {
+			// The library's error may quote the line, which may be a secret with a typing error.
+			return nil, fmt.Errorf("identity: %s is no file of secret keys as age-keygen and bedside keys new-recipient write them", name)
+		}
+		all = append(all, ids...)
+	}
+	return all, nil
+}
+
+func recordingListCommand(w world) *cobra.Command {
+	var p shelf
+	var consultation string
+	c := &cobra.Command{Use: "list", Short: "List the recordings", Args: cobra.NoArgs}
+	p.flags(c, false)
+	c.Flags().StringVar(&consultation, "consultation", "", "only recordings of this consultation")
+	c.RunE = does(func(context.Context) error {
+		a, err := p.archive()
+		if err != nil {
+			return err
+		}
+		defer func() { _ = a.Close() }() // only a directory
+		ids, err := a.IDs()
+		if err != nil {
+			return err
+		}
+		return listRecordings(w, a, ids, consultation)
+	})
+	return c
+}
+
+func listRecordings(w world, a *recording.Archive, ids []string, consultation string) error {
+	var failed error
+	t := tabwriter.NewWriter(w.out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(t, "RECORDING\tBEGAN\tLENGTH\tPARTS\tMB\tSTATE\tCONSULTATION")
+	for _, id := range ids {
+		m, err := manifest(a, id)
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", id, err))
+			continue
+		}
+		if consultation != "" && m.Consultation != consultation {
+			continue
+		}
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%.1f\t%s\t%s\n", m.ID, m.Created.Format(time.RFC3339), length(m), len(m.Parts), float64(m.Bytes)/1e6, m.State, m.Consultation)
+	}
+	return errors.Join(t.Flush(), failed)
+}
+
+func length(m recording.Manifest) string {
+	if m.Ended.IsZero() || m.State == recording.Erased {
+		return "-"
+	}
+	return m.Ended.Sub(m.Created).Round(time.Second).String()
+}
+
+func manifest(a *recording.Archive, id string) (recording.Manifest, error) {
+	r, err := a.Recording(id)
+	if err != nil {
+		return recording.Manifest{}, err
+	}
+	b, err := r.Manifest()
+	if err = errors.Join(err, r.Close()); err != nil {
+		return recording.Manifest{}, err
+	}
+	return recording.ParseManifest(b)
+}
+
+func recordingShowCommand(w world) *cobra.Command {
+	var p shelf
+	c := &cobra.Command{Use: "show ID", Short: "Print a recording's manifest", Args: cobra.ExactArgs(1)}
+	p.flags(c, false)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		return does(func(context.Context) error {
+			return p.with(args[0], func(r *recording.Files) error {
+				b, err := r.Manifest()
+				if err != nil {
+					return err
+				}
+				_, err = w.out.Write(b)
+				return err
+			})
+		})(c, args)
+	}
+	return c
+}
+
+func recordingVerifyCommand(w world) *cobra.Command {
+	var p shelf
+	var key string
+	c := &cobra.Command{
+		Use:   "verify ID",
+		Short: "Check a recording, and name what is not as it was written",
+		Long: `Check a recording's signature and the SHA-256 of its parts, and with --identity each chunk: what was changed,
+dropped, swapped, duplicated or cut off is named. It exits with 0 if nothing is wrong.`,
+		Args: cobra.ExactArgs(1),
+	}
+	p.flags(c, true)
+	c.Flags().StringVar(&key, "key", "", "the server's public `key` that was kept elsewhere, base64 (default: what the manifest names)")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		node, err := base64.StdEncoding.DecodeString(key)
+		if err != nil || key != "" && len(node) != 32 {
+			return errors.New("--key: not an Ed25519 public key in base64")
+		}
+		ids, err := p.keys()
+		if err != nil {
+			return err
+		}
+		check := recording.Check{Identities: ids}
+		if key != "" {
+			check.NodeKey = node
+		}
+		return does(func(ctx context.Context) error {
+			return p.with(args[0], func(r *recording.Files) error { return verifyRecording(ctx, w, r, check) })
+		})(c, args)
+	}
+	return c
+}
+
+func verifyRecording(ctx context.Context, w world, r *recording.Files, check recording.Check) error {
+	bar := newBar(w, r, 1)
+	check.Read = bar.add
+	m, found, err := recording.Verify(ctx, r, check)
+	bar.end()
+	if err != nil {
+		return err
+	}
+	for _, f := range found {
+		_, _ = fmt.Fprintln(w.out, f)
+	}
+	if len(found) > 0 {
+		return fmt.Errorf("%s: %d things are wrong", m.ID, len(found))
+	}
+	text := fmt.Sprintf("%s: nothing is wrong\n%d parts, %s, %s\n", m.ID, len(m.Parts), length(m), m.State)
+	if len(check.Identities) == 0 {
+		text += "without --identity, only the hashes of the sealed files were checked\n"
+	}
+	if check.NodeKey == nil {
+		text += "without --key, whoever replaces the recording can sign it anew\n"
+	}
+	_, err = fmt.Fprint(w.out, text)
+	return err
+}
+
+func recordingOpenCommand(w world) *cobra.Command {
+	var p shelf
+	var out string
+	c := &cobra.Command{
+		Use:   "open ID",
+		Short: "Decrypt a recording into one Matroska file with everybody's tracks",
+		Args:  cobra.ExactArgs(1),
+	}
+	p.flags(c, true)
+	c.Flags().StringVarP(&out, "out", "o", "", "the `file` to write, which must not exist (default: ID.mkv)")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		ids, err := p.keys()
+		if err != nil {
+			return err
+		}
+		if len(ids) == 0 {
+			return errors.New("--identity is needed: only the hospital's keys open a recording")
+		}
+		name := out
+		if name == "" {
+			name = filepath.Base(args[0]) + ".mkv"
+		}
+		return does(func(ctx context.Context) error {
+			return p.with(args[0], func(r *recording.Files) error { return openRecording(ctx, w, r, ids, name) })
+		})(c, args)
+	}
+	return c
+}
+
+func openRecording(ctx context.Context, w world, r *recording.Files, ids []age.Identity, name string) error {
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	bar := newBar(w, r, 1)
+	film := recording.Film{Identities: ids, Read: bar.add}
+	found, err := film.Write(ctx, r, f)
+	bar.end()
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, os.Remove(name))
+	}
+	for _, x := range found {
+		_, _ = fmt.Fprintln(w.errs, "bedside:", x)
+	}
+	_, err = fmt.Fprintf(w.out, "%s: not encrypted any more; delete it when it is not needed\n", name)
+	if err == nil && len(found) > 0 {
+		err = errors.New("the recording is not whole")
+	}
+	return err
+}
+
+func recordingEraseCommand(w world) *cobra.Command {
+	var p shelf
+	var reason string
+	var yes bool
+	c := &cobra.Command{
+		Use:   "erase ID",
+		Short: "Destroy the key and the media of a copy; the server's own are erased through its API",
+		Args:  cobra.ExactArgs(1),
+	}
+	p.flags(c, false)
+	c.Flags().StringVar(&reason, "reason", "erased", "what the manifest that is left says")
+	c.Flags().BoolVar(&yes, "yes", false, "really: it cannot be undone")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if !yes {
+			return errors.New("--yes is needed: without its key a recording cannot be opened by anybody")
+		}
+		return does(func(context.Context) error {
+			return p.with(args[0], func(r *recording.Files) error {
+				if err := r.Shred(reason); err != nil {
+					return err
+				}
+				_, err := fmt.Fprintf(w.out, "%s: erased here; other copies of %s.key.age still open it\n", args[0], args[0])
+				return err
+			})
+		})(c, args)
+	}
+	return c
+}
+
+func recordingRewrapCommand(w world) *cobra.Command {
+	var p shelf
+	var to []string
+	c := &cobra.Command{
+		Use:   "rewrap ID",
+		Short: "Seal a recording's key to other recipients; the media stay as they are",
+		Args:  cobra.ExactArgs(1),
+	}
+	p.flags(c, true)
+	c.Flags().StringArrayVar(&to, "to", nil, "a `recipient` (age1…), at least twice; all who shall open it, not only those who are new")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		ids, err := p.keys()
+		if err != nil {
+			return err
+		}
+		return rewrap(w, &p, args[0], ids, to)(c, args)
+	}
+	return c
+}
+
+func rewrap(w world, p *shelf, id string, ids []age.Identity, to []string) func(*cobra.Command, []string) error {
+	recipients, err := parseRecipients(to)
+	if err != nil {
+		return func(*cobra.Command, []string) error { return fmt.Errorf("--to: %w", err) }
+	}
+	return does(func(context.Context) error {
+		return p.with(id, func(r *recording.Files) error {
+			wrapped, err := recording.Rewrap(r, recipients, ids...)
+			if err != nil {
+				return err
+			}
+			if err := r.PutKey(wrapped); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(w.out, "%s: sealed to %s\n", id, strings.Join(short(recipients.Fingerprints()), ", "))
+			return err
+		})
+	})
+}
+
+// short makes fingerprints readable.
+func short(prints []string) []string {
+	var all []string
+	for _, p := range prints {
+		all = append(all, p[:12])
+	}
+	return all
+}
