@@ -24,6 +24,7 @@
     connections: [], messages: [], clicks: [],
     frames: {}, // 'name/source' -> { shown, firstShown, firstReceived, colours of the middle }, times in ms since 1970
     blocked: [], // by the page's policy: directive and address
+    textured: false, // whether the picture has some
     wrong: [], // shown frames of somebody else than their tile says
   };
   test.now = () => since1970(performance.now());
@@ -57,6 +58,16 @@
     oval(skin, 320, 185, 58, 76);
   };
 
+  // texturing is what makes a key frame as large as a camera's: 2 to 8 kB instead of one packet.
+  const texturing = () => {
+    const [fine, large] = [new OffscreenCanvas(160, 90), new OffscreenCanvas(1280, 720)];
+    const pixels = new ImageData(160, 90);
+    for (let i = 0; i < pixels.data.length; i += 4) pixels.data.set([...Array(3).fill(Math.random() < 0.5 ? 0 : 255), Math.random() * 90], i);
+    fine.getContext('2d').putImageData(pixels, 0, 0);
+    large.getContext('2d').drawImage(fine, 0, 0, 1280, 720);
+    return large;
+  };
+
   const draw = (quadrants, source) => {
     const canvas = document.createElement('canvas');
     [canvas.width, canvas.height] = [640, 360];
@@ -68,6 +79,7 @@
       video.play().catch(() => {});
     }
     let n = 0;
+    let texture;
     const paint = portraits ? () => portrait(g, quadrants, n++) : () => {
       [...quadrants].forEach((c, i) => {
         g.fillStyle = `rgb(${COLOURS[c]})`;
@@ -76,6 +88,7 @@
       g.fillStyle = '#444'; // moves, so that no frame is like the one before
       g.fillRect((n++ * 7) % 640, 176, 40, 8);
       if (video.readyState >= 2) g.drawImage(video, 220, 120, 200, 120);
+      if (test.textured) g.drawImage(texture ??= texturing(), Math.round(60 * Math.sin(n / 60)) - 300, -150);
     };
     paint();
     const timer = setInterval(paint, 33);
@@ -235,6 +248,48 @@
       return null;
     }
     return now - moved.at > 150 ? at : null;
+  };
+
+  // sending notes when each encoding of the camera has another frame encoded, each 50 ms.
+  test.sending = () => {
+    const seen = { q: [], h: [] };
+    const before = {};
+    const look = async () => {
+      for (const s of (await test.connections.at(-1).getStats()).values()) {
+        if (s.type !== 'outbound-rtp' || !seen[s.rid] || s.framesEncoded === before[s.rid]) continue;
+        before[s.rid] = s.framesEncoded;
+        seen[s.rid].push(since1970(performance.now()));
+      }
+    };
+    const beat = setInterval(look, 50);
+    return () => { clearInterval(beat); return seen; };
+  };
+
+  // follow notes when each frame of a person's camera is shown, in ms since 1970, how many frames have been
+  // shown with it, and when the page itself had no time. It returns a function that stops and tells.
+  test.follow = (name) => {
+    const id = Object.keys(names).find((k) => names[k] === name);
+    const video = test.all(`.tile[data-participant="${id}"] video`)[0];
+    const seen = { frames: [], count: [], stalls: [], width: 0 };
+    let last = performance.now();
+    const beat = setInterval(() => {
+      const now = performance.now();
+      if (now - last > 60) seen.stalls.push([since1970(last), since1970(now)]);
+      last = now;
+    }, 20);
+    const look = (now, { expectedDisplayTime, presentedFrames, width }) => {
+      seen.frames.push(since1970(expectedDisplayTime));
+      seen.count.push(presentedFrames);
+      seen.width = width;
+      handle = video.requestVideoFrameCallback(look);
+    };
+    let handle = video.requestVideoFrameCallback(look);
+    test.following = seen;
+    return () => {
+      clearInterval(beat);
+      video.cancelVideoFrameCallback(handle);
+      return seen;
+    };
   };
 
   // totals sums up the statistics of every connection of this page.
