@@ -39,12 +39,14 @@ type signal struct {
 	queue, smooth, slope, noise float64
 	touched                     time.Time // when the queue was last seen empty
 	acked, sent, verified       float64
-	leaves                      float64 // what leaves the queue, if leaving
-	leaving                     bool
+	arrived                     *meter
 	limited, probing            bool
 	lossWindow                  bool // a window of losses is full
 	losses                      *losses
 }
+
+// leaves is the rate of what leaves the queue. It is looked up only when there is one.
+func (s *signal) leaves() (float64, bool) { return s.arrived.departures(leavesOver) }
 
 // control turns signals into a rate.
 type control struct {
@@ -110,8 +112,8 @@ func (c *control) update(s signal) {
 
 // drain sends less than what leaves the queue, the less the longer it is.
 func (c *control) drain(s signal, reference float64) {
-	leaves := s.leaves
-	if !s.leaving {
+	leaves, leaving := s.leaves()
+	if !leaving {
 		leaves = s.acked
 	}
 	worse := c.state == Draining && s.queue > c.peak+0.03 && s.slope > 0
@@ -128,7 +130,7 @@ func (c *control) drain(s signal, reference float64) {
 	// At first what is seen to leave is still from before; later it is what we have made of it.
 	if age := s.now.Sub(c.since); age < max(200*time.Millisecond, s.rtt) {
 		c.capacity = leaves
-	} else if s.leaving {
+	} else if leaving {
 		c.capacity = max(c.capacity, leaves)
 		if age > 2*s.rtt+2*time.Second/5 && s.queue > c.peak/2 {
 			// Several flows drain at once, and each has taken the most that it saw for its share.

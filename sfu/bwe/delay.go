@@ -21,8 +21,8 @@ const (
 // delay follows the queueing delay of a path.
 type delay struct {
 	recent  [recentSize]transit // the last packets that arrived
-	count   int
-	newest  time.Time // when the last of these was sent
+	count   uint
+	newest  time.Duration // when the last of these was sent
 	current time.Duration
 	smooth  float64 // of current, seconds; what base is the least of
 	known   bool
@@ -35,17 +35,14 @@ type delay struct {
 	noise   float64 // mean deviation of a single look from smooth, seconds
 }
 
-type transit struct {
-	sent time.Time
-	took time.Duration
-}
+// transit of one packet; sent is since the Estimator's epoch.
+type transit struct{ sent, took time.Duration }
 
 // add takes over one packet.
-func (d *delay) add(a Ack, epoch time.Time) {
-	d.recent[d.count%recentSize] = transit{sent: a.Sent, took: a.Arrived - a.Sent.Sub(epoch)}
-	d.count++
-	if a.Sent.After(d.newest) {
-		d.newest = a.Sent
+func (d *delay) add(sent, arrived time.Duration) {
+	d.recent[d.count%recentSize] = transit{sent: sent, took: arrived - sent}
+	if d.count++; d.count == 1 || sent > d.newest {
+		d.newest = sent
 	}
 }
 
@@ -92,8 +89,8 @@ func (d *delay) least() time.Duration {
 	n := min(d.count, recentSize)
 	best := time.Duration(1<<63 - 1)
 	for i := range n {
-		t := d.recent[(d.count-1-i)%recentSize]
-		if i >= 4 && d.newest.Sub(t.sent) > delayWindow {
+		t := &d.recent[(d.count-1-i)%recentSize]
+		if i >= 4 && d.newest-t.sent > delayWindow {
 			break
 		}
 		best = min(best, t.took)

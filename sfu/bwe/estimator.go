@@ -89,7 +89,8 @@ func (e *Estimator) Feedback(now time.Time, acks []Ack) {
 		e.epoch = acks[0].Sent
 	}
 	got := false
-	for _, a := range acks {
+	for i := range acks {
+		a := &acks[i]
 		e.losses.add(a)
 		e.probes.add(a)
 		at := a.Sent.Sub(e.epoch)
@@ -99,7 +100,7 @@ func (e *Estimator) Feedback(now time.Time, acks []Ack) {
 		switch a.Fate {
 		case Received:
 			got = true
-			e.delay.add(a, e.epoch)
+			e.delay.add(at, a.Arrived)
 			if a.Was != Skipped {
 				e.arrived.add(a.Arrived, a.Size)
 			}
@@ -137,9 +138,8 @@ func (e *Estimator) signal(now time.Time, dt float64) signal {
 		queue: e.delay.current.Seconds(), smooth: e.delay.queue(), slope: e.delay.slope, noise: e.delay.noise,
 		touched: e.delay.touched,
 		acked:   e.arrived.rate(acknowledgedOver), sent: e.sent.rate(acknowledgedOver),
-		probing: e.probes.running(), losses: &e.losses,
+		probing: e.probes.running(), losses: &e.losses, arrived: &e.arrived,
 	}
-	s.leaves, s.leaving = e.arrived.departures(leavesOver)
 	s.lossWindow = e.losses.update(now)
 	s.limited = s.sent < limitedBelow*e.control.rate
 	e.control.limited = s.limited
@@ -160,9 +160,9 @@ const (
 func (e *Estimator) judge(s signal) {
 	if e.probes.running() && s.queue > s.noise*3+probeQueue {
 		e.probes.abort(s.now)
-		if s.leaving {
-			e.probes.ceiling = s.leaves
-			e.control.probed(s, s.leaves, false)
+		if leaves, ok := s.leaves(); ok {
+			e.probes.ceiling = leaves
+			e.control.probed(s, leaves, false)
 		}
 		return
 	}

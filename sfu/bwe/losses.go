@@ -23,7 +23,7 @@ type losses struct {
 	known     bool
 }
 
-func (l *losses) add(a Ack) {
+func (l *losses) add(a *Ack) {
 	switch {
 	case a.Fate == Received && a.Was == Lost:
 		l.got++

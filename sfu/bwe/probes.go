@@ -73,7 +73,7 @@ func (p *probes) passed(now time.Time) {
 	p.next = now.Add(probeSoon)
 }
 
-func (p *probes) add(a Ack) {
+func (p *probes) add(a *Ack) {
 	if a.Probe == 0 || a.Probe != p.current.ID || p.over {
 		return
 	}
