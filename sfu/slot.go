@@ -73,7 +73,7 @@ func (s *slot) send(now time.Time, e *encoding, c codec.Name, p *codec.Packet, n
 	}
 	s.octets += uint32(len(payload))
 	out.Patch(payload)
-	s.write(transport.Outgoing{Codec: c, Seq: out.Seq, Timestamp: out.Timestamp, Marker: p.Marker, Blocks: blocks}, payload)
+	s.write(transport.Outgoing{Codec: c, Seq: out.Seq, Timestamp: out.Timestamp, Marker: p.Marker, Blocks: blocks, At: now}, payload)
 	out.Restore(payload)
 }
 

