@@ -118,10 +118,10 @@ func TestSlotSendsRED(t *testing.T) {
 	if err := slot.Write(Outgoing{Codec: codec.Opus, Seq: 5, Blocks: 1}, payload); err != nil {
 		t.Fatal(err)
 	}
-	if slot.media.header.PayloadType != 63 || string(payload) != "\xef\x0f\x00\x03\x6foldnew" {
-		t.Errorf("type %d, payload %q", slot.media.header.PayloadType, payload)
+	if slot.media.payloadType != 63 || string(payload) != "\xef\x0f\x00\x03\x6foldnew" {
+		t.Errorf("type %d, payload %q", slot.media.payloadType, payload)
 	}
-	if err := slot.Write(Outgoing{Codec: codec.Opus, Seq: 6}, []byte("new")); err != nil || slot.media.header.PayloadType != 111 {
-		t.Errorf("then type %d: %v", slot.media.header.PayloadType, err)
+	if err := slot.Write(Outgoing{Codec: codec.Opus, Seq: 6}, []byte("new")); err != nil || slot.media.payloadType != 111 {
+		t.Errorf("then type %d: %v", slot.media.payloadType, err)
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/pion/rtp"
-
 	"github.com/bedside-video/bedside/sfu/codec"
 )
 
@@ -28,8 +26,8 @@ type Slot struct {
 
 // outgoing is one SSRC that is sent.
 type outgoing struct {
-	header rtp.Header // re-used from packet to packet
-	once   once
+	payloadType uint8 // of the last packet
+	once        once
 }
 
 // binding is what an offer says of a slot. Immutable.
@@ -66,9 +64,7 @@ func (s *Slot) Pad(seq uint16, timestamp uint32) bool {
 		if pt == 0 {
 			continue
 		}
-		s.rtx.header.Padding = true
-		err := s.send(&s.rtx, b, s.rtxSSRC, pt, Outgoing{Seq: seq, Timestamp: timestamp}, padding[:])
-		s.rtx.header.Padding = false
+		err := s.send(&s.rtx, b, header{padding: true, ssrc: s.rtxSSRC, payloadType: pt}, Outgoing{Seq: seq, Timestamp: timestamp}, padding[:])
 		return err == nil && b.transportCC != 0
 	}
 	return false
@@ -104,9 +100,9 @@ func (s *Slot) Write(o Outgoing, payload []byte) error {
 	b := s.bound.Load()
 	if o.Blocks > 0 {
 		codec.SetREDType(payload, o.Blocks, b.payloadTypes[o.Codec])
-		return s.send(&s.media, b, s.ssrc, b.red, o, payload)
+		return s.send(&s.media, b, header{ssrc: s.ssrc, payloadType: b.red}, o, payload)
 	}
-	return s.send(&s.media, b, s.ssrc, b.payloadTypes[o.Codec], o, payload)
+	return s.send(&s.media, b, header{ssrc: s.ssrc, payloadType: b.payloadTypes[o.Codec]}, o, payload)
 }
 
 // WriteRTX sends a retransmission (RFC 4588): payload begins with the original sequence number,
@@ -114,19 +110,19 @@ func (s *Slot) Write(o Outgoing, payload []byte) error {
 // a packet on the media SSRC would look like a replay to SRTP.
 func (s *Slot) WriteRTX(o Outgoing, payload []byte) error {
 	b := s.bound.Load()
-	return s.send(&s.rtx, b, s.rtxSSRC, b.rtxTypes[o.Codec], o, payload)
+	return s.send(&s.rtx, b, header{ssrc: s.rtxSSRC, payloadType: b.rtxTypes[o.Codec]}, o, payload)
 }
 
-func (s *Slot) send(out *outgoing, b *binding, ssrc uint32, pt uint8, o Outgoing, payload []byte) error {
-	if ssrc == 0 || pt == 0 {
+// send completes h with what o and the offer say of a packet.
+func (s *Slot) send(out *outgoing, b *binding, h header, o Outgoing, payload []byte) error {
+	if h.ssrc == 0 || h.payloadType == 0 {
 		return nil
 	}
 	index, ok := out.once.take(o.Seq)
 	if !ok {
 		return nil
 	}
-	h := &out.header
-	h.Version, h.SSRC, h.PayloadType = 2, ssrc, pt
-	h.SequenceNumber, h.Timestamp, h.Marker = o.Seq, o.Timestamp, o.Marker
-	return s.conn.send(o.At, h, index, b.transportCC, payload, s.keep(b, o.Seq))
+	out.payloadType = h.payloadType
+	h.sequence, h.timestamp, h.marker, h.transportCC = o.Seq, o.Timestamp, o.Marker, b.transportCC
+	return s.conn.send(o.At, &h, index, payload, s.keep(b, o.Seq))
 }

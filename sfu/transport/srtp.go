@@ -67,22 +67,21 @@ func (c *Conn) takeKeys(conn *dtls.Conn) error {
 // outbound protects what is sent. Every SSRC of it belongs to one slot, which sends no sequence number
 // twice (once), and one context holds the keys: so no nonce is used twice (RFC 7714 section 8.1).
 type outbound struct {
-	mu        sync.Mutex
-	context   *srtp.Context // nil before the handshake; of RTCP, and of RTP without gcm
-	gcm       *gcm          // of RTP; nil if another profile was chosen
-	header    rtp.Header    // pion's view, re-used
-	sequence  uint16        // transport-wide
-	transport [2]byte       // sequence as the header extension has it
-	history   bwe.History   // of what had such a number
-	probe     uint8         // the cluster of what is sent now
-	bytes     uint64        // sent, as IP packets
-	buf       [maxPacket + maxOverhead]byte
+	mu       sync.Mutex
+	context  *srtp.Context // nil before the handshake; of RTCP, and of RTP without gcm
+	gcm      *gcm          // of RTP; nil if another profile was chosen
+	header   rtp.Header    // pion's view, re-used
+	sequence uint16        // transport-wide
+	history  bwe.History   // of what had such a number
+	probe    uint8         // the cluster of what is sent now
+	bytes    uint64        // sent, as IP packets
+	buf      [maxPacket + maxOverhead]byte
 }
 
-// send protects and sends one RTP packet. h gets the transport-wide sequence number under the
-// extension id transportCC, unless that is 0. What cannot be sent yet, or is too large, is dropped.
-// What is sent is copied to keep, unless that is nil.
-func (c *Conn) send(now time.Time, h *rtp.Header, index uint64, transportCC uint8, payload []byte, keep *keptPacket) error {
+// send protects and sends one RTP packet, and completes h with the next transport-wide number if it is to
+// have one. What cannot be sent yet, or is too large, is dropped. What is sent is copied to keep, unless that
+// is nil.
+func (c *Conn) send(now time.Time, h *header, index uint64, payload []byte, keep *keptPacket) error {
 	o := &c.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -90,21 +89,15 @@ func (c *Conn) send(now time.Time, h *rtp.Header, index uint64, transportCC uint
 	if o.context == nil || to == nil {
 		return nil
 	}
-	if transportCC != 0 {
-		o.sequence++
-		o.transport = [2]byte{byte(o.sequence >> 8), byte(o.sequence)}
-		if err := h.SetExtension(transportCC, o.transport[:]); err != nil {
-			return err
-		}
-	}
-	n := h.MarshalSize()
-	if n+len(payload) > maxPacket {
+	if len(payload) > maxPacket-headerBytes-extensionBytes {
 		return errTooLarge
 	}
-	if _, err := h.MarshalTo(o.buf[:]); err != nil {
-		return err
+	if h.transportCC != 0 {
+		o.sequence++
+		h.transport = o.sequence
 	}
-	sealed, err := o.seal(o.buf[:n+copy(o.buf[n:], payload)], n, h.SSRC, index)
+	n := h.put(o.buf[:])
+	sealed, err := o.seal(o.buf[:n+copy(o.buf[n:], payload)], n, h.ssrc, index)
 	if err != nil {
 		return err
 	}
@@ -113,7 +106,7 @@ func (c *Conn) send(now time.Time, h *rtp.Header, index uint64, transportCC uint
 	if now.IsZero() {
 		now = c.engine.o.Clock()
 	}
-	if transportCC != 0 {
+	if h.transportCC != 0 {
 		o.history.Sent(now, o.sequence, size, o.probe)
 	}
 	if keep != nil {
