@@ -20,9 +20,9 @@ func unhex(t *testing.T, text string) []byte {
 	return b
 }
 
-// TestGCMVector is RFC 7714 section 16.1.1, whose key and salt are those of the session.
-func TestGCMVector(t *testing.T) {
-	block, err := aes.NewCipher(unhex(t, "000102030405060708090a0b0c0d0e0f"))
+func aeadOf(t *testing.T, key []byte) cipher.AEAD {
+	t.Helper()
+	block, err := aes.NewCipher(key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,12 @@ func TestGCMVector(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gcm{aead: aead}
+	return aead
+}
+
+// TestGCMVector is RFC 7714 section 16.1.1, whose key and salt are those of the session.
+func TestGCMVector(t *testing.T) {
+	g := &gcm{aead: aeadOf(t, unhex(t, "000102030405060708090a0b0c0d0e0f"))}
 	copy(g.salt[:], unhex(t, "517569642070726f2071756f"))
 	plain := unhex(t, "8040f17b8041f8d35501a0b2"+"47616c6c696120657374206f6d6e69732064697669736120696e207061727465732074726573")
 	want := "8040f17b8041f8d35501a0b2" + "f24de3a3fb34de6cacba861c9d7e4bcabe633bd50d294e6f42a5f47a51c7d19b36de3adf8833899d7f27beb16a9152cf765ee4390cce"

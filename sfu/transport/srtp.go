@@ -48,16 +48,19 @@ func (c *Conn) takeKeys(conn *dtls.Conn) error {
 	if err != nil {
 		return err
 	}
-	var opener, sealer *gcm
+	var opener, controls, sealer *gcm
 	if chosen == dtls.SRTP_AEAD_AES_128_GCM {
 		if opener, err = newGCM(config.Keys.RemoteMasterKey, config.Keys.RemoteMasterSalt); err != nil {
+			return err
+		}
+		if controls, err = newControlGCM(config.Keys.RemoteMasterKey, config.Keys.RemoteMasterSalt); err != nil {
 			return err
 		}
 		if sealer, err = newGCM(config.Keys.LocalMasterKey, config.Keys.LocalMasterSalt); err != nil {
 			return err
 		}
 	}
-	c.in.setContext(remote, opener)
+	c.in.setContext(remote, opener, controls)
 	c.out.mu.Lock()
 	c.out.context, c.out.gcm = local, sealer
 	c.out.mu.Unlock()

@@ -43,17 +43,17 @@ func establish(t testing.TB, h Handler) *established {
 		}
 		return x
 	}
-	ours := func(first byte) *gcm {
+	ours := func(first byte, derive func(key, salt []byte) (*gcm, error)) *gcm {
 		key := make([]byte, 28)
 		key[0] = first
-		g, err := newGCM(key[:16], key[16:])
+		g, err := derive(key[:16], key[16:])
 		if err != nil {
 			t.Fatal(err)
 		}
 		return g
 	}
-	c.in.setContext(make1(1, srtp.SRTPReplayProtection(srtpReplayWindow), srtp.SRTCPReplayProtection(srtcpReplayWindow)), ours(1))
-	c.out.context, c.out.gcm = make1(2), ours(2)
+	c.in.setContext(make1(1, srtp.SRTPReplayProtection(srtpReplayWindow), srtp.SRTCPReplayProtection(srtcpReplayWindow)), ours(1, newGCM), ours(1, newControlGCM))
+	c.out.context, c.out.gcm = make1(2), ours(2, newGCM)
 	c.path.Store(&clientAddress)
 	c.setEstablished()
 	return &established{Conn: c, port: p, seal: make1(1), open: make1(2)}
@@ -104,10 +104,10 @@ func TestMediaIsOpened(t *testing.T) {
 func TestNothingBeforeTheHandshakeAndAfterClose(t *testing.T) {
 	r := &recorder{}
 	e := establish(t, r)
-	keys, opener := e.in.context, e.in.gcm
-	e.in.setContext(nil, nil)
+	keys, opener, controls := e.in.context, e.in.gcm, e.in.controls
+	e.in.setContext(nil, nil, nil)
 	e.send(t, packet(96, 1, vp8, 4, "1", 10, "h"))
-	e.in.setContext(keys, opener)
+	e.in.setContext(keys, opener, controls)
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}

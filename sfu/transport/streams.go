@@ -28,10 +28,11 @@ type inbound struct {
 	closed   bool
 	context  *srtp.Context // nil before the handshake; of RTCP, and of RTP without gcm
 	gcm      *gcm          // of RTP; nil if another profile was chosen
+	controls *gcm          // of RTCP, likewise
 	header   rtp.Header    // pion's view, re-used
 	streams  map[uint32]*stream
-	senders  map[uint32]bool // of RTCP
-	overflow bool            // told
+	senders  map[uint32]*replays // of RTCP
+	overflow bool                // told
 	sinks    map[encoding]Sink
 }
 
@@ -40,13 +41,13 @@ type encoding struct{ mid, rid string }
 
 func (in *inbound) init(c *Conn) {
 	in.conn = c
-	in.streams, in.senders, in.sinks = map[uint32]*stream{}, map[uint32]bool{}, map[encoding]Sink{}
+	in.streams, in.senders, in.sinks = map[uint32]*stream{}, map[uint32]*replays{}, map[encoding]Sink{}
 }
 
-func (in *inbound) setContext(x *srtp.Context, g *gcm) {
+func (in *inbound) setContext(x *srtp.Context, media, controls *gcm) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.context, in.gcm = x, g
+	in.context, in.gcm, in.controls = x, media, controls
 }
 
 func (in *inbound) close() {
@@ -118,19 +119,23 @@ func (in *inbound) control(now time.Time, b []byte) {
 		return
 	}
 	sender := binary.BigEndian.Uint32(b[4:])
-	known := in.senders[sender]
-	if !known && len(in.senders) == maxRTCPSenders && in.overflow {
+	seen := in.senders[sender]
+	if seen == nil && len(in.senders) == maxRTCPSenders && in.overflow {
 		return
 	}
-	plain, err := in.context.DecryptRTCP(b[:0], b, nil)
-	if err != nil {
+	plain, index, ok := in.openControl(seen, b)
+	if !ok {
 		return
 	}
-	if !known && len(in.senders) == maxRTCPSenders {
-		in.tooMany()
-		return
+	if seen == nil {
+		if len(in.senders) == maxRTCPSenders {
+			in.tooMany()
+			return
+		}
+		seen = &replays{}
+		in.senders[sender] = seen
 	}
-	in.senders[sender] = true
+	seen.mark(index)
 	in.conn.stamp(now)
 	packets, err := rtcp.Unmarshal(plain)
 	if err != nil {
@@ -139,6 +144,21 @@ func (in *inbound) control(now time.Time, b []byte) {
 	for _, p := range packets {
 		in.conn.handler.RTCP(now, p)
 	}
+}
+
+// openControl opens a packet in place, as open does. pion's context remembers what has come by itself, and
+// the index is 0.
+func (in *inbound) openControl(seen *replays, b []byte) (plain []byte, index uint32, ok bool) {
+	if in.controls == nil {
+		plain, err := in.context.DecryptRTCP(b[:0], b, nil)
+		return plain, 0, err == nil
+	}
+	index, err := controlIndex(b)
+	if err != nil || !seen.fresh(index) {
+		return nil, 0, false
+	}
+	plain, err = in.controls.openControl(b, index)
+	return plain, index, err == nil
 }
 
 // sink asks the handler once for each encoding.
