@@ -128,6 +128,7 @@ func (f *fake) join(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]any{
 		"token": "token-" + body.Invitation, "connect": "/v1/connect", "role": i.joined.Role, "display": i.joined.Display, "facts": i.facts,
+		"recording": i.joined.Policy.Recording, "notice": i.joined.Policy.Notice,
 	})
 }
 

@@ -47,6 +47,7 @@ func TestPages(t *testing.T) {
 		{"sound", testSound},
 		{"group", testGroup},
 		{"stats", testStats},
+		{"recording", testRecording},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, browser) })
 	}

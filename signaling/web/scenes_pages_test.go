@@ -71,7 +71,7 @@ func scenes() []scene {
 		{"loading", loading},
 		{"too-old", tooOldStatic},
 	}...)
-	return append(all, roomScenes()...)
+	return append(append(all, roomScenes()...), recordingScenes()...)
 }
 
 // staticText marks pages whose words stand in their HTML, in both languages.

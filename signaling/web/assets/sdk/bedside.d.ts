@@ -41,6 +41,8 @@ export interface Facts {
 
 export interface Policy {
   recording: 'never' | 'ask' | 'required';
+  /** The version of the notice to which people consent; absent with `never`. */
+  notice?: string;
   profile: 'general' | 'motion' | 'detail';
   /** What everybody sends. */
   video_codec: 'VP8' | 'H264';
@@ -48,7 +50,25 @@ export interface Policy {
   /** What this participant may send. */
   publish: Source[];
   /** What this participant may ask for. */
-  can: ('subscribe' | 'message' | 'vitals' | 'admit' | 'refuse' | 'remove' | 'hold' | 'hand_over' | 'end' | 'leave' | (string & {}))[];
+  can: ('subscribe' | 'message' | 'vitals' | 'admit' | 'refuse' | 'remove' | 'hold' | 'hand_over' | 'record' | 'consent' | 'end' | 'leave' | (string & {}))[];
+}
+
+export type Decision = 'granted' | 'denied' | 'withdrawn';
+
+/** Whether the consultation is recorded. Show it to everybody, at all times. */
+export interface Recording {
+  /** `requested`: people are being asked, nothing is recorded. `paused`: nothing is until the reason has gone. */
+  state: 'off' | 'requested' | 'recording' | 'paused';
+  /** The version of the notice that consent is to. */
+  notice: string;
+  /** Why it is off or paused: a reason of the protocol's `recording`. */
+  reason?: string;
+  /** Whose consent is needed and not there: one's own, and for clinicians everybody's. */
+  missing: string[];
+  /** What this participant has said. */
+  consent?: Decision;
+  /** For clinicians: how often something could not be written. */
+  gaps?: number;
 }
 
 /** What the exchange of an invitation tells before joining. */
@@ -60,6 +80,10 @@ export interface Preview {
   /** When the link can be used, RFC 3339. */
   window?: { from: string; to: string };
   facts?: Facts;
+  /** Whether the consultation may be recorded. */
+  recording?: 'never' | 'ask' | 'required';
+  /** The version of the notice, unless nothing is ever recorded. */
+  notice?: string;
   /** Seconds that the token lives; join() exchanges again when it has become old. */
   expires_in?: number;
 }
@@ -175,6 +199,8 @@ export interface ConsultationEvents {
   roster: { roster: Participant[]; arrived: Participant[]; gone: Participant[]; held: Participant[]; back: Participant[] };
   /** A slot was assigned, emptied, shown, or its picture stands still. */
   tile: Tile;
+  /** Before anything is recorded, and whenever that changes. */
+  recording: Recording;
   /** Loudest first; level 0 (silence) to 127. */
   speakers: { levels: { participant: string; level: number }[] };
   message: { from: string; to?: string; kind: string; body: string };
@@ -296,6 +322,7 @@ export class Consultation extends EventTarget {
   readonly roster: Participant[];
   readonly policy: Policy;
   readonly facts: Facts;
+  readonly recording: Recording;
   readonly connection: ConnectionDetail;
   readonly preview: Preview;
   /** The video slots as they are now. */
@@ -318,6 +345,12 @@ export class Consultation extends EventTarget {
   unhold(participant: string): Promise<void>;
   /** Takes a participant out and revokes the invitation. */
   remove(participant: string): Promise<void>;
+  /** Asks everybody for their consent, which is one's own, too; recording begins when all have agreed. */
+  requestRecording(): Promise<void>;
+  /** Ends the recording, or the request. */
+  stopRecording(): Promise<void>;
+  /** Says whether this participant, and with a guardian the patient, agrees to being recorded. */
+  consent(recording: Decision): Promise<void>;
   /**
    * Relays at most 4096 bytes to one participant, or to everybody in the room. Whoever may admit may
    * also write to one who waits or is on hold.

@@ -35,6 +35,7 @@ export class Consultation extends EventTarget {
   roster = [];
   policy = { recording: 'never', profile: 'general', max_participants: 2, publish: [], can: [] };
   facts = { clinician_present: false };
+  recording = { state: 'off', notice: '', missing: [] };
   connection = { state: 'connecting' };
   preview = {};
   #server;
@@ -104,6 +105,13 @@ export class Consultation extends EventTarget {
     await Promise.race([asked, new Promise((r) => setTimeout(r, 1000))]);
     return this.#finish('left');
   }
+
+  /** Asks everybody for their consent; it begins when all have agreed. */
+  requestRecording() { return this.#ask('record', { action: 'request' }); }
+  stopRecording() { return this.#ask('record', { action: 'stop' }); }
+
+  /** Says whether this participant agrees to being recorded, to the notice that is valid now. */
+  consent(recording) { return this.#ask('consent', { recording, notice: this.recording.notice || this.policy.notice || '' }); }
 
   send(kind, body, to) { return this.#ask('message', to ? { to, kind, body } : { kind, body }); }
   layout(tiles) { return this.#ask('layout', { tiles }).catch(() => {}); } // a hint; the next one follows
@@ -241,6 +249,9 @@ export class Consultation extends EventTarget {
       case 'layers': return this.#media?.setLayers(m.mid, m.active ?? []);
       case 'quality':
         return this.#emit('link', { participant: m.participant, uplink: m.uplink, downlink: m.downlink, figures: m.figures });
+      case 'recording':
+        this.recording = { ...m, missing: m.missing ?? [] };
+        return this.#emit('recording', this.recording);
       case 'speakers': return this.#emit('speakers', { levels: m.levels ?? [] });
       case 'message': return this.#emit('message', { from: m.from, to: m.to, kind: m.kind, body: m.body });
       case 'resume': this.#resume = m.token; return undefined;

@@ -30,8 +30,8 @@ export async function askMessage({ t, root }, name) {
   return answer === 'send' ? input.value.trim() : '';
 }
 
-/** Devices, shortcuts, full screen and the figures of one's own connection. */
-export async function showMore(ctx, { quality, changed }) {
+/** Recording, devices, shortcuts, full screen and the figures of one's own connection. */
+export async function showMore(ctx, { quality, changed, record }) {
   const { more } = ctx.t;
   const keys = el('input', { type: 'checkbox', id: 'bedside-keys' });
   keys.checked = ctx.shortcuts;
@@ -40,12 +40,20 @@ export async function showMore(ctx, { quality, changed }) {
   const choices = await deviceChoices(ctx, changed);
   await ask({
     title: more.title,
-    content: [...choices,
+    content: [record && recordButton(ctx.t.recording, record), ...choices,
       el('label', { class: 'check', for: keys.id }, keys, el('span', {}, more.shortcuts)),
       document.fullscreenEnabled && fullScreen(more, ctx.root),
       el('h3', {}, more.connection), el('p', {}, figures ? more.details(figures) : more.noDetails)].filter(Boolean),
     choices: [{ action: 'close-more', kind: 'primary', text: more.close, value: '' }],
   }, ctx.root);
+}
+
+function recordButton(words, record) {
+  const onclick = (e) => {
+    e.currentTarget.closest('dialog').close();
+    record();
+  };
+  return el('div', { class: 'field' }, el('p', {}, words.aboutRequest), button({ action: 'request-recording', icon: icon('record'), text: words.request, onclick }));
 }
 
 function fullScreen(more, root) {

@@ -34,16 +34,18 @@ export const paragraphs = (texts) => texts.map((t) => el('p', {}, t));
 /**
  * Opens a dialog inside `where` and resolves with the value of the choice that closed it; Escape is ''.
  * The keyboard goes back to where it was.
- * @param {{title: string, content: Node[], choices: object[]}} o choices: what button() takes, and `value`
+ * @param {{title: string, content: Node[], choices: object[], calm?: boolean}} o choices: what button() takes, and `value`;
+ *   calm: no key that is being pressed chooses anything
  */
-export function ask({ title, content, choices }, where) {
-  return new Promise((resolve) => {
+export function ask({ title, content, choices, calm = false }, where) {
+  let dialog;
+  const answer = new Promise((resolve) => {
     const submit = (e) => {
       e.preventDefault(); // the page's policy allows no form to be sent anywhere
       dialog.close(e.submitter?.value ?? '');
     };
-    const dialog = el('dialog', { class: 'dialog', part: 'dialog', 'aria-labelledby': 'bedside-dialog' },
-      el('form', { onsubmit: submit }, el('h2', { id: 'bedside-dialog' }, title), ...content,
+    dialog = el('dialog', { class: 'dialog', part: 'dialog', 'aria-labelledby': 'bedside-dialog' },
+      el('form', { onsubmit: submit }, el('h2', { id: 'bedside-dialog', tabindex: calm && '-1', autofocus: calm }, title), ...content,
         buttons(...choices.map((c) => button({ type: 'submit', ...c })))));
     dialog.addEventListener('close', () => {
       dialog.remove();
@@ -52,6 +54,7 @@ export function ask({ title, content, choices }, where) {
     where.append(dialog);
     dialog.showModal();
   });
+  return Object.assign(answer, { dialog });
 }
 
 /** Asks once. Resolves with whether the answer was yes. */

@@ -15,6 +15,7 @@ const PATHS = {
   pin: 'M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5',
   full: 'M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5',
   close: 'M6 6l12 12M18 6L6 18',
+  record: 'M12 7a5 5 0 1 0 0 10 5 5 0 0 0 0-10z',
   send: 'M4 12l16-8-5 16-3.5-6.5z',
 };
 

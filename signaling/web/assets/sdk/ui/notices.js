@@ -54,7 +54,8 @@ export class Notices {
   /** What could not be done, in the words of its code where there are any. */
   failed(error) {
     const words = this.#t.notices;
-    this.show({ code: 'failed', text: error?.code === 'audit_unavailable' ? words.audit_unavailable : words.failed, closable: true });
+    const known = ['audit_unavailable', 'consent_required', 'recording_failed'].find((code) => code === error?.code);
+    this.show({ code: 'failed', text: words[known ?? 'failed'], closable: true });
   }
 
   /** A line that needs nothing: said, shown, and gone after a while or when the next one comes. */

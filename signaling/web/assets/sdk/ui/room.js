@@ -5,6 +5,7 @@ import { icon } from './icons.js';
 import { Meter } from './meter.js';
 import { Notices } from './notices.js';
 import { People } from './people.js';
+import { RecordingMark } from './recording.js';
 import { SelfView } from './selfview.js';
 import { Stage } from './stage.js';
 
@@ -39,6 +40,7 @@ export class Room {
     this.stage = new Stage(ctx, consultation, this.selfview);
     this.notices = new Notices(ctx, ctx.t.room.news);
     this.notices.onlost = () => (this.controls.mic || this.controls.more).focus();
+    this.recording = new RecordingMark(ctx, consultation, this.#failed);
     this.#waiting = new Set(this.#queue().map((p) => p.id));
     this.people = new People(ctx, consultation, {
       close: () => this.#toggle('people', false), failed: this.#failed, said: (p, body) => this.#said(p, body),
@@ -58,6 +60,7 @@ export class Room {
     on(this.#c, 'link', ({ detail }) => { this.stage.link(detail); this.people.link(detail); });
     on(this.#c, 'tile', ({ detail }) => this.stage.slot(detail));
     on(this.#c, 'roster', ({ detail }) => this.#roster(detail));
+    on(this.#c, 'recording', () => this.#recorded());
     on(this.#c, 'speakers', ({ detail }) => this.#speakers(detail.levels));
     on(this.#c, 'connection', ({ detail }) => this.#connection(detail));
     on(this.#c, 'quality', ({ detail }) => this.#measured(detail));
@@ -72,6 +75,7 @@ export class Room {
     this.#drawControls();
     this.#connection(this.#c.connection);
     this.#drawUnread(0);
+    this.#recorded();
   }
 
   /** A message that the app keeps. */
@@ -81,6 +85,7 @@ export class Room {
     for (const off of this.#listeners) off();
     for (const timer of this.#timers) clearInterval(timer);
     this.#meter?.listen(null);
+    this.recording.close();
     this.stage.close();
     this.people.close();
   }
@@ -126,7 +131,7 @@ export class Room {
       this.#may('end') && button({ action: 'end', kind: 'small danger-outline', text: room.end, onclick: () => this.#end() }));
     // Whoever captions the call puts the words here; empty, it takes no room.
     const captions = el('div', { class: 'captions', part: 'captions', role: 'log', 'aria-label': room.captions });
-    this.node = el('div', { class: 'room', part: 'room' }, top, this.notices.node,
+    this.node = el('div', { class: 'room', part: 'room' }, top, el('div', {}, this.recording.node, this.notices.node),
       el('div', { class: 'middle' }, this.stage.node, this.people.node, this.chat.node), captions,
       el('nav', { class: 'bar', part: 'bar', 'aria-label': room.controls }, ...Object.values(this.controls)));
   }
@@ -139,6 +144,7 @@ export class Room {
     if (news.length) this.notices.say(news.join(' '));
     this.stage.update();
     this.people.update();
+    this.#recorded();
     this.#knock();
     this.#drawWaiting();
   }
@@ -354,8 +360,16 @@ export class Room {
     }
   }
 
+  // Who asked for it hears why it came to nothing.
+  #recorded() {
+    const over = this.recording.update();
+    if (over) this.notices.show({ code: 'recording_over', text: over, closable: true });
+  }
+
   #more() {
-    return showMore(this.#ctx, { quality: this.#quality, changed: (source) => this.#changed(source) });
+    const may = this.#may('record') && this.#c.recording.state === 'off';
+    const record = may && (() => this.#c.requestRecording().catch(this.#failed));
+    return showMore(this.#ctx, { quality: this.#quality, changed: (source) => this.#changed(source), record });
   }
 
   #said(p, body) {

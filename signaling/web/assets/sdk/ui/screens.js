@@ -11,7 +11,7 @@ export function welcomeScreen(ctx, { consultation, go }) {
     role && el('p', {}, t.welcome.as(display, ctx.roleOf({ role, proxy: preview.proxy }))),
     facts.clinician_present && el('p', {}, t.welcome.here),
     el('p', {}, role === 'observer' ? t.welcome.nextObserver : t.welcome.next),
-    el('p', {}, t.welcome.notRecorded),
+    el('p', {}, t.recording[{ ask: 'mayBe', required: 'isRequired' }[preview.recording]] ?? t.welcome.notRecorded),
     buttons(button({ action: 'continue', kind: 'primary', text: t.welcome.go, onclick: go }))));
 }
 
