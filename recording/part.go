@@ -20,6 +20,7 @@ import (
 type part struct {
 	n      int // its number in the manifest
 	file   *os.File
+	sync   func(*os.File) error
 	sum    hash.Hash
 	sealed *seal.Writer
 	mkv    mkv.Writer
@@ -28,12 +29,12 @@ type part struct {
 }
 
 // newPart creates the file and writes its header. Its name must be in the manifest already.
-func newPart(d disk, id string, n int, to age.Recipient, budget time.Duration, now time.Time, h mkv.Header) (*part, error) {
+func newPart(d disk, sync func(*os.File) error, id string, n int, to age.Recipient, budget time.Duration, now time.Time, h mkv.Header) (*part, error) {
 	file, err := d.create(partName(id, n))
 	if err != nil {
 		return nil, fmt.Errorf("part %d: %w", n, err)
 	}
-	p := &part{n: n, file: file, sum: sha256.New(), tracks: make(map[int]mkv.Track)}
+	p := &part{n: n, file: file, sync: sync, sum: sha256.New(), tracks: make(map[int]mkv.Track)}
 	if p.sealed, err = seal.NewWriter(io.MultiWriter(file, p.sum), to, budget); err != nil {
 		return nil, errors.Join(fmt.Errorf("part %d: %w", n, err), file.Close())
 	}
@@ -64,7 +65,7 @@ func (p *part) flush(now time.Time) error {
 		}
 		p.sealed.Padded()
 	}
-	if err := datasync(p.file); err != nil {
+	if err := p.sync(p.file); err != nil {
 		return err
 	}
 	p.sealed.Synced()

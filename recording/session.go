@@ -270,7 +270,7 @@ func (s *Session) begin(now time.Time, p *person) error {
 		return err
 	}
 	var err error
-	if p.part, err = newPart(s.disk, s.ID(), next.N, s.to, s.store.budget(), now, h); err != nil {
+	if p.part, err = newPart(s.disk, s.store.sync, s.ID(), next.N, s.to, s.store.budget(), now, h); err != nil {
 		return err
 	}
 	return p.settle()

@@ -53,13 +53,16 @@ type Options struct {
 const MinLoss = 500 * time.Millisecond
 
 // lossReserve is what is left of MaxLoss for looking and writing when a flush is due.
-const lossReserve = 150 * time.Millisecond
+const lossReserve = 250 * time.Millisecond
 
 // Store is a directory of recordings. Its methods may be called from any goroutine.
 type Store struct {
 	o    Options
 	to   seal.Recipients
 	root *os.Root
+	// What the disk does, but in tests.
+	sync  func(*os.File) error
+	space func(dir string) (free, size uint64, err error)
 
 	mu       sync.Mutex
 	closed   bool
@@ -88,7 +91,7 @@ func New(o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("recordings: %w", err)
 	}
-	s := &Store{o: o, to: to, root: root, sessions: make(map[string]*Session)}
+	s := &Store{o: o, to: to, root: root, sync: datasync, space: space, sessions: make(map[string]*Session)}
 	if err := s.recover(); err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
@@ -102,7 +105,7 @@ func (s *Store) Recipients() seal.Recipients { return s.to }
 
 // crowded tells whether less is free than must be.
 func (s *Store) crowded() error {
-	free, size, err := space(s.o.Dir)
+	free, size, err := s.space(s.o.Dir)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 const (
 	chunk  = 64 << 10
 	sealed = chunk + 16
-	budget = 900 * time.Millisecond
+	budget = 750 * time.Millisecond
 )
 
 func start() time.Time { return time.Unix(1_750_000_000, 0) }

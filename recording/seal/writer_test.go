@@ -46,7 +46,7 @@ func TestNothingOlderThanTheBudgetIsLost(t *testing.T) {
 			if (p.padding > 0) != tt.padded {
 				t.Errorf("%d bytes of padding", p.padding)
 			}
-			if rate := p.padding / 20; rate > chunk*10/9+chunk {
+			if rate := p.padding / 20; rate > chunk*4/3+chunk {
 				t.Errorf("padding of %d B/s", rate)
 			}
 			t.Logf("figure: padding with %s: %d B/s, %d flushes in 20 s", tt.name, p.padding/20, p.flushes)

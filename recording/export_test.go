@@ -1,0 +1,25 @@
+package recording
+
+import (
+	"os"
+	"sync/atomic"
+)
+
+// SlowDisk makes every sync of parts do something first. To be called before the first recording.
+func (s *Store) SlowDisk(first func()) {
+	s.sync = func(f *os.File) error {
+		first()
+		return datasync(f)
+	}
+}
+
+// Crowded makes the disk of a store with a floor as full as the caller says. To be called before the first
+// recording.
+func (s *Store) Crowded(full *atomic.Bool) {
+	s.space = func(string) (free, size uint64, err error) {
+		if full.Load() {
+			return 0, 100, nil
+		}
+		return 100, 100, nil
+	}
+}
