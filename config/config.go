@@ -18,6 +18,7 @@ type Config struct {
 	TLS          TLS           `mapstructure:"tls" yaml:"tls"`
 	Log          Log           `mapstructure:"log" yaml:"log"`
 	Media        Media         `mapstructure:"media" yaml:"media"`
+	TURN         TURN          `mapstructure:"turn" yaml:"turn"`
 	SFU          SFU           `mapstructure:"sfu" yaml:"sfu"`
 	Signaling    Signaling     `mapstructure:"signaling" yaml:"signaling"`
 	Audit        Audit         `mapstructure:"audit" yaml:"audit"`
@@ -142,6 +143,7 @@ func Default() Config {
 		Audit:         Audit{OnFailure: AuditRefuse, MinFreePercent: 2},
 		Log:           Log{Level: "info", Format: "text"},
 		Media:         Media{GSO: GSOAuto},
+		TURN:          TURN{Relay: RelayOn, Kbits: 20_000, Allocations: 2000, AllocationsPerIP: 400, Connections: 4000},
 		SFU:           SFU{SSRCLimit: 16},
 		Signaling: Signaling{
 			WindowLead:  30 * time.Minute,

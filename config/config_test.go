@@ -86,6 +86,16 @@ func TestEnvironmentReachesEveryKey(t *testing.T) {
 		"BEDSIDE_MEDIA_GSO":                           "off",
 		"BEDSIDE_MEDIA_READERS":                       "3",
 		"BEDSIDE_SFU_SSRC_LIMIT":                      "17",
+		"BEDSIDE_TURN_RELAY":                          "off",
+		"BEDSIDE_TURN_HOST":                           "a.example",
+		"BEDSIDE_TURN_URLS":                           "turn:b.example,turns:b.example:443?transport=tcp",
+		"BEDSIDE_TURN_SECRET":                         secret,
+		"BEDSIDE_TURN_PREVIOUS_SECRET":                secret,
+		"BEDSIDE_TURN_PEERS":                          "192.0.2.1:443,[2001:db8::1]:443",
+		"BEDSIDE_TURN_KBITS":                          "64",
+		"BEDSIDE_TURN_ALLOCATIONS":                    "20",
+		"BEDSIDE_TURN_ALLOCATIONS_PER_IP":             "21",
+		"BEDSIDE_TURN_CONNECTIONS":                    "22",
 		"BEDSIDE_SIGNALING_API_KEYS":                  keys,
 		"BEDSIDE_SIGNALING_INVITATION_SECRET":         secret,
 		"BEDSIDE_SIGNALING_TOKEN_KEY":                 secret,
@@ -118,7 +128,10 @@ func TestEnvironmentReachesEveryKey(t *testing.T) {
 		TLS:   config.TLS{CertFile: "c", KeyFile: "k"},
 		Log:   config.Log{Level: "warn", Format: "json"},
 		Media: config.Media{Advertise: []string{"192.0.2.1", "2001:db8::1"}, GSO: config.GSOOff, Readers: 3},
-		SFU:   config.SFU{SSRCLimit: 17},
+		TURN: config.TURN{Relay: config.RelayOff, Host: "a.example", URLs: []string{"turn:b.example", "turns:b.example:443?transport=tcp"},
+			Secret: config.NewSecret(secret), PreviousSecret: config.NewSecret(secret), Peers: []string{"192.0.2.1:443", "[2001:db8::1]:443"},
+			Kbits: 64, Allocations: 20, AllocationsPerIP: 21, Connections: 22},
+		SFU: config.SFU{SSRCLimit: 17},
 		Signaling: config.Signaling{
 			APIKeys: []config.APIKey{{ID: "k", Tenant: "t", Scopes: []string{"audit"},
 				Hash: "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"}},
@@ -147,6 +160,7 @@ tls: {cert_file: a}
 log: {level: chatty, format: xml}
 media: {advertise: [10.0.0.1, "10.0.0.1:0", 0.0.0.0], gso: on, readers: 9}
 sfu: {ssrc_limit: many}
+turn: {relay: maybe, host: "a:1", urls: ["stun:a", "turn:a"], secret: "", peers: [0.0.0.0:1, 192.0.2.1], kbits: 1}
 signaling:
   window_lead: 30
   window_trail: soon
@@ -192,6 +206,13 @@ signaling:
 		"signaling.window_lead: must be a duration with its unit, such as 90s, 30m or 1h30m",
 		"signaling.window_trail: must be a duration with its unit, such as 90s, 30m or 1h30m",
 		"tls.key_file: must be set exactly when tls.cert_file is",
+		"turn.host: must be a host name or IP address without a port, or empty",
+		"turn.kbits: must be between 64 and 1000000",
+		"turn.peers[0]: must be IP:port of a media server",
+		"turn.peers[1]: must be IP:port of a media server",
+		"turn.relay: must be on or off",
+		"turn.secret: must be set if turn.urls is: the relays have to know it",
+		"turn.urls[0]: must be turn: or turns:host[:port][?transport=udp|tcp] (RFC 7065)",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -31,6 +31,11 @@ func LoadServer(document []byte, environ []string) (Config, error) {
 	return load(document, environ, Config.serverProblems)
 }
 
+// LoadRelay is Load with what else a relay of its own needs.
+func LoadRelay(document []byte, environ []string) (Config, error) {
+	return load(document, environ, Config.relayProblems)
+}
+
 func load(document []byte, environ []string, problems func(Config) []error) (Config, error) {
 	v := viper.New()
 	v.SetConfigType("yaml")

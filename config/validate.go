@@ -69,6 +69,7 @@ func (c Config) problems() []error {
 	p.check(c.DrainTimeout >= 0 && c.DrainTimeout <= time.Minute, "drain_timeout", "between 0s and 1m")
 	p.check(c.Audit.OnFailure == AuditRefuse || c.Audit.OnFailure == AuditAllow, "audit.on_failure", AuditRefuse+" or "+AuditAllow)
 	p.check(c.Audit.MinFreePercent >= 0 && c.Audit.MinFreePercent <= 90, "audit.min_free_percent", "between 0 and 90")
+	c.TURN.appendProblems(&p)
 	c.Signaling.appendProblems(&p)
 	return p
 }

@@ -256,7 +256,7 @@ func (r *room) welcome(s *session, cmd consult.Connect, self wire.Participant, r
 	return s.enqueue(&wire.Joined{
 		Self: self.ID, Role: self.Role, Display: self.Display, State: self.State,
 		Roster: roster.Participants, Slots: wire.SlotCount{Audio: count.Audio, Video: count.Video},
-		ICEServers: []wire.ICEServer{}, Policy: policy, Facts: roster.Facts, Resume: resume,
+		ICEServers: s.iceServers(), Policy: policy, Facts: roster.Facts, Resume: resume,
 	}, re)
 }
 
@@ -294,6 +294,7 @@ func (r *room) drop(s *session, reason string) {
 	if err := s.peer.Close(); err != nil {
 		s.log.Error("media connection did not close", "error", err)
 	}
+	s.endRelay()
 	s.end(reason)
 }
 

@@ -41,7 +41,7 @@ const (
 	keyBytes      = 32
 )
 
-// Deps are what a Server needs of the world. All are required but Ready, Routes and Recorder.
+// Deps are what a Server needs of the world. All are required but Ready, Routes, Relay and Recorder.
 type Deps struct {
 	Media     Media
 	Store     store.Store
@@ -54,6 +54,7 @@ type Deps struct {
 	Metrics   prometheus.Registerer
 	Ready     func() error         // what else must be ready for GET /readyz
 	Routes    func(*http.ServeMux) // registers the pages; must not touch /v1/, /healthz, /readyz, /openapi.yaml
+	Relay     Relay                // for those whose network lets no media out; nil: there is none
 	Recorder  Recorder             // nil: nothing is ever recorded, and nothing of recording can be asked for
 	Notice    string               // the version of the notice to which people consent
 }

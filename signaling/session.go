@@ -97,6 +97,7 @@ func (s *session) run(ctx context.Context) {
 		s.server.rooms.release(s.room)
 	}
 	writing.Wait()
+	s.endRelay() // once more: the writer may have got a credential in the meantime
 	_ = s.ws.Close()
 }
 

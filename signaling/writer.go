@@ -15,6 +15,8 @@ func (s *session) runWriter() {
 	defer ping.Stop()
 	resume := time.NewTicker(resumeRotation)
 	defer resume.Stop()
+	renewal, stop := s.renewal()
+	defer stop()
 	for {
 		var err error
 		select {
@@ -27,6 +29,8 @@ func (s *session) runWriter() {
 			err = s.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeTimeout))
 		case <-resume.C:
 			err = s.writeResume()
+		case <-renewal:
+			err = s.writeICEServers()
 		}
 		if err != nil {
 			_ = s.ws.Close()

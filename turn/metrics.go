@@ -27,7 +27,7 @@ func (r dropReason) String() string {
 
 // stats count what the relay does. Nothing in them tells who a client is.
 type stats struct {
-	requests *prometheus.CounterVec // nil without metrics
+	requests *prometheus.CounterVec
 	up, down flow
 	silenced atomic.Uint64
 	dropped  [dropReasons]atomic.Uint64
@@ -54,10 +54,17 @@ func (m *messages) get() *stun.Message {
 
 func (m *messages) put(x *stun.Message) { m.pool.Put(x) }
 
-func newStats() stats {
-	return stats{requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+func newStats() stats { return stats{requests: newRequests()} }
+
+// newRequests counts requests; what can be granted is there from the start.
+func newRequests() *prometheus.CounterVec {
+	v := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "bedside_turn_requests_total", Help: "Requests to the relay, by method and outcome: success, or the code of the error.",
-	}, []string{"method", "outcome"})}
+	}, []string{"method", "outcome"})
+	for _, m := range []stun.Method{stun.MethodAllocate, stun.MethodRefresh, stun.MethodCreatePermission, stun.MethodChannelBind} {
+		v.WithLabelValues(method(m), "success")
+	}
+	return v
 }
 
 func (s *stats) drop(r dropReason) { s.dropped[r].Add(1) }

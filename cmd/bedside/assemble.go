@@ -24,6 +24,7 @@ import (
 	"github.com/bedside-video/bedside/signaling"
 	"github.com/bedside-video/bedside/signaling/store"
 	"github.com/bedside-video/bedside/signaling/web"
+	"github.com/bedside-video/bedside/turn"
 )
 
 const (
@@ -63,6 +64,7 @@ type server struct {
 	drain     time.Duration
 	port      *port.Port
 	tcp       *port.TCP
+	relay     *turn.Relay // nil: none
 	ice       *port.ICETCP
 	sfu       *sfu.Server
 	signaling *signaling.Server
@@ -107,7 +109,12 @@ func assemble(cfg config.Config, d deps) (_ *server, err error) {
 	if err != nil {
 		return nil, err
 	}
+	relay, err := s.openRelay(cfg, d, at, registry)
+	if err != nil {
+		return nil, err
+	}
 	if s.signaling, err = signaling.New(cfg.Signaling, signaling.Deps{
+		Relay: relay,
 		Media: signaling.SFU(s.sfu), Store: kept, Audit: d.audit, Unaudited: cfg.Audit.OnFailure == config.AuditAllow,
 		Clock: d.clock, Rand: d.rand, Log: d.log, Metrics: registry, Ready: d.ready, Routes: site.Register, PublicURL: cfg.PublicURL,
 	}); err != nil {
@@ -122,6 +129,7 @@ func assemble(cfg config.Config, d deps) (_ *server, err error) {
 		return nil, err
 	}
 	s.ice = s.port.ServeICE(s.tcp.ICE())
+	s.serveRelay()
 	pages := s.tcp.HTTP()
 	s.wg.Go(func() { s.runHTTP(s.http, pages) })
 	if d.metrics != nil {
@@ -224,6 +232,9 @@ func (s *server) close(ctx context.Context) {
 	}
 	if s.ice != nil {
 		s.report("close ICE-TCP", s.ice.Close())
+	}
+	if s.relay != nil {
+		s.report("close relay", s.relay.Close())
 	}
 	if s.tcp != nil {
 		s.report("close TCP", s.tcp.Close())

@@ -201,6 +201,8 @@ func newServerMessage(typ string) ServerMessage {
 		return new(Said)
 	case "resume":
 		return new(Resume)
+	case "ice_servers":
+		return new(ICEServers)
 	case "restart":
 		return new(Restart)
 	case "ended":

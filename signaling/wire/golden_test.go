@@ -29,6 +29,16 @@ func facts(present bool) wire.Facts {
 	return wire.Facts{ClinicianPresent: present, Start: "2026-11-22T09:00:00Z", End: "2026-11-22T09:20:00Z", Closes: "2026-11-22T10:20:00Z"}
 }
 
+func relays(username, credential string) []wire.ICEServer {
+	return []wire.ICEServer{{
+		URLs: []string{
+			"turn:video.hospital.example:443?transport=udp", "turn:video.hospital.example:443?transport=tcp",
+			"turns:video.hospital.example:443?transport=tcp",
+		},
+		Username: username, Credential: credential,
+	}}
+}
+
 func people() []wire.Participant {
 	return []wire.Participant{
 		{ID: doctor, Role: wire.RoleClinician, Display: "Dr Ada Marsh", State: wire.StateAdmitted, Connected: true},
@@ -68,7 +78,7 @@ var serverGolden = []struct {
 	{"joined", 1, &wire.Joined{
 		Self: patient, Role: wire.RolePatient, Display: "Ben Okri", State: wire.StateWaiting,
 		Roster: []wire.Participant{{ID: patient, Role: wire.RolePatient, Display: "Ben Okri", State: wire.StateWaiting, Connected: true, Waiting: 1795337930123}},
-		Slots:  wire.SlotCount{Audio: 7, Video: 8}, ICEServers: []wire.ICEServer{},
+		Slots:  wire.SlotCount{Audio: 7, Video: 8}, ICEServers: relays("1795338530:mfzwizltoqxgs3tl", "8yhXcQ0Qq1rZ0wT0Y0kq9z2mJpE="),
 		Policy: wire.Policy{Recording: "never", Profile: "general", VideoCodec: "VP8", MaxParticipants: 8,
 			Publish: []wire.Source{wire.SourceCamera, wire.SourceMic, wire.SourceScreen, wire.SourceExam, wire.SourceAuscultation},
 			Can:     []string{"subscribe", "message", "vitals", "leave"}},
@@ -88,6 +98,7 @@ var serverGolden = []struct {
 	{"recording", 0, &wire.Recording{State: wire.RecordingRequested, Notice: "2026_11", Missing: []string{patient}}},
 	{"message", 0, &wire.Said{From: patient, To: doctor, Kind: "chat", Body: "Can you hear me?"}},
 	{"resume", 0, &wire.Resume{Token: "eyJhbGciOiJFZERTQSJ9.e30.cmVzdW1lMg"}},
+	{"ice_servers", 0, &wire.ICEServers{ICEServers: relays("1795339010:oj2wczdjonxg23dv", "Yw3kLq0V5mX7nB1sD9fG2hJ4kL8=")}},
 	{"restart", 0, &wire.Restart{}},
 	{"ended", 0, &wire.Ended{Reason: wire.EndedByClinician}},
 	{"error", 5, &wire.Error{Code: wire.CodeForbidden, Detail: "the role may not do this"}},

@@ -101,6 +101,12 @@ type Resume struct {
 	Token string `json:"token"`
 }
 
+// ICEServers replaces the ICE servers of Joined: their credentials expire. They are for the next ICE
+// restart; what is connected stays so.
+type ICEServers struct {
+	ICEServers []ICEServer `json:"ice_servers"`
+}
+
 // Restart asks for an offer with an ICE restart.
 type Restart struct{}
 
@@ -131,6 +137,7 @@ func (*Quality) serverType() string      { return "quality" }
 func (*Recording) serverType() string    { return "recording" }
 func (*Said) serverType() string         { return "message" }
 func (*Resume) serverType() string       { return "resume" }
+func (*ICEServers) serverType() string   { return "ice_servers" }
 func (*Restart) serverType() string      { return "restart" }
 func (*Ended) serverType() string        { return "ended" }
 func (*Error) serverType() string        { return "error" }

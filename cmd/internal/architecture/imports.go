@@ -19,7 +19,7 @@ type layer struct {
 func layers() []layer {
 	rtp := []string{"github.com/pion/rtp", "github.com/pion/rtcp"}
 	return []layer{
-		{pkg: "cmd/bedside", ours: []string{"config", "signaling/...", "sfu/...", "turn", "recording/..."},
+		{pkg: "cmd/bedside", ours: []string{"config", "signaling/...", "sfu/...", "turn/...", "recording/..."},
 			why: "the command wires the server's parts and nothing else"},
 		{pkg: "cmd/bedside/servetest", why: "a process is seen from outside"},
 		{pkg: "cmd/bedside-bench", ours: []string{"bench", "bench/load", "bench/scenario", "bench/linkem", "bench/linkem/link", "bench/result", "bench/report", "bench/compare"},
