@@ -109,7 +109,7 @@ func assemble(cfg config.Config, d deps) (_ *server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	relay, err := s.openRelay(cfg, d, at, registry)
+	relay, err := s.openRelay(cfg, d, registry)
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,8 @@ type relays struct {
 
 // openRelay makes the server's relay, unless the configuration wants none. Its only peers are the media
 // plane's own addresses.
-func (s *server) openRelay(cfg config.Config, d deps, at []netip.AddrPort, metrics prometheus.Registerer) (signaling.Relay, error) {
+func (s *server) openRelay(cfg config.Config, d deps, metrics prometheus.Registerer) (signaling.Relay, error) {
+	at := d.advertise
 	if cfg.TURN.Relay == config.RelayOff && len(cfg.TURN.URLs) == 0 || len(at) == 0 {
 		return nil, nil
 	}
@@ -132,7 +133,7 @@ func relayRealm(cfg config.Config) string {
 	return "bedside"
 }
 
-// ownURLs are those of the server's relay. Media and relay have one port, and it is the same outside.
+// ownURLs are those of the server's relay. Media and relay have one port, and so it is the same outside.
 // TLS is for those who can check the certificate; a demo's is nobody's.
 func ownURLs(cfg config.Config, at []netip.AddrPort) []string {
 	host := cfg.TURN.Host
