@@ -166,6 +166,8 @@ func (c *Client) handle(s *session, m wire.ServerMessage, h wire.Header) {
 		c.assign(m)
 	case *wire.Layers:
 		c.send(m)
+	case *wire.Audio:
+		c.speak(m)
 	case *wire.Ended:
 		c.ended = m.Reason
 	case *wire.Restart:
@@ -219,6 +221,18 @@ func (c *Client) assign(m *wire.Slots) {
 		s.mu.Unlock()
 	}
 	c.conn.poke()
+}
+
+// speak makes a voice be sent as the server asks, as a browser's SDK does; the caller holds mu.
+func (c *Client) speak(m *wire.Audio) {
+	if c.conn == nil {
+		return
+	}
+	for _, p := range c.conn.pubs {
+		if p.source == wire.SourceMic {
+			p.ask(m.MaxBitrate, m.Carry)
+		}
+	}
 }
 
 // send makes a track send the encodings that somebody receives, as a browser's SDK does; the caller holds

@@ -26,6 +26,7 @@ type encoding struct {
 	clockRate uint32
 	// redundancy is how many earlier packets each carries where RED is negotiated.
 	redundancy int
+	carry      []uint16 // which they are, if the server has said it
 
 	mu      sync.Mutex
 	bound   bool

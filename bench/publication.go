@@ -161,6 +161,23 @@ func (p *publication) setWanted(rids []string) {
 	}
 }
 
+// ask bounds the bitrate of a voice, 0 for no bound, and says which packets each carries; none: as it was
+// configured.
+func (p *publication) ask(bitrate int, carry []int) {
+	p.mu.Lock()
+	p.voice.bound = bitrate
+	p.mu.Unlock()
+	e := p.encodings[0]
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.carry = e.carry[:0]
+	for _, d := range carry {
+		if d > 0 && d < historyPackets && len(e.carry) < maxCarried && e.redundancy > 0 {
+			e.carry = append(e.carry, uint16(d))
+		}
+	}
+}
+
 // restart makes key frames due; the caller holds mu.
 func (p *publication) restart() {
 	for _, e := range p.encoders {

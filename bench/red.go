@@ -1,6 +1,9 @@
 package bench
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // RED (RFC 2198), written down a second time: what tests the server must not be made of it.
 
@@ -41,13 +44,27 @@ func splitRED(b []byte) (blocks []redBlock, own []byte, ok bool) {
 	return blocks, b, true
 }
 
+// carried lists how far back the packets are that each carries, the farthest first; the caller holds mu.
+func (e *encoding) carried() []uint16 {
+	var back []uint16
+	for d := range uint16(min(e.redundancy, maxCarried)) {
+		back = append(back, d+1)
+	}
+	if len(e.carry) > 0 {
+		back = slices.Clone(e.carry)
+	}
+	slices.Sort(back)
+	slices.Reverse(back)
+	return back
+}
+
 // redundant writes a packet with earlier ones in it; the caller holds mu.
 func (e *encoding) redundant(p sentPacket) []byte {
 	out := e.body[:0]
 	var carried [maxCarried]*sentPacket
 	n := 0
-	for back := min(e.redundancy, maxCarried); back > 0; back-- {
-		seq := p.sequence - uint16(back)
+	for _, back := range e.carried() {
+		seq := p.sequence - back
 		x := &e.sent[seq%historyPackets]
 		offset := p.timestamp - x.timestamp
 		if !x.used || x.sequence != seq || offset == 0 || offset > maxREDGap {

@@ -185,6 +185,7 @@ type voice struct {
 	frames  uint32
 	begun   bool
 	pausing bool
+	bound   int       // bit/s that the server has asked for; 0: none
 	until   time.Time // of the spurt or the pause
 	packet  time.Time // when the next one of a pause with DTX is due
 }
@@ -192,7 +193,11 @@ type voice struct {
 // frame makes the packet of the 20 ms that begin at now, and its audio level; false where none is sent.
 func (v *voice) frame(now time.Time) (p payload, level uint8, sent bool) {
 	first := v.turn(now)
-	size := int(int64(v.audio.Bitrate) * int64(audioFrame) / int64(time.Second) / 8)
+	bitrate := v.audio.Bitrate
+	if v.bound > 0 {
+		bitrate = min(bitrate, v.bound)
+	}
+	size := int(int64(bitrate) * int64(audioFrame) / int64(time.Second) / 8)
 	level = v.audio.Level
 	if v.pausing {
 		size, level = 0, silenceLevel

@@ -110,6 +110,9 @@ func (pub *Publication) control(now time.Time, report bool) []rtcp.ReceptionRepo
 	used, waited := pub.use(now)
 	pub.mu.Lock()
 	defer pub.mu.Unlock()
+	if report && pub.source == codec.Mic {
+		pub.carried.decide(now)
+	}
 	var reports []rtcp.ReceptionReport
 	for _, e := range pub.encodings {
 		if e.ssrc == 0 {
@@ -176,8 +179,9 @@ func (pub *Publication) demand(now time.Time) (rids []string, simulcast bool) {
 	return rids, true
 }
 
-// announceLayers tells p which of its encodings are to be sent, when that has changed.
+// announceLayers tells p which of its encodings are to be sent, and how its audio, when that has changed.
 func (p *Peer) announceLayers(now time.Time) {
+	p.announceAudio()
 	pubs, _ := p.media()
 	for _, pub := range pubs {
 		rids, simulcast := pub.demand(now)

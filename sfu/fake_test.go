@@ -127,9 +127,12 @@ func (a *actor) Slots(_ uint64, changed []Assignment) {
 	}
 }
 func (a *actor) Layers(mid string, active []string) { a.tell("layers %s %q", mid, active) }
-func (a *actor) Speakers(levels []Level)            { a.tell("speakers %v", levels) }
-func (a *actor) Transport(s TransportState)         { a.tell("%s", s) }
-func (a *actor) Failed(r FailReason)                { a.tell("failed %s", r) }
+func (a *actor) Audio(x Audio) {
+	a.tell("audio %d bit/s, carry %v, delay %v", x.Bitrate, x.Carry, x.Delay)
+}
+func (a *actor) Speakers(levels []Level)    { a.tell("speakers %v", levels) }
+func (a *actor) Transport(s TransportState) { a.tell("%s", s) }
+func (a *actor) Failed(r FailReason)        { a.tell("failed %s", r) }
 
 // heard returns what the actor was told since the last call.
 func (a *actor) heard() []string {

@@ -80,6 +80,7 @@ type seat struct {
 	layout   layout
 	layers   map[*Publication][]string // the RIDs last told
 	share    layers.Allocator
+	audio    Audio // as told last
 	speakers []Level
 }
 

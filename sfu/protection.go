@@ -15,6 +15,8 @@ type protection struct {
 	controller redundancy.Controller
 	pattern    redundancy.Pattern // decided last
 	repeats    redundancy.Allowance
+	rate       redundancy.Rate
+	asks       int // bit/s of each voice, 0 for nothing
 }
 
 // inTime is how much later than without loss audio may come and be of use: what ITU-T G.114 allows a
@@ -89,39 +91,59 @@ func (p *Peer) repeated(bytes int) {
 	p.protection.repeats.Spend(bytes)
 }
 
-// protect decides once a second what the peer's audio slots carry.
-func (p *Peer) protect(now time.Time, slots []*slot) {
-	var traffic redundancy.Traffic
-	var packets, missing uint64
+// heard is what a peer's audio slots sent in a second.
+type heard struct {
+	traffic          redundancy.Traffic // without redundancy
+	voices           redundancy.Voices
+	packets, missing uint64 // as reports told
+}
+
+// listen takes what the slots have sent since the last call.
+func listen(slots []*slot) (h heard) {
 	for _, s := range slots {
-		if s.kind == codec.Audio {
-			t, expected, lost := s.spoken()
-			traffic.Packets += t.Packets
-			traffic.Bytes += t.Bytes
-			packets += expected
-			missing += lost
+		if s.kind != codec.Audio {
+			continue
+		}
+		t, expected, lost := s.spoken()
+		h.traffic.Packets += t.Packets
+		h.traffic.Bytes += t.Bytes
+		h.packets += expected
+		h.missing += lost
+		if sub := s.holder(); sub != nil && sub.publication.source != codec.Mic {
+			h.voices.Others += t.Bits(0)
+		} else {
+			h.voices.Packets += t.Packets
 		}
 	}
+	return h
+}
+
+// protect decides once a second what the peer's audio slots carry, and which bitrate their voices are asked
+// for.
+func (p *Peer) protect(now time.Time, slots []*slot) {
+	h := listen(slots)
 	budget := p.budget()
-	room, idle := traffic.Room(budget.Bitrate), budget.State == rising
+	room, idle := h.traffic.Room(budget.Bitrate), budget.State == rising
 	p.mu.Lock()
 	x := &p.protection
-	x.meter.Delivered(packets, missing)
-	was := x.pattern
+	x.meter.Delivered(h.packets, h.missing)
+	was, asked := x.pattern, x.asks
 	x.pattern = x.controller.Decide(now, &x.meter, room, idle)
+	x.asks = x.rate.Decide(now, h.voices, budget.Bitrate, idle, x.controller.Wanted())
 	loss, _ := x.meter.Loss()
-	pattern, burst := x.pattern, x.meter.Burst()
-	x.repeats.Set(now, traffic.Spare(budget.Bitrate, pattern.Depth()))
+	pattern, asks, burst := x.pattern, x.asks, x.meter.Burst()
+	x.repeats.Set(now, h.traffic.Spare(budget.Bitrate, pattern.Depth()))
 	x.meter.Age()
 	p.mu.Unlock()
 	for _, s := range slots {
 		if s.kind == codec.Audio {
 			s.carry(pattern)
+			s.asks.Store(int32(asks))
 		}
 	}
-	if pattern != was {
+	if pattern != was || asks != asked {
 		p.room.server.log.Info("audio redundancy", "room", p.room.id, "peer", p.o.ID, "pattern", pattern.String(),
-			"loss", loss, "burst", burst.Round(time.Millisecond), "allowed", room)
+			"loss", loss, "burst", burst.Round(time.Millisecond), "allowed", room, "rate", asks)
 	}
 }
 

@@ -127,3 +127,23 @@ func TestRepeatedAudioIsPlannedFor(t *testing.T) {
 		}
 	})
 }
+
+// losesInBursts tells that of 50 packets 20 ms apart, three in a row were lost every ten.
+func (a *actor) losesInBursts(seq *uint16) {
+	x := &rtcp.TransportLayerCC{BaseSequenceNumber: *seq, PacketStatusCount: 50, ReferenceTime: uint32(*seq) * 20 / 64}
+	last := int64(x.ReferenceTime) * 64
+	for i := range uint16(50) {
+		symbol := uint16(rtcp.TypeTCCPacketReceivedLargeDelta)
+		if i%10 >= 5 && i%10 < 8 {
+			symbol = rtcp.TypeTCCPacketNotReceived
+		} else {
+			at := int64(*seq+i) * 20
+			x.RecvDeltas = append(x.RecvDeltas, &rtcp.RecvDelta{Type: symbol, Delta: (at - last) * 1000})
+			last = at
+		}
+		x.PacketChunks = append(x.PacketChunks, &rtcp.RunLengthChunk{PacketStatusSymbol: symbol, RunLength: 1})
+	}
+	*seq += 50
+	a.RTCP(time.Now(), x)
+	a.s.advance(reportInterval)
+}

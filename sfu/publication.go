@@ -32,6 +32,7 @@ type Publication struct {
 	encodings []*encoding       // in the order in which they were first heard of
 	rates     []layers.Encoding // of encodings, at the same index
 	wanted    []time.Time       // when each was last granted to somebody, at the same index
+	carried   carried           // of a voice
 }
 
 // encoding is one incoming stream of a publication. It is the transport.Sink of its packets.
@@ -148,6 +149,7 @@ func (e *encoding) withhold(now time.Time, p *codec.Packet, repaired bool) {
 	e.publication.mu.Lock()
 	defer e.publication.mu.Unlock()
 	e.count(now, p, repaired)
+	e.publication.carried.known = false
 }
 
 func (e *encoding) count(now time.Time, p *codec.Packet, repaired bool) forward.Arrival {
@@ -169,6 +171,9 @@ func (e *encoding) book(now time.Time, c codec.Name, p *codec.Packet, repaired b
 	}
 	if b.Drop {
 		return b
+	}
+	if !video && b.Newest && !repaired {
+		pub.carried.came(p)
 	}
 	if video {
 		e.cache.Put(now, p)

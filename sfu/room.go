@@ -380,6 +380,7 @@ type mute struct{}
 
 func (mute) Slots(uint64, []Assignment) {}
 func (mute) Layers(string, []string)    {}
+func (mute) Audio(Audio)                {}
 func (mute) Speakers([]Level)           {}
 func (mute) Transport(TransportState)   {}
 func (mute) Failed(FailReason)          {}

@@ -3,6 +3,7 @@ package sfu
 import (
 	"encoding/binary"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bedside-video/bedside/sfu/codec"
@@ -27,9 +28,10 @@ type slot struct {
 	rewriter forward.Rewriter
 	history  forward.History
 	rtxSeq   uint16
-	packets  uint32 // sent without retransmissions, and their
-	octets   uint32 // payload, as sender reports count (RFC 3550 section 6.4.1)
-	shield   shield // of audio
+	packets  uint32       // sent without retransmissions, and their
+	octets   uint32       // payload, as sender reports count (RFC 3550 section 6.4.1)
+	shield   shield       // of audio
+	asks     atomic.Int32 // bit/s, of the voice in it; 0: nothing
 	delivery delivered
 }
 

@@ -62,14 +62,21 @@ type Tile struct {
 type Events interface {
 	// Slots lists the slots whose assignment changed.
 	Slots(epoch uint64, changed []Assignment)
-	// Layers lists the encodings of the published m-line mid that somebody receives.
-	Layers(mid string, active []string)
+	Advice
 	// Speakers lists who speaks, loudest first.
 	Speakers(levels []Level)
 	// Transport tells how the connection stands.
 	Transport(state TransportState)
 	// Failed tells that the connection is beyond repair and closed; nothing follows.
 	Failed(reason FailReason)
+}
+
+// Advice tells what is worth sending. It is part of Events.
+type Advice interface {
+	// Layers lists the encodings of the published m-line mid that somebody receives.
+	Layers(mid string, active []string)
+	// Audio tells how voices are to be sent and played.
+	Audio(a Audio)
 }
 
 // Assignment says whose media flows through the receiving m-line Mid from RTP timestamp RTP on.

@@ -245,6 +245,11 @@ func (e mediaEvents) Layers(mid string, active []string) {
 	e.send(&wire.Layers{Mid: mid, Active: append([]string{}, active...)})
 }
 
+// Audio implements sfu.Events.
+func (e mediaEvents) Audio(a sfu.Audio) {
+	e.send(&wire.Audio{MaxBitrate: a.Bitrate, Carry: append([]int{}, a.Carry...), Delay: int(a.Delay.Milliseconds())})
+}
+
 // Speakers implements sfu.Events.
 func (e mediaEvents) Speakers(levels []sfu.Level) {
 	m := &wire.Speakers{Levels: make([]wire.Level, 0, len(levels))}

@@ -23,7 +23,7 @@ func (t Traffic) Spare(budget, depth int) int {
 	if budget == 0 {
 		return unmeasuredSpare
 	}
-	return max(0, budget-t.bits(depth))
+	return max(0, budget-t.Bits(depth))
 }
 
 // Set changes the rate, in bit/s.

@@ -23,11 +23,35 @@ const (
 
 // Controller decides the pattern of one subscriber's audio. The zero value is ready, and sends none.
 type Controller struct {
-	depth int
-	far   bool
-	low   time.Time // since when the loss is below what the depth is for; zero while it is not
-	again time.Time // not before is more tried than there is known to be room for
+	depth  level
+	wanted level // likewise, whatever there is room for
+	far    bool
+	again  time.Time // not before is more tried than there is known to be room for
 }
+
+// level is a depth that follows the loss.
+type level struct {
+	depth int
+	low   time.Time // since when the loss is below what the depth is for; zero while it is not
+}
+
+// follow goes up at once, and down by one step when the loss has been lower for some time.
+func (l *level) follow(now time.Time, loss float64) {
+	switch {
+	case wanted(loss) > l.depth:
+		l.depth, l.low = wanted(loss), time.Time{}
+	case l.depth == 0 || wanted(loss/less) >= l.depth:
+		l.low = time.Time{}
+	case l.low.IsZero():
+		l.low = now
+	case now.Sub(l.low) >= patience:
+		l.depth--
+		l.low = now
+	}
+}
+
+// Wanted is the depth that the loss calls for, whether or not there is room for it.
+func (c *Controller) Wanted() int { return c.wanted.depth }
 
 // Decide takes what the Meter says and the depth that there is room for. It goes up at once and down by
 // one step when the loss has been lower for some time; what there is no room for is gone at once. On an
@@ -42,27 +66,18 @@ func (c *Controller) Decide(now time.Time, m *Meter, room int, idle bool) Patter
 	} else if burst > 0 && burst < burstTo {
 		c.far = false
 	}
-	was := c.depth
-	loss, known := m.Loss()
-	switch {
-	case !known:
-	case wanted(loss) > c.depth:
-		c.depth, c.low = wanted(loss), time.Time{}
-	case c.depth == 0 || wanted(loss/less) >= c.depth:
-		c.low = time.Time{}
-	case c.low.IsZero():
-		c.low = now
-	case now.Sub(c.low) >= patience:
-		c.depth--
-		c.low = now
+	was := c.depth.depth
+	if loss, known := m.Loss(); known {
+		c.depth.follow(now, loss)
+		c.wanted.follow(now, loss)
 	}
-	if c.depth > room { // and it does not come back before the loss says so again
-		c.depth, c.low = max(room, 0), time.Time{}
+	if c.depth.depth > room { // and it does not come back before the loss says so again
+		c.depth = level{depth: max(room, 0)}
 		if was > room {
 			c.again = now.Add(retry)
 		}
 	}
-	return of(c.depth, c.far)
+	return of(c.depth.depth, c.far)
 }
 
 func wanted(loss float64) int {
@@ -94,15 +109,15 @@ func (t Traffic) Room(budget int) int {
 		return unmeasured
 	}
 	for depth := MaxDepth; depth > 0; depth-- {
-		if t.bits(depth) <= budget {
+		if t.Bits(depth) <= budget {
 			return depth
 		}
 	}
 	return 0
 }
 
-// bits that the traffic takes in a second with redundancy of a depth.
-func (t Traffic) bits(depth int) int {
+// Bits that the traffic takes in a second with redundancy of a depth.
+func (t Traffic) Bits(depth int) int {
 	if depth == 0 {
 		return 8 * (t.Packets*overhead + t.Bytes)
 	}

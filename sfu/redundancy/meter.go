@@ -93,6 +93,17 @@ func symbol(chunk rtcp.PacketStatusChunk, i int) uint16 {
 	return rtcp.TypeTCCPacketNotReceived
 }
 
+// Came takes one packet of an incoming stream that came as itself, and how many right before it did not,
+// each of that length.
+func (m *Meter) Came(lost int, each time.Duration) {
+	m.received++
+	m.lost += float64(lost)
+	if silent := time.Duration(lost) * each; lost > 0 && silent < longestRun {
+		m.runs++
+		m.silent += silent.Seconds() * 1000
+	}
+}
+
 // Delivered takes what receiver reports told of packets: so many were to come, of which some were lost.
 func (m *Meter) Delivered(packets, lost uint64) {
 	if m.fed {

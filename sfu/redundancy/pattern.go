@@ -61,6 +61,23 @@ func (p Pattern) distances() [MaxDepth]uint16 {
 	return [MaxDepth]uint16{1}
 }
 
+// Far tells whether there is room between the packets that are carried.
+func (p Pattern) Far() bool { return p >= Far1 }
+
+// Distances returns which earlier packets are carried, counted back from the one that carries them, the
+// nearest first; nil for None.
+func (p Pattern) Distances() []int {
+	if p == None {
+		return nil
+	}
+	var out []int
+	distances := p.distances()
+	for _, d := range distances[:p.Depth()] {
+		out = append(out, int(d))
+	}
+	return out
+}
+
 // Reach is how many packets back the farthest one is.
 func (p Pattern) Reach() int {
 	if p == None {

@@ -191,6 +191,8 @@ func newServerMessage(typ string) ServerMessage {
 		return new(Slots)
 	case "layers":
 		return new(Layers)
+	case "audio":
+		return new(Audio)
 	case "speakers":
 		return new(Speakers)
 	case "quality":

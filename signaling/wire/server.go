@@ -48,6 +48,14 @@ type Layers struct {
 	Active []string `json:"active"` // RIDs
 }
 
+// Audio tells how the receiver's voice is to be sent, and others' played. What is 0 or empty is left to the
+// client.
+type Audio struct {
+	MaxBitrate int   `json:"max_bitrate"` // of the receiver's voice, bit/s
+	Carry      []int `json:"carry"`       // which packets before it each packet of it carries, counted back
+	Delay      int   `json:"delay"`       // ms for which voices are to be held before they are played
+}
+
 // Speakers lists who speaks, loudest first; it is sent when that changes, at most 4 times a second.
 type Speakers struct {
 	Levels []Level `json:"levels"`
@@ -132,6 +140,7 @@ func (*Roster) serverType() string       { return "roster" }
 func (*Answer) serverType() string       { return "answer" }
 func (*Slots) serverType() string        { return "slots" }
 func (*Layers) serverType() string       { return "layers" }
+func (*Audio) serverType() string        { return "audio" }
 func (*Speakers) serverType() string     { return "speakers" }
 func (*Quality) serverType() string      { return "quality" }
 func (*Recording) serverType() string    { return "recording" }

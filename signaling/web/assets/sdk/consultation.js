@@ -247,6 +247,7 @@ export class Consultation extends EventTarget {
         return this.#setRoster(m.participants ?? []);
       case 'slots': return this.#media?.assign({ epoch: m.epoch, assignments: m.assignments ?? [] });
       case 'layers': return this.#media?.setLayers(m.mid, m.active ?? []);
+      case 'audio': return this.#media?.setAudio(m);
       case 'quality':
         return this.#emit('link', { participant: m.participant, uplink: m.uplink, downlink: m.downlink, figures: m.figures });
       case 'recording':

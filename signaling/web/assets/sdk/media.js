@@ -46,10 +46,21 @@ function trim(transceiver, kind, first) {
   if (list.length && transceiver.setCodecPreferences) transceiver.setCodecPreferences(list);
 }
 
+// Browsers ask for audio that is lost, and send it again when they are asked, once the description that they
+// are given has nack for it; their own never has. Firefox 153 does the second alone: it has no RED either.
+function repeating(sdp) {
+  const asks = codecs('audio').some((c) => c.mimeType.toLowerCase() === 'audio/red');
+  return sdp.split(/^(?=m=)/m).map((section) => {
+    if (!section.startsWith('m=audio') || !(asks || section.includes('\r\na=sendonly\r\n'))) return section;
+    return section.replace(/^a=rtpmap:(\d+) opus\/48000\/2\r\n/im, (line, type) => `${line}a=rtcp-fb:${type} nack\r\n`);
+  }).join('');
+}
+
 /** One RTCPeerConnection: the participant's senders first, then the slots, negotiated by one offer. */
 export class Media {
   senders = new Map(); // source -> RTCRtpTransceiver
   slots = []; // in m-line order
+  #audio = { maxBitrate: 0, delay: 0 };
   #layers = new Map(); // source -> RIDs that somebody receives; all of them before the server has said
   #fitting = Promise.resolve(); // setParameters refuses parameters that were read before another call
   ready = false; // an answer has been applied
@@ -97,6 +108,7 @@ export class Media {
         this.slots.push(new Slot(transceiver, this.#on.slot, this.#on.blocked));
       }
     }
+    this.#hold();
   }
 
   /** The offer to send, complete: the server needs no candidates of ours. */
@@ -104,7 +116,7 @@ export class Media {
     if (restart) this.#pc.restartIce();
     await this.#pc.setLocalDescription();
     const tracks = [...this.senders].map(([source, t]) => ({ mid: t.mid, source }));
-    return { sdp: this.#pc.localDescription.sdp, tracks };
+    return { sdp: repeating(this.#pc.localDescription.sdp), tracks };
   }
 
   async answer(sdp) {
@@ -127,6 +139,20 @@ export class Media {
     if (!source) return;
     this.#layers.set(source, active);
     this.#fit(source).catch(() => {}); // the connection has been closed meanwhile
+  }
+
+  /** The `audio` message: how to send one's voice and play others', behind a bad network. */
+  setAudio({ max_bitrate: maxBitrate = 0, delay = 0 }) {
+    this.#audio = { maxBitrate, delay };
+    this.#hold();
+    this.#fit('mic').catch(() => {}); // the connection has been closed meanwhile
+  }
+
+  // Voices of which lost parts come late, in later packets, are played that much later.
+  #hold() {
+    for (const receiver of this.#pc.getReceivers()) {
+      if (receiver.track.kind === 'audio' && 'jitterBufferTarget' in receiver) receiver.jitterBufferTarget = this.#audio.delay || null;
+    }
   }
 
   /** The `slots` message. */
@@ -172,8 +198,17 @@ export class Media {
     if (JSON.stringify(p.encodings) !== before) await sender.setParameters(p);
   }
 
+  async #fitVoice() {
+    const sender = this.senders.get('mic')?.sender;
+    const p = sender?.getParameters();
+    const maxBitrate = this.#audio.maxBitrate || ENCODINGS.mic[0].maxBitrate;
+    if (!p?.encodings?.length || p.encodings[0].maxBitrate === maxBitrate) return;
+    p.encodings[0].maxBitrate = maxBitrate;
+    await sender.setParameters(p);
+  }
+
   #fit(source) {
-    const next = this.#fitting.catch(() => {}).then(() => this.#fitLadder(source));
+    const next = this.#fitting.catch(() => {}).then(() => (source === 'mic' ? this.#fitVoice() : this.#fitLadder(source)));
     this.#fitting = next.catch(() => {});
     return next;
   }

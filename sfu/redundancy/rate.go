@@ -1,0 +1,69 @@
+package redundancy
+
+import "time"
+
+const (
+	steps = 3
+	// usual is what a voice is taken to be that was asked for nothing: that of bedside.js.
+	usual = 24_000
+	// worth is the depth that a lower rate is worth: a voice of 12 kbit/s that comes is understood better
+	// than one of 24 with holes.
+	worth = 2
+	// more is how much more than a better rate takes there must be.
+	more = 1.1
+	// A better rate is tried after patient; when it was too much, after twice as long the next time.
+	patient     = 15 * time.Second
+	mostPatient = 4 * time.Minute
+)
+
+// rate of a voice in bit/s that is asked for at a step; 0 is as the publisher likes.
+func rate(step int) int { return [steps]int{0, 16_000, 12_000}[step] }
+
+// Rate decides which bitrate one subscriber's path asks of the voices that it is sent: the highest with
+// which they fit, with the copies that its losses call for. It goes down at once. The zero value asks for
+// nothing.
+type Rate struct {
+	step  int
+	again time.Time // not before is a better one tried
+	wait  time.Duration
+}
+
+// Voices is what a subscriber is sent of voices in a second.
+type Voices struct {
+	Packets int
+	Others  int // bit/s of audio that is no voice, and has a rate of its own
+}
+
+// Decide takes the budget in bit/s, 0 for unknown, and the depth of redundancy that the losses call for.
+// idle tells that the path shows no queue: then the budget is what is sent, and says nothing of what it
+// has room for. It returns the bitrate to be asked for, 0 for none.
+func (r *Rate) Decide(now time.Time, v Voices, budget int, idle bool, depth int) int {
+	fits := func(step int, margin float64) bool {
+		return budget == 0 || idle || v.bits(step, depth)*margin <= float64(budget)
+	}
+	switch {
+	case !fits(r.step, 1) && r.step < steps-1:
+		for r.step++; r.step < steps-1 && !fits(r.step, 1); r.step++ {
+		}
+		if r.again.IsZero() || now.Sub(r.again) > 2*mostPatient {
+			r.wait = patient / 2
+		}
+		r.wait = min(2*r.wait, mostPatient)
+		r.again = now.Add(r.wait)
+	case r.step > 0 && !now.Before(r.again) && fits(r.step-1, more):
+		r.step--
+		r.again = now.Add(patient)
+	}
+	return rate(r.step)
+}
+
+// bits that the voices take with a step.
+func (v Voices) bits(step, depth int) float64 {
+	depth = min(depth, worth)
+	bitrate := rate(step)
+	if step == 0 {
+		bitrate = usual
+	}
+	t := Traffic{Packets: v.Packets, Bytes: bitrate / 8 * v.Packets / 50}
+	return float64(t.Bits(depth) + v.Others)
+}
