@@ -7,6 +7,8 @@ SHELL       := /bin/bash
 # their modules, too. govulncheck 1.9.0 needs a Go newer than ours.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
+AGE         := filippo.io/age/cmd/age@v1.3.2
+TYPAGE      := age-encryption@0.3.1
 FSCK        := github.com/transparency-dev/tessera/cmd/fsck@v1.0.4
 
 # A directory with a copy of the Go vulnerability database; the live one when empty.
@@ -30,7 +32,7 @@ RACE      = $$(command -v gcc clang >/dev/null && echo -race || true)
 DIST     ?= dist
 VERSION  ?=
 
-.PHONY: help build test sim soak fuzz bench clean needs lint
+.PHONY: help build test sim soak fuzz bench clean needs lint typage
 
 help:
 	@echo 'make build  the static binaries $(DIST)/bedside and bedside-bench; the same bytes wherever they are built'
@@ -49,7 +51,7 @@ build:
 	CGO_ENABLED=0 go build -trimpath -buildvcs=auto -ldflags '-s -w' -o '$(DIST)/bedside-bench' ./cmd/bedside-bench
 	sha256sum '$(DIST)/bedside' '$(DIST)/bedside-bench'
 
-test: needs lint
+test: needs lint .tools/age typage
 	@echo '== tests'
 	go test -v $(RACE) -timeout 15m $(PACKAGES) 2>&1 | awk -f .ci/summary.awk
 	echo '== tests in a browser (some minutes)'
@@ -61,6 +63,8 @@ needs:
 	command -v chromium >/dev/null || missing="$$missing chromium"
 	command -v firefox-esr firefox >/dev/null || missing="$$missing firefox-esr"
 	command -v gcc clang >/dev/null || missing="$$missing gcc libc6-dev"
+	command -v ffprobe >/dev/null || missing="$$missing ffmpeg"
+	command -v strace >/dev/null || missing="$$missing strace"
 	command -v slowhttptest >/dev/null || missing="$$missing slowhttptest"
 	command -v ip >/dev/null || missing="$$missing iproute2"
 	command -v ping >/dev/null || missing="$$missing iputils-ping"
@@ -88,7 +92,8 @@ needs:
 	echo "SKIPPED for want of$$missing: without chromium the browser tests, without firefox-esr those with it,"
 	echo "  without gcc the race detector, without slowhttptest a part of make soak, without gstreamer WHIP and"
 	echo "  WHEP with a client of another make, without iproute2 and iputils-ping the emulated links,"
-	echo "  without nftables and libnss3-tools the ways through firewalls, without testssl.sh a part of make soak"
+	echo "  without nftables and libnss3-tools the ways through firewalls, without testssl.sh a part of make soak,"
+	echo "  without ffmpeg and strace a part of the recordings'"
 
 lint: .tools/staticcheck .tools/govulncheck
 	@echo '== gofmt, vet, staticcheck'
@@ -117,6 +122,16 @@ lint: .tools/staticcheck .tools/govulncheck
 	GOBIN=$(CURDIR)/.tools go install $(FSCK)
 	@touch $@
 
+# Two other programs that open recordings.
+.tools/age: Makefile
+	GOBIN=$(CURDIR)/.tools go install $(AGE)
+	@touch $@
+
+typage:
+	@[ ! -d .tools/typage ] && command -v npm >/dev/null || exit 0
+	npm install --silent --no-audit --no-fund --ignore-scripts --prefix .tools/typage $(TYPAGE) ||
+	  { rm -rf .tools/typage; echo 'SKIPPED for want of $(TYPAGE): recordings are not opened with JavaScript'; }
+
 # A scenario by its name or its file (bench/scenario/format.md); the test runs in a directory of its own.
 sim:
 	@[ -n '$(SCENARIO)' ] || { echo 'make sim SCENARIO=consult, or a file: see bench/scenario/format.md'; exit 2; }
@@ -124,9 +139,10 @@ sim:
 	[ ! -f "$$scenario" ] || scenario=$$(realpath "$$scenario")
 	SCENARIO="$$scenario" go test -count=1 -v -timeout 1h -run 'TestScenario$$' ./bench/sim
 
-soak: needs .tools/fsck
+soak: needs .tools/fsck .tools/age typage
 	SOAK=1 go test -v -count=1 -timeout 2h ./bench/sim/...
 	SOAK=1 go test -v -count=1 -timeout 1h ./signaling/audit
+	SOAK=1 go test -v -count=1 -timeout 1h ./recording/...
 	SOAK=1 go test -v -count=1 -timeout 1h -run 'TestKilledUnderLoad|TestSlowConnections|TestTLSByAnotherProgram' ./cmd/bedside/servetest
 	SOAK=1 go test -v -count=1 -timeout 2h -run 'TestChurnLeaksNothing|TestFloodOfMalformedDatagrams' ./bench/load
 	SOAK=1 go test -v -count=1 -timeout 30m -run TestBuildIsReproducible ./deploy

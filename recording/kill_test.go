@@ -110,7 +110,7 @@ func TestKilled(t *testing.T) {
 		for i := range rounds {
 			t.Run(strconv.Itoa(i), func(t *testing.T) {
 				t.Parallel()
-				lost := kill(t, 1000*time.Millisecond+time.Duration(mathrand.IntN(1500))*time.Millisecond)
+				lost := kill(t, 700*time.Millisecond+time.Duration(mathrand.IntN(1300))*time.Millisecond)
 				mu.Lock()
 				defer mu.Unlock()
 				worst = max(worst, lost)
