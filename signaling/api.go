@@ -34,6 +34,10 @@ func newHandler(s *Server) (http.Handler, error) {
 	s.registerConsultations(api)
 	s.registerJoin(api)
 	s.registerTrail(api)
+	if s.deps.Recordings != nil {
+		s.registerRecordings(mux)
+		describeRecordings(api.OpenAPI())
+	}
 	describeConnect(api.OpenAPI())
 	describeWHIP(api.OpenAPI())
 	describeChecks(api.OpenAPI())

@@ -117,7 +117,7 @@ func TestBadRequests(t *testing.T) {
 		{"an unknown field", "POST", "/v1/consultations", apiKey, `{"colour":"red",` + people("patient") + "}", 422, "bad_request"},
 		{"two patients", "POST", "/v1/consultations", apiKey, "{" + people("patient", "patient") + "}", 422, "two_patients"},
 		{"two patients of a group", "POST", "/v1/consultations", apiKey, `{"group":true,` + people("patient", "patient") + "}", 201, ""},
-		{"recording", "POST", "/v1/consultations", apiKey, `{"recording":"ask",` + people("patient") + "}", 422, "not_supported"},
+		{"recording", "POST", "/v1/consultations", apiKey, `{"recording":"always",` + people("patient") + "}", 422, "bad_request"},
 		{"one place", "POST", "/v1/consultations", apiKey, `{"max_participants":1,` + people("patient") + "}", 422, "bad_request"},
 		{"21 places", "POST", "/v1/consultations", apiKey, `{"max_participants":21,` + people("patient") + "}", 422, "bad_request"},
 		{"a name of 65 characters", "POST", "/v1/consultations", apiKey, `{"participants":[{"role":"carer","display":"` + strings.Repeat("ü", 65) + `"}]}`, 422, "bad_request"},

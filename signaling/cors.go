@@ -19,8 +19,8 @@ func (s *Server) preflightKey(w http.ResponseWriter, r *http.Request) {
 	origin := strings.Join(r.Header["Origin"], ", ")
 	if slices.ContainsFunc(s.cfg.APIKeys, func(k config.APIKey) bool { return slices.Contains(k.Origins, origin) }) {
 		h.Set("Access-Control-Allow-Origin", origin)
-		h.Set("Access-Control-Allow-Methods", "GET, POST, PATCH, DELETE")
-		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+		h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE")
+		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Range")
 		h.Set("Access-Control-Max-Age", "600")
 	}
 	w.WriteHeader(http.StatusNoContent)

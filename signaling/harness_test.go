@@ -44,6 +44,8 @@ type world struct {
 	audit    *audit.Memory
 	log      *safeBuffer
 	registry *prometheus.Registry
+	recorder *fakeRecorder
+	shelf    *fakeShelf
 	running  sync.WaitGroup
 	clients  []*client
 	cfg      config.Signaling
@@ -64,14 +66,16 @@ func inWorld(t *testing.T, change func(*config.Signaling, *signaling.Deps), test
 func newWorld(t *testing.T, change func(*config.Signaling, *signaling.Deps)) *world {
 	t.Helper()
 	w := &world{T: t, listener: newPipeListener(), media: newFakeMedia(), log: new(safeBuffer),
-		registry: prometheus.NewRegistry(), store: store.NewMap(10_000), audit: audit.NewMemory("node-1", 10_000)}
+		registry: prometheus.NewRegistry(), store: store.NewMap(10_000), audit: audit.NewMemory("node-1", 10_000),
+		recorder: new(fakeRecorder), shelf: newFakeShelf()}
 	cfg := config.Default().Signaling
 	for _, k := range []struct{ id, key, tenant string }{{"one", apiKey, "tenant-1"}, {"two", otherAPIKey, "tenant-2"}} {
-		cfg.APIKeys = append(cfg.APIKeys, config.APIKey{ID: k.id, Tenant: k.tenant, Hash: sha256Hex(k.key), Scopes: []string{"consultations", "audit"}})
+		cfg.APIKeys = append(cfg.APIKeys, config.APIKey{ID: k.id, Tenant: k.tenant, Hash: sha256Hex(k.key), Scopes: []string{"consultations", "recordings", "audit"}})
 	}
 	deps := signaling.Deps{
 		Media: w.media, Store: w.store, Audit: w.audit, PublicURL: publicURL, Clock: time.Now, Rand: rand.Reader,
 		Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Metrics: w.registry,
+		Recorder: w.recorder, Recordings: w.shelf, Notice: notice,
 	}
 	if change != nil {
 		change(&cfg, &deps)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/bedside-video/bedside/recording"
 	"github.com/bedside-video/bedside/sfu"
 	"github.com/bedside-video/bedside/sfu/codec"
 	"github.com/bedside-video/bedside/signaling/consult"
@@ -23,9 +24,16 @@ type Recorder interface {
 // RecordingOptions say what is to be recorded.
 type RecordingOptions struct {
 	Tenant, Consultation string
-	// Notify is to be called when the recorder cannot go on (with the reason), when it can again (with
-	// ""), and when something was lost. It never waits, and may be called from any goroutine.
-	Notify func(fault string, gaps int)
+	// Notify is to be called when something has changed. It never waits, and may be called from any
+	// goroutine.
+	Notify func(RecorderNews)
+}
+
+// RecorderNews is what a recorder has to say of a recording that it makes.
+type RecorderNews struct {
+	Changed bool   // whether it can go on: Fault says why not, or is empty
+	Fault   string // of package wire
+	Gaps    int    // how often something was lost since the last time
 }
 
 // RecordingSession is one recording that is being made.
@@ -35,8 +43,9 @@ type RecordingSession interface {
 	Tap(participant string, source codec.Source, keyFrame func()) sfu.Tap
 	// Note puts what people said, and when nothing was recorded, beside the media. It must not wait.
 	Note(n RecordingNote)
-	// Stop ends the recording and returns when it is complete on disk.
-	Stop(ctx context.Context, reason string) error
+	// Stop ends the recording and returns when it is complete on disk, with the SHA-256 of its signed
+	// manifest in hexadecimal.
+	Stop(ctx context.Context, reason string) (manifest string, err error)
 }
 
 // RecordingNote is something that is to be known of a recording.
@@ -47,16 +56,18 @@ type RecordingNote struct {
 	Reason      string // or the version of the notice
 }
 
-// RecordingStore is what is kept of recordings. All of it is encrypted, and the server has no key.
+// RecordingStore is what is kept of recordings. All of it is sealed, and the server has no key.
 type RecordingStore interface {
-	// List returns the recordings of a tenant, the oldest first.
-	List(ctx context.Context, tenant string) ([]RecordingInfo, error)
-	// Open returns one of the files of a recording.
-	Open(ctx context.Context, id string, f RecordingFile) (io.ReadSeekCloser, error)
-	// PutKey replaces the wrapped key.
-	PutKey(ctx context.Context, id string, key []byte) error
+	// List returns the manifests of a tenant's recordings, or of all tenants' for "", the newest first.
+	List(tenant string) ([]recording.Manifest, error)
+	// Manifest returns one, or recording.ErrNotFound.
+	Manifest(id string) (recording.Manifest, error)
+	// Open opens one of a recording's files; recording.ErrNotFound, or ErrErased if its key was destroyed.
+	Open(id string, f RecordingFile) (io.ReadSeekCloser, error)
+	// PutKey replaces the wrapped key; recording.ErrBadKey for what is none.
+	PutKey(id string, key []byte) error
 	// Erase destroys the wrapped key and leaves a tombstone.
-	Erase(ctx context.Context, id, reason string) error
+	Erase(id, reason string) error
 }
 
 // RecordingFile names a file of a recording.
@@ -71,26 +82,6 @@ const (
 	FileKey      = "key"
 	FilePart     = "part"
 )
-
-// RecordingInfo is what is known of a recording without opening it.
-type RecordingInfo struct {
-	ID           string          `json:"id" example:"01KAH0M4N6Y9M6J3Q2W8T5R7ZD"`
-	Consultation string          `json:"consultation"`
-	State        string          `json:"state" enum:"recording,complete,erased"`
-	Started      time.Time       `json:"started"`
-	Ended        time.Time       `json:"ended,omitzero"`
-	Bytes        int64           `json:"bytes"`
-	RetainUntil  time.Time       `json:"retain_until,omitzero" doc:"When it is erased, unless it is before"`
-	Parts        []RecordingPart `json:"parts" nullable:"false"`
-}
-
-// RecordingPart is one file: what one participant sent, sealed.
-type RecordingPart struct {
-	N           int    `json:"n"`
-	Participant string `json:"participant"`
-	Bytes       int64  `json:"bytes"`
-	SHA256      string `json:"sha256,omitempty" doc:"Of the encrypted bytes, when the part is complete"`
-}
 
 // spec is a record's, as far as this server can do what it asks for.
 func (s *Server) spec(rec record) consult.Spec {

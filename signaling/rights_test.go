@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/bedside-video/bedside/config"
 	"github.com/bedside-video/bedside/signaling"
@@ -194,8 +195,15 @@ func TestEveryRouteWithEveryScope(t *testing.T) {
 		"GET /v1/consultations/{id}/report":                config.ScopeConsultations,
 		"POST /v1/consultations/{id}/participants":         config.ScopeConsultations,
 		"DELETE /v1/consultations/{id}/participants/{pid}": config.ScopeConsultations,
-		"GET /v1/audit": config.ScopeAudit,
-		"POST /v1/join": "", "GET /v1/connect": "",
+		"GET /v1/audit":                     config.ScopeAudit,
+		"GET /v1/recordings":                config.ScopeRecordings,
+		"GET /v1/recordings/{id}":           config.ScopeRecordings,
+		"DELETE /v1/recordings/{id}":        config.ScopeRecordings,
+		"GET /v1/recordings/{id}/manifest":  config.ScopeRecordings,
+		"GET /v1/recordings/{id}/key":       config.ScopeRecordings,
+		"PUT /v1/recordings/{id}/key":       config.ScopeRecordings,
+		"GET /v1/recordings/{id}/parts/{n}": config.ScopeRecordings,
+		"POST /v1/join":                     "", "GET /v1/connect": "",
 		"POST /v1/check": "", "GET /v1/check/download": "", "POST /v1/check/upload": "",
 		// The token of a session:
 		"POST /v1/whip": "", "PATCH /v1/whip/{session}": "", "DELETE /v1/whip/{session}": "",
@@ -217,13 +225,14 @@ func TestEveryRouteWithEveryScope(t *testing.T) {
 				continue
 			}
 			v := w.open(threePeople)
+			w.shelf.put(v.ID, "tenant-1", v.ID, time.Time{})
 			method, path, _ := strings.Cut(route, " ")
-			path = strings.NewReplacer("{id}", v.ID, "{pid}", v.Participants[0].ID).Replace(path)
+			path = strings.NewReplacer("{id}", v.ID, "{pid}", v.Participants[0].ID, "{n}", "0").Replace(path)
 			if path == "/v1/consultations" && method == "GET" {
 				path += "?external_id=x"
 			}
 			body := map[string]string{"POST /v1/consultations": "{" + threePeople + "}",
-				"POST /v1/consultations/{id}/participants": `{"role":"carer"}`, "PATCH /v1/consultations/{id}": `{}`}[route]
+				"POST /v1/consultations/{id}/participants": `{"role":"carer"}`, "PATCH /v1/consultations/{id}": `{}`, "PUT /v1/recordings/{id}/key": "age-"}[route]
 			for _, s := range config.Scopes() {
 				status, code := w.call(method, path, s, body, nil)
 				if s == need && status >= 300 {

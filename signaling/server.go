@@ -41,22 +41,24 @@ const (
 	keyBytes      = 32
 )
 
-// Deps are what a Server needs of the world. All are required but Ready, Routes, Relay and Recorder.
+// Deps are what a Server needs of the world. All are required but Ready, Routes, Relay, Recorder and
+// Recordings.
 type Deps struct {
-	Media     Media
-	Store     store.Store
-	Audit     Audit
-	Unaudited bool   // grant things, too, that cannot be written into the audit log
-	PublicURL string // scheme://host[:port]: links start with it, tokens are issued by it
-	Clock     func() time.Time
-	Rand      io.Reader // cryptographic, safe for concurrent use
-	Log       *slog.Logger
-	Metrics   prometheus.Registerer
-	Ready     func() error         // what else must be ready for GET /readyz
-	Routes    func(*http.ServeMux) // registers the pages; must not touch /v1/, /healthz, /readyz, /openapi.yaml
-	Relay     Relay                // for those whose network lets no media out; nil: there is none
-	Recorder  Recorder             // nil: nothing is ever recorded, and nothing of recording can be asked for
-	Notice    string               // the version of the notice to which people consent
+	Media      Media
+	Store      store.Store
+	Audit      Audit
+	Unaudited  bool   // grant things, too, that cannot be written into the audit log
+	PublicURL  string // scheme://host[:port]: links start with it, tokens are issued by it
+	Clock      func() time.Time
+	Rand       io.Reader // cryptographic, safe for concurrent use
+	Log        *slog.Logger
+	Metrics    prometheus.Registerer
+	Ready      func() error         // what else must be ready for GET /readyz
+	Routes     func(*http.ServeMux) // registers the pages; must not touch /v1/, /healthz, /readyz, /openapi.yaml
+	Relay      Relay                // for those whose network lets no media out; nil: there is none
+	Recorder   Recorder             // nil: nothing is ever recorded, and nothing of recording can be asked for
+	Recordings RecordingStore       // nil: there are none, and no route to them
+	Notice     string               // the version of the notice to which people consent
 }
 
 // Server is the API and the sessions of one node.
@@ -185,6 +187,7 @@ func (s *Server) runSweep() {
 		select {
 		case <-ticker.C:
 			s.sweep()
+			s.purge()
 		case <-s.stop:
 			return
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/bedside-video/bedside/sfu"
+	"github.com/bedside-video/bedside/signaling/audit"
 	"github.com/bedside-video/bedside/signaling/consult"
 	"github.com/bedside-video/bedside/signaling/wire"
 )
@@ -129,8 +130,7 @@ func (r *room) startTape() {
 	r.tape.starting = true
 	h := new(heard) // of this recording alone: the one before may still be ending
 	r.tape.heard = h
-	notify := func(fault string, gaps int) { r.notified(h, fault, gaps) }
-	o := RecordingOptions{Tenant: r.record.Tenant, Consultation: r.id, Notify: notify}
+	o := RecordingOptions{Tenant: r.record.Tenant, Consultation: r.id, Notify: func(n RecorderNews) { r.notified(h, n) }}
 	r.tape.running.Go(func() { r.runStart(o) })
 }
 
@@ -169,12 +169,18 @@ func (r *room) stopTape() {
 	r.capture(nil)
 	r.tape.session = nil
 	r.log.Info("recording ends", "recording", session.ID(), "reason", reason)
+	sealed := audit.Event{Name: audit.RecordingSealed, Tenant: r.record.Tenant, Consultation: r.id,
+		Actor: audit.Actor{Kind: audit.KindServer}, Outcome: audit.OutcomeOK, Reason: reason}
 	runStop := func() {
 		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 		defer cancel()
-		if err := session.Stop(ctx, reason); err != nil {
+		hash, err := session.Stop(ctx, reason)
+		if err != nil {
 			r.log.Error("recording not completed", "recording", session.ID(), "error", err)
+			return
 		}
+		sealed.Time, sealed.Subject = r.now(), audit.Subject{ID: session.ID(), Ref: "sha256:" + hash}
+		_ = r.rooms.server.attest(ctx, sealed)
 	}
 	r.tape.running.Go(runStop)
 }
@@ -199,10 +205,12 @@ func (r *room) closeTape() {
 }
 
 // notified is what the recorder calls.
-func (r *room) notified(h *heard, fault string, gaps int) {
+func (r *room) notified(h *heard, n RecorderNews) {
 	h.mu.Lock()
-	h.fault = fault
-	h.gaps += gaps
+	if n.Changed {
+		h.fault = n.Fault
+	}
+	h.gaps += n.Gaps
 	h.mu.Unlock()
 	select {
 	case r.tape.stirred <- struct{}{}:

@@ -20,10 +20,13 @@ import (
 
 const notice = "2026_11"
 
-// withRecorder is a server that can record.
+// withRecorder is a server with this recorder.
 func withRecorder(r *fakeRecorder) func(*config.Signaling, *signaling.Deps) {
-	return func(_ *config.Signaling, d *signaling.Deps) { d.Recorder, d.Notice = r, notice }
+	return func(_ *config.Signaling, d *signaling.Deps) { d.Recorder = r }
 }
+
+// withoutRecorder is a server that records nothing.
+func withoutRecorder(_ *config.Signaling, d *signaling.Deps) { d.Recorder, d.Recordings = nil, nil }
 
 // fakeRecorder writes nothing, and remembers.
 type fakeRecorder struct {
@@ -77,9 +80,9 @@ type fakeRecording struct {
 
 func (s *fakeRecording) ID() string                               { return "recording-1" }
 func (s *fakeRecording) Tap(string, codec.Source, func()) sfu.Tap { return nil }
-func (s *fakeRecording) Stop(_ context.Context, reason string) error {
+func (s *fakeRecording) Stop(_ context.Context, reason string) (string, error) {
 	s.write("stop " + reason)
-	return nil
+	return "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", nil
 }
 func (s *fakeRecording) Note(n signaling.RecordingNote) {
 	s.write(strings.TrimSpace(n.Event + " " + n.Reason))
@@ -194,7 +197,7 @@ func TestRecordingFromRequestToEnd(t *testing.T) {
 		patient.wantTape("off stopped missing 0 granted")
 		want := []string{"clinician consent.granted " + notice, "clinician consent.requested " + notice,
 			"patient consent.granted " + notice, "interpreter consent.granted " + notice,
-			"clinician recording.started", "clinician recording.stopped stopped"}
+			"clinician recording.started", "clinician recording.stopped stopped", "server recording.sealed stopped"}
 		if got := v.trail(start); !slices.Equal(got, want) {
 			t.Errorf("the log tells %q, want %q", got, want)
 		}
@@ -310,10 +313,10 @@ func TestRecorderTroubles(t *testing.T) {
 		inWorld(t, withRecorder(recorder), func(w *world) {
 			v, doctor, patient, after := recorded(w)
 			recording := recorder.only(t)
-			recording.o.Notify(wire.RecordingStorage, 1)
+			recording.o.Notify(signaling.RecorderNews{Changed: true, Fault: wire.RecordingStorage, Gaps: 1})
 			patient.wantTape("paused storage missing 0 granted")
 			v.wantPlane(after, "record")
-			recording.o.Notify("", 0)
+			recording.o.Notify(signaling.RecorderNews{Changed: true})
 			patient.wantTape("recording  missing 0 granted")
 			v.wantPlane(after, "record clinician patient")
 			w.advance(3 * time.Second)
@@ -335,8 +338,8 @@ func TestRecorderTroubles(t *testing.T) {
 			doctor.send(&wire.Leave{}, 0)
 			w.settle()
 			recorder.only(t).wantNotes(t, "recording.paused clinician_absent", "recording.stopped empty", "stop empty")
-			if trail := v.trail(0); trail[len(trail)-1] != "server recording.stopped empty" {
-				t.Errorf("the log ends with %q", trail[len(trail)-1])
+			if trail := v.trail(0); !slices.Equal(trail[len(trail)-2:], []string{"server recording.stopped empty", "server recording.sealed empty"}) {
+				t.Errorf("the log ends with %q", trail[len(trail)-2:])
 			}
 		})
 	})
@@ -368,7 +371,7 @@ func TestServerWithoutARecorder(t *testing.T) {
 	inWorld(t, change, func(w *world) {
 		v := w.open(`"recording":"required",` + threePeople)
 		w.close()
-		w.deps.Recorder = nil
+		w.deps.Recorder, w.deps.Recordings = nil, nil
 		w.again(w.store)
 		doctor, patient, _ := v.three()
 		doctor.wantSee("clinician:admitted patient:admitted interpreter:admitted")
@@ -380,6 +383,9 @@ func TestServerWithoutARecorder(t *testing.T) {
 		patient.wantTape("nothing")
 		if status, code := w.call("POST", "/v1/consultations", apiKey, `{"recording":"ask",`+threePeople+"}", nil); status != 422 || code != "not_supported" {
 			t.Errorf("asked to record: %d %s", status, code)
+		}
+		if status, code := w.call("GET", "/v1/recordings", apiKey, "", nil); status != 404 || code != "not_found" {
+			t.Errorf("list recordings: %d %s", status, code)
 		}
 	})
 }

@@ -43,6 +43,7 @@ const (
 	RecordingPaused  Name = "recording.paused"
 	RecordingResumed Name = "recording.resumed"
 	RecordingStopped Name = "recording.stopped"
+	RecordingSealed  Name = "recording.sealed"  // it is complete: the subject's ref is the SHA-256 of its signed manifest
 	RecordingRead    Name = "recording.read"    // listed, or a part of it was handed out, encrypted
 	RecordingRekeyed Name = "recording.rekeyed" // its key was wrapped for other recipients
 	RecordingErased  Name = "recording.erased"  // its key was destroyed
@@ -65,7 +66,7 @@ func Names() []Name {
 		PersonWaiting, PersonJoined, PersonRejoined, PersonAdmitted, PersonRefused, PersonHeld, PersonResumed,
 		PersonLeft, PersonRemoved, PersonReplaced, PersonHandedOver, PersonDisconnected,
 		ConsentRequested, ConsentGranted, ConsentDenied, ConsentWithdrawn, ConsentLapsed,
-		RecordingStarted, RecordingPaused, RecordingResumed, RecordingStopped, RecordingRead, RecordingRekeyed, RecordingErased,
+		RecordingStarted, RecordingPaused, RecordingResumed, RecordingStopped, RecordingSealed, RecordingRead, RecordingRekeyed, RecordingErased,
 		ConfigChanged, KeyChanged, ServerStarted, ServerStopped,
 		AuditRead, AuditExported,
 	}
@@ -86,7 +87,7 @@ func (n Name) closes() bool {
 	switch n {
 	case ConsultationEnded, ConsultationCancelled, InvitationRefused, InvitationRevoked, PINFailed, PINLocked,
 		TokenRefused, AccessDenied, PersonRefused, PersonHeld, PersonLeft, PersonRemoved, PersonDisconnected,
-		ConsentDenied, ConsentWithdrawn, ConsentLapsed, RecordingPaused, RecordingStopped, RecordingErased, ServerStopped:
+		ConsentDenied, ConsentWithdrawn, ConsentLapsed, RecordingPaused, RecordingStopped, RecordingSealed, RecordingErased, ServerStopped:
 		return true
 	}
 	return false

@@ -161,6 +161,8 @@ const (
 	CodeRecordingForbidden = "recording_forbidden"  // the policy is never, or this server records nothing
 	CodeRecordingFailed    = "recording_failed"     // the recorder cannot record: detail says why
 	CodeConsentRequired    = "consent_required"     // policy required: not admitted before they agree
+	CodeRecordingErased    = "recording_erased"     // HTTP: its key was destroyed
+	CodeRecordingOpen      = "recording_open"       // HTTP: it is still being made
 	CodeNoticeOutdated     = "notice_outdated"      // consent to another version of the notice
 	CodeAuditUnavailable   = "audit_unavailable"    // nothing is granted that cannot be written into the audit log
 )
