@@ -442,7 +442,9 @@ export class Consultation extends EventTarget {
     if (now) this.#report(now);
   }
 
-  // Media moves by a restart of ICE, which keeps the old path until there is a new one.
+  // To UDP media moves by a restart of ICE, which keeps the old path until there is a new one. Away from it
+  // the session is resumed with a new connection: Chromium prunes TCP beside a UDP that answers at all,
+  // restart or not (156, 2026-11-22).
   async #choosePath(what) {
     const media = this.#media;
     if (what === 'try') {
@@ -453,7 +455,10 @@ export class Consultation extends EventTarget {
     }
     if (!what || !media?.hasTCP) return;
     media.avoidUDP = what === 'leave';
-    await this.#negotiate(true);
+    if (what === 'try') return this.#negotiate(true);
+    const link = this.#link;
+    this.#reconnect('media');
+    link?.close();
   }
 
   // What the network loses the server counts itself; what was heard and seen of it only this end knows.
