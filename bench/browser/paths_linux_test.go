@@ -39,6 +39,9 @@ func ways() []way {
 	return []way{
 		{"UDP", true, "", "udp host"},
 		{"ICE-TCP", false, "", "tcp host"},
+		{"TURN over UDP", true, "turn:udp", "relay udp"},
+		{"TURN over TCP", false, "turn:tcp", "relay tcp"},
+		{"TURN over TLS", false, "turns:tcp", "relay tls"},
 	}
 }
 
@@ -46,8 +49,10 @@ func ways() []way {
 const limitScript = `
 ((only) => {
   if (!isSecureContext) return;
-  const relays = (servers) => (servers ?? []).map((s) => ({ ...s, urls: [s.urls].flat().filter((u) =>
-    u.startsWith(only.split(':')[0] + ':') && (u.includes('transport=tcp') ? 'tcp' : 'udp') === only.split(':')[1]) })).filter((s) => s.urls.length);
+  const [scheme, transport] = only.split(':');
+  // The server does not name its relay's UDP: see ownURLs in cmd/bedside. It is there all the same.
+  const relays = (servers) => (servers ?? []).map((s) => ({ ...s, urls: [s.urls].flat().filter((u) => u.startsWith(scheme + ':')).
+    map((u) => u.replace('transport=tcp', 'transport=' + transport)) })).filter((s) => s.urls.length);
   window.RTCPeerConnection = class extends RTCPeerConnection {
     constructor(c) {
       super(only ? { ...c, iceServers: relays(c?.iceServers), iceTransportPolicy: 'relay' } : c);
