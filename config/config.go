@@ -22,6 +22,7 @@ type Config struct {
 	SFU          SFU           `mapstructure:"sfu" yaml:"sfu"`
 	Signaling    Signaling     `mapstructure:"signaling" yaml:"signaling"`
 	Audit        Audit         `mapstructure:"audit" yaml:"audit"`
+	Recording    Recording     `mapstructure:"recording" yaml:"recording"`
 }
 
 // Audit is about the log of who did what.
@@ -141,6 +142,7 @@ func Default() Config {
 		DataDir:       "/var/lib/bedside",
 		DrainTimeout:  3 * time.Second,
 		Audit:         Audit{OnFailure: AuditRefuse, MinFreePercent: 2},
+		Recording:     Recording{Notice: "v1", MaxLoss: time.Second, MinFreePercent: 5, Retain: 30 * 24 * time.Hour},
 		Log:           Log{Level: "info", Format: "text"},
 		Media:         Media{GSO: GSOAuto},
 		TURN:          TURN{Relay: RelayOn, Kbits: 20_000, Allocations: 2000, AllocationsPerIP: 400, Connections: 4000},

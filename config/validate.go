@@ -71,6 +71,7 @@ func (c Config) problems() []error {
 	p.check(c.Audit.MinFreePercent >= 0 && c.Audit.MinFreePercent <= 90, "audit.min_free_percent", "between 0 and 90")
 	c.TURN.appendProblems(&p)
 	c.Signaling.appendProblems(&p)
+	c.Recording.appendProblems(&p)
 	return p
 }
 

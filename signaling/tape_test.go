@@ -25,9 +25,6 @@ func withRecorder(r *fakeRecorder) func(*config.Signaling, *signaling.Deps) {
 	return func(_ *config.Signaling, d *signaling.Deps) { d.Recorder = r }
 }
 
-// withoutRecorder is a server that records nothing.
-func withoutRecorder(_ *config.Signaling, d *signaling.Deps) { d.Recorder, d.Recordings = nil, nil }
-
 // fakeRecorder writes nothing, and remembers.
 type fakeRecorder struct {
 	mu              sync.Mutex

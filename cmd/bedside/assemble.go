@@ -55,7 +55,8 @@ type deps struct {
 	registry  *prometheus.Registry
 	store     store.Store
 	audit     signaling.Audit
-	ready     func() error // of what it is given; nil: always
+	recording signaling.Deps // what it says of recording
+	ready     func() error   // of what it is given; nil: always
 }
 
 // server is everything that runs, wired.
@@ -114,7 +115,7 @@ func assemble(cfg config.Config, d deps) (_ *server, err error) {
 		return nil, err
 	}
 	if s.signaling, err = signaling.New(cfg.Signaling, signaling.Deps{
-		Relay: relay,
+		Relay: relay, Recorder: d.recording.Recorder, Recordings: d.recording.Recordings, Notice: d.recording.Notice,
 		Media: signaling.SFU(s.sfu), Store: kept, Audit: d.audit, Unaudited: cfg.Audit.OnFailure == config.AuditAllow,
 		Clock: d.clock, Rand: d.rand, Log: d.log, Metrics: registry, Ready: d.ready, Routes: site.Register, PublicURL: cfg.PublicURL,
 	}); err != nil {

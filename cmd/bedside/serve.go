@@ -70,6 +70,7 @@ type service struct {
 	data     *dataDir
 	store    *jetstream.Store
 	trail    trail
+	tapes    recordings
 	recorded bool // that the server has started
 }
 
@@ -119,6 +120,9 @@ func (s *service) open(ctx context.Context, metrics prometheus.Registerer) (err 
 	}); err != nil {
 		return err
 	}
+	if s.tapes, err = openRecordings(s.cfg.Recording, s.data, s.world, s); err != nil {
+		return err
+	}
 	var auditKey string
 	s.trail, auditKey, err = openTrail(s.cfg, s.data, s.world, s.log, metrics)
 	if err == nil {
@@ -147,6 +151,7 @@ func (s *service) close(cause error) error {
 		}
 		errs = append(errs, recordStop(s.trail, s.clock(), outcome))
 	}
+	errs = append(errs, s.tapes.close())
 	if s.trail != nil {
 		errs = append(errs, s.trail.Close())
 	}
@@ -161,7 +166,7 @@ func (s *service) close(cause error) error {
 
 // deps opens the sockets.
 func (s *service) deps(registry *prometheus.Registry) (deps, error) {
-	d := deps{world: s.world, log: s.log, registry: registry, store: s.store, audit: s.trail, ready: s.store.Ready}
+	d := deps{world: s.world, log: s.log, registry: registry, store: s.store, audit: s.trail, ready: s.store.Ready, recording: s.tapes.deps}
 	if s.certificate != nil {
 		d.tls = s.certificate.config()
 	} else {
