@@ -97,6 +97,7 @@ func (a *Allocator) Allocate(now time.Time, budget, audio int, p Profile, wants 
 					grants[i].Reason = ReasonHeld
 				}
 			}
+			light(wants, grants, budget/100*headroom-audio)
 			break
 		}
 		a.since, a.raised = time.Time{}, now
@@ -107,6 +108,19 @@ func (a *Allocator) Allocate(now time.Time, budget, audio int, p Profile, wants 
 		a.given = append(a.given, given{grants[i], wants[i]})
 	}
 	return grants, wanted
+}
+
+// light makes key frames of what is granted nothing, as far as they fit in left bit/s: more has to fit for a
+// while, but nobody stays in the dark for that.
+func light(wants []Want, grants []Grant, left int) {
+	left -= total(grants)
+	for i := range grants {
+		g := &grants[i]
+		if r := find(wants[i].Ladder, g.Encoding); g.Mode == Nothing && r != nil && r.rate(KeyFrames, 0) <= left {
+			g.Mode, g.Rate = KeyFrames, r.rate(KeyFrames, 0)
+			left -= g.Rate
+		}
+	}
 }
 
 // regret notes that what was granted does not fit any more.

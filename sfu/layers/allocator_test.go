@@ -316,3 +316,35 @@ func BenchmarkAllocate(b *testing.B) {
 		a.Allocate(epoch.Add(time.Duration(i)*100*time.Millisecond), 2_000_000, 60_000, layers.General, wants)
 	}
 }
+
+// Who is shown nothing has a key frame as soon as that fits, however long more has to fit before it is granted.
+func TestNobodyWaitsInTheDark(t *testing.T) {
+	var a layers.Allocator
+	wants := []layers.Want{want(1), want(2)}
+	now := time.Unix(0, 0)
+	step := func(budget int) string {
+		now = now.Add(100 * time.Millisecond)
+		grants, _ := a.Allocate(now, budget*1000, 46_000, layers.General, wants)
+		return tell(grants)
+	}
+	for i, tt := range []struct {
+		budget int
+		grants string
+	}{
+		{200, "q1 q1"}, {40, "- -"}, {50, "- -"},
+		{63, "keys -"}, // one is 12.5
+		{74, "keys -"}, // both are 25, of 95 %
+		{77, "keys keys"},
+		{200, "keys keys"}, // all fits, but not for long enough
+	} {
+		if got := step(tt.budget); got != tt.grants {
+			t.Errorf("step %d, %d kbit/s: %s, want %s", i, tt.budget, got, tt.grants)
+		}
+	}
+	for range 10 {
+		step(200)
+	}
+	if got := step(200); got != "q1 q1" {
+		t.Errorf("after a second: %s", got)
+	}
+}
