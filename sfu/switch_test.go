@@ -171,6 +171,7 @@ type walk struct {
 	gap      time.Duration // the longest since the last call of resume
 	dated    uint32        // the first frame's timestamp, less when it was taken
 	skew     int32         // of the last
+	steady   int           // how many frames in a row had the same
 	skewed   int           // how many packets in a row were dated much later than they were taken
 }
 
@@ -208,7 +209,13 @@ func (w *walk) date(s shot, d delivery) {
 	if !w.begun {
 		w.dated = d.Timestamp - s.taken
 	}
+	was := w.skew
 	w.skew = int32(d.Timestamp - w.dated - s.taken)
+	if diff := w.skew - was; diff > 90 || diff < -90 {
+		w.steady = 0
+	} else if s.packet == 0 {
+		w.steady++
+	}
 	if w.skewed++; w.skew <= 4500 {
 		w.skewed = 0
 	}
@@ -293,7 +300,7 @@ func play(t *testing.T, s *stage, name codec.Name, rng *rand.Rand) {
 		})
 	}
 	w := &walk{t: t, name: name}
-	var longest time.Duration
+	var longest, apart time.Duration
 	next, taken := 30, uint32(0)
 	for n := 0; w.switches < 1000; n++ {
 		now, taken = now.Add(frameTime), taken+3000
@@ -326,12 +333,29 @@ func play(t *testing.T, s *stage, name codec.Name, rng *rand.Rand) {
 			pub.requestKeyFrame(now, sub)
 		}
 		answer(a, lenses, now)
+		if off, ok := reported(sub.slot, now, w, taken); ok {
+			apart = max(apart, off)
+		}
+	}
+	if apart > 5*time.Millisecond {
+		t.Errorf("pictures and the clock that sender reports tell are %v apart", apart)
 	}
 	if longest > 200*time.Millisecond {
 		t.Errorf("%v without a frame", longest)
 	}
 	skew := time.Duration(w.skew) * time.Second / 90_000
-	t.Logf("figure: %v: %d switches in %d frames, longest gap %v, dated %v off at the end", name, w.switches, w.frames, longest.Round(time.Millisecond), skew)
+	t.Logf("figure: %v: %d switches in %d frames, longest gap %v, dated %v off at the end; sender reports %v off at most", name, w.switches, w.frames, longest.Round(time.Millisecond), skew, apart)
+}
+
+// reported is how far the slot's sender report of now is from when the last picture was taken, at taken: what it adds to
+// the distance of sound and lips. False where that picture had to be dated later because it waited.
+func reported(s *slot, now time.Time, w *walk, taken uint32) (time.Duration, bool) {
+	r, ok := s.senderReport(now)
+	if !ok || w.steady < 2 || w.frames < 100 {
+		return 0, false
+	}
+	off := int32(r.RTPTime - w.last.Timestamp - (taken - w.shot.taken))
+	return time.Duration(max(off, -off)) * time.Second / 90_000, true
 }
 
 // grantAnything grants what an allocator might, and a little else.

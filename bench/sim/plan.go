@@ -26,7 +26,8 @@ type Person struct {
 // Plan is one simulated consultation: who is invited and what happens.
 type Plan struct {
 	Seed            uint64
-	MaxParticipants int // 0 is the server's default
+	MaxParticipants int    // 0 is the server's default
+	Profile         string // "" is the server's default
 	People          []Person
 	Steps           []Step
 }

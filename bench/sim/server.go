@@ -160,9 +160,10 @@ func (w *World) invite() error {
 	}
 	body := struct {
 		MaxParticipants int       `json:"max_participants,omitempty"`
+		Profile         string    `json:"profile,omitempty"`
 		Group           bool      `json:"group"`
 		Participants    []invited `json:"participants"`
-	}{MaxParticipants: w.plan.MaxParticipants, Group: true}
+	}{MaxParticipants: w.plan.MaxParticipants, Profile: w.plan.Profile, Group: true}
 	for _, ref := range w.refs {
 		p := w.people[ref]
 		body.Participants = append(body.Participants, invited{Ref: refCanary(ref), Role: p.Role, Display: p.Display, Watch: p.Watch})

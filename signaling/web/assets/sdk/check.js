@@ -1,5 +1,4 @@
 import { BedsideError } from './error.js';
-import { path } from './stats.js';
 
 // Ten seconds at most: the connection first, while nothing else fills the line, then down, then up.
 const TOTAL_MS = 10_000;
@@ -46,13 +45,12 @@ function within(ms, signal) {
   return both.signal;
 }
 
-/** ok; detour: by TCP only; warn: expect a poor picture; audio: voices only; blocked: no media. */
-export function verdictOf({ udp, tcp = false, down, up, lossDown = 0, lossUp = 0, roundTrip = 0 }) {
+/** ok; warn: expect a poor picture; audio: voices only; blocked: no UDP. */
+export function verdictOf({ udp, down, up, lossDown = 0, lossUp = 0, roundTrip = 0 }) {
   const slowest = Math.min(down, up);
-  if (!udp && !tcp) return 'blocked';
+  if (!udp) return 'blocked';
   if (slowest < AUDIO_BPS) return 'audio';
-  if (slowest < GOOD_BPS || Math.max(lossDown, lossUp) > LOSSY || roundTrip > LATE_MS) return 'warn';
-  return udp ? 'ok' : 'detour';
+  return slowest < GOOD_BPS || Math.max(lossDown, lossUp) > LOSSY || roundTrip > LATE_MS ? 'warn' : 'ok';
 }
 
 async function ask(base, path, init, signal) {
@@ -69,9 +67,6 @@ async function ask(base, path, init, signal) {
 
 const wait = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
-/** Tries media alone: a second or two of sound, there and back. */
-export const checkMedia = (server, options = {}) => media(new URL(server || import.meta.url), options.audio, within(TOTAL_MS, options.signal));
-
 async function media(base, audio, signal) {
   const began = performance.now();
   const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
@@ -87,11 +82,9 @@ async function media(base, audio, signal) {
     const body = pc.localDescription.sdp;
     const response = await ask(base, '/v1/check', { method: 'POST', headers, body }, signal);
     await pc.setRemoteDescription({ type: 'answer', sdp: await response.text() });
-    if (!await connected(pc)) return { udp: false, tcp: false };
+    if (!await connected(pc)) return { udp: false };
     await wait(Math.min(SOUND_MS, began + LATEST_SOUND_MS - performance.now()));
-    const stats = await pc.getStats();
-    const tcp = path(stats).protocol === 'tcp';
-    return { udp: !tcp, tcp, ...figures(stats) };
+    return { udp: true, ...figures(await pc.getStats()) };
   } finally {
     tone.close();
     pc.close();
