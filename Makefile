@@ -7,6 +7,7 @@ SHELL       := /bin/bash
 # their modules, too. govulncheck 1.9.0 needs a Go newer than ours.
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
+VERSITYGW   := github.com/versity/versitygw/cmd/versitygw@v1.8.0
 AGE         := filippo.io/age/cmd/age@v1.3.2
 TYPAGE      := age-encryption@0.3.1
 FSCK        := github.com/transparency-dev/tessera/cmd/fsck@v1.0.4
@@ -127,6 +128,11 @@ lint: .tools/staticcheck .tools/govulncheck
 	GOBIN=$(CURDIR)/.tools go install $(AGE)
 	@touch $@
 
+# An S3 server.
+.tools/versitygw: Makefile
+	GOBIN=$(CURDIR)/.tools go install $(VERSITYGW)
+	@touch $@
+
 typage:
 	@[ ! -d .tools/typage ] && command -v npm >/dev/null || exit 0
 	npm install --silent --no-audit --no-fund --ignore-scripts --prefix .tools/typage $(TYPAGE) ||
@@ -139,7 +145,7 @@ sim:
 	[ ! -f "$$scenario" ] || scenario=$$(realpath "$$scenario")
 	SCENARIO="$$scenario" go test -count=1 -v -timeout 1h -run 'TestScenario$$' ./bench/sim
 
-soak: needs .tools/fsck .tools/age typage
+soak: needs .tools/fsck .tools/age .tools/versitygw typage
 	SOAK=1 go test -v -count=1 -timeout 2h ./bench/sim/...
 	SOAK=1 go test -v -count=1 -timeout 1h ./signaling/audit
 	SOAK=1 go test -v -count=1 -timeout 1h ./recording/...

@@ -94,7 +94,14 @@ func (s *Store) Erase(id, reason string) error {
 		return ErrErased
 	}
 	return s.with(id, func(d disk) error {
-		// The tombstone first: a crash between the two is finished by recover.
+		s.changing.Lock()
+		defer s.changing.Unlock()
+		defer s.wakeUp()
+		// That it is stored elsewhere as it is here is not true any more. Then the tombstone: what a crash
+		// leaves behind it is finished by recover.
+		if err := s.unsettle(d, id); err != nil {
+			return fmt.Errorf("erase recording %s: %w", id, err)
+		}
 		m.State, m.Reason, m.Ended = Erased, reason, s.o.Clock().UTC()
 		m.Key.Public, m.Gaps, m.MoreGaps, m.Bytes = "", nil, 0, 0
 		if err := m.sign(s.o.Key); err != nil {

@@ -415,6 +415,7 @@ func (s *Session) finish() {
 	m.Parts = slices.Clone(m.Parts)
 	s.mu.Unlock()
 	s.err = s.store.complete(s.disk, &m, Complete, reason, now)
+	s.store.wakeUp()
 	s.mu.Lock()
 	s.manifest = m
 	s.mu.Unlock()

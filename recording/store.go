@@ -47,6 +47,9 @@ type Options struct {
 	// NewKey makes a recording's key; seal.NewKey if nil. A server's does it in another process, so that
 	// the secret was never in this one.
 	NewKey func(context.Context, seal.Recipients) (seal.Key, error)
+	// Remote takes what is finished, and the parts here are removed once it gives them back unchanged; nil:
+	// everything stays here.
+	Remote Remote
 }
 
 // MinLoss is the least that MaxLoss can be.
@@ -67,6 +70,11 @@ type Store struct {
 	mu       sync.Mutex
 	closed   bool
 	sessions map[string]*Session
+
+	changing sync.Mutex    // held while a finished recording is changed
+	wake     chan struct{} // of the uploader
+	halt     context.CancelFunc
+	uploaded chan struct{} // closed when the uploader has ended
 }
 
 // New opens a store and finishes the recordings that a crash has left open.
@@ -95,6 +103,14 @@ func New(o Options) (*Store, error) {
 	if err := s.recover(); err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
+	s.wake, s.uploaded = make(chan struct{}, 1), make(chan struct{})
+	var ctx context.Context
+	ctx, s.halt = context.WithCancel(context.Background())
+	if o.Remote == nil {
+		close(s.uploaded)
+		return s, nil
+	}
+	go s.runUpload(ctx)
 	return s, nil
 }
 
@@ -192,7 +208,7 @@ func (s *Store) forget(x *Session) {
 	_ = x.disk.root.Close() // nothing is written any more
 }
 
-// Close stops every recording.
+// Close stops every recording. What is not uploaded yet is when the store is opened again.
 func (s *Store) Close(ctx context.Context) error {
 	s.mu.Lock()
 	s.closed = true
@@ -206,6 +222,8 @@ func (s *Store) Close(ctx context.Context) error {
 		_, stopped := x.Stop(ctx, "server stopped")
 		err = errors.Join(err, stopped)
 	}
+	s.halt()
+	<-s.uploaded
 	return errors.Join(err, s.root.Close())
 }
 
@@ -305,11 +323,14 @@ func (s *Store) PutKey(id string, wrapped []byte) error {
 		if _, err := d.root.Stat(keyName(id)); err != nil {
 			return ErrErased
 		}
-		return d.replace(keyName(id), wrapped)
+		s.changing.Lock()
+		defer s.changing.Unlock()
+		defer s.wakeUp()
+		return errors.Join(s.unsettle(d, id), d.replace(keyName(id), wrapped))
 	})
 }
 
-// Part opens a part as it is on the disk, sealed.
+// Part opens a part as it is stored, here or at the Remote: sealed.
 func (s *Store) Part(id string, n int) (io.ReadSeekCloser, int64, error) {
 	var f *os.File
 	var size int64
@@ -321,9 +342,7 @@ func (s *Store) Part(id string, n int) (io.ReadSeekCloser, int64, error) {
 			return ErrNotFound
 		}
 		var err error
-		if f, err = d.root.Open(partName(id, n)); errors.Is(err, fs.ErrNotExist) {
-			return ErrNotFound
-		} else if err != nil {
+		if f, err = d.root.Open(partName(id, n)); err != nil {
 			return err
 		}
 		info, err := f.Stat()
@@ -333,6 +352,9 @@ func (s *Store) Part(id string, n int) (io.ReadSeekCloser, int64, error) {
 		size = info.Size()
 		return nil
 	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return s.remotePartOf(id, n)
+	}
 	if err != nil {
 		return nil, 0, err
 	}

@@ -134,7 +134,10 @@ func relayRealm(cfg config.Config) string {
 }
 
 // ownURLs are those of the server's relay. Media and relay have one port, and so it is the same outside.
-// TLS is for those who can check the certificate; a demo's is nobody's.
+// TLS is for those who can check the certificate; a demo's is nobody's. UDP is not among them: whoever
+// reaches it reaches media directly, and Chromium, which takes whatever comes from the address of a TURN or
+// STUN server for that server's, cannot do so any more once it is named (libwebrtc, UDPPort::OnReadPacket:
+// with it everybody went by TCP, Chromium 156, 2026-11-22).
 func ownURLs(cfg config.Config, at []netip.AddrPort) []string {
 	host := cfg.TURN.Host
 	if host == "" {
@@ -144,7 +147,7 @@ func ownURLs(cfg config.Config, at []netip.AddrPort) []string {
 		host = at[0].Addr().String()
 	}
 	hostPort := net.JoinHostPort(host, strconv.Itoa(int(at[0].Port())))
-	urls := []string{"turn:" + hostPort + "?transport=udp", "turn:" + hostPort + "?transport=tcp"}
+	urls := []string{"turn:" + hostPort + "?transport=tcp"}
 	if strings.HasPrefix(cfg.PublicURL, "https://") {
 		urls = append(urls, "turns:"+hostPort+"?transport=tcp")
 	}

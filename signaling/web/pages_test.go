@@ -48,6 +48,7 @@ func TestPages(t *testing.T) {
 		{"group", testGroup},
 		{"stats", testStats},
 		{"recording", testRecording},
+		{"detour", testDetour},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, browser) })
 	}

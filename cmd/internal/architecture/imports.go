@@ -63,6 +63,7 @@ func layers() []layer {
 		{pkg: "recording/seal", pure: true, libs: []string{"filippo.io/age", "golang.org/x/crypto/chacha20poly1305"}, why: "sealing is bytes to bytes"},
 		{pkg: "recording/mkv", pure: true, ours: []string{"sfu/codec"}, why: "writing a file is frames to bytes"},
 
+		{pkg: "recording/bucket", why: "a bucket keeps bytes and knows nothing of what they mean"},
 		{pkg: "recording/clip", ours: []string{"sfu/codec"}, why: "test media is packets and nothing else"},
 
 		{pkg: "docs/examples/schedule", ours: []string{"signaling/client", "signaling/wire"}, why: "an example is what anybody could write"},
@@ -112,6 +113,7 @@ func shell() []struct {
 		{"unsafe", []string{"sfu/port"}, "only system calls need it"},
 		{"golang.org/x/sys", []string{"sfu/port", "bench/linkem", "bench/batch", "bench/load"},
 			"only sockets, devices and the CPUs of processes know the kernel: the port's, the load generator's, the tunnel's"},
+		{"github.com/minio/minio-go", []string{"recording/bucket"}, "a bucket is asked through its interface"},
 		{"github.com/nats-io", []string{"signaling/store/jetstream"}, "a store is asked through its interface"},
 		{"github.com/spf13/viper", []string{"config"}, "configuration is loaded in one place"},
 		{"github.com/spf13/cobra", []string{"cmd/bedside", "cmd/bedside-bench"}, "flags are the commands' affair"},

@@ -142,6 +142,8 @@ export interface QualityDetail {
   upLoss: number;
   /** Milliseconds. */
   roundTrip: number;
+  /** The way that media goes: `tcp` and `tls` where the network blocks UDP. */
+  path: { protocol?: 'udp' | 'tcp' | 'tls'; relayed: boolean };
   /** What arrived here from each of the others whose picture or sound is live. */
   received: ReceivedDetail[];
 }
@@ -280,6 +282,7 @@ export interface Stats {
     roundTrip?: number;
     /** Estimated uplink, bit/s. */
     available?: number;
+    /** `udp`, `tcp` or `tls`: to the relay, where there is one between. */
     protocol?: string;
     relayed?: boolean;
   };

@@ -1,12 +1,15 @@
 /** Types of check.js: whether a consultation will work from here. See docs/embedding.md. */
 
 export interface ConnectionCheck {
-  /** `ok`; `warn`: a poor picture; `audio`: voices only; `blocked`: no UDP, so no call. */
-  verdict: 'ok' | 'warn' | 'audio' | 'blocked';
+  /** `ok`; `detour`: by TCP only, which stutters when the network is busy; `warn`: a poor picture; `audio`: voices
+   * only; `blocked`: neither UDP nor TCP lets media through without the relay, which only a consultation may use. */
+  verdict: 'ok' | 'detour' | 'warn' | 'audio' | 'blocked';
+  /** Whether media went by UDP, or by TCP. */
   udp: boolean;
+  tcp: boolean;
   /** Milliseconds there and back, where the browser knows. */
   roundTrip?: number;
-  /** Of the sound that went up and came down again, 0 to 1; not where UDP is blocked. */
+  /** Of the sound that went up and came down again, 0 to 1; not where media is blocked. */
   lossUp?: number;
   lossDown?: number;
   /** Bits a second over HTTPS, up to 4 million. */

@@ -1,4 +1,5 @@
 import { BedsideError } from './error.js';
+import { path } from './stats.js';
 
 // Ten seconds at most: the connection first, while nothing else fills the line, then down, then up.
 const TOTAL_MS = 10_000;
@@ -45,12 +46,13 @@ function within(ms, signal) {
   return both.signal;
 }
 
-/** ok; warn: expect a poor picture; audio: voices only; blocked: no UDP. */
-export function verdictOf({ udp, down, up, lossDown = 0, lossUp = 0, roundTrip = 0 }) {
+/** ok; detour: by TCP only; warn: expect a poor picture; audio: voices only; blocked: no media. */
+export function verdictOf({ udp, tcp = false, down, up, lossDown = 0, lossUp = 0, roundTrip = 0 }) {
   const slowest = Math.min(down, up);
-  if (!udp) return 'blocked';
+  if (!udp && !tcp) return 'blocked';
   if (slowest < AUDIO_BPS) return 'audio';
-  return slowest < GOOD_BPS || Math.max(lossDown, lossUp) > LOSSY || roundTrip > LATE_MS ? 'warn' : 'ok';
+  if (slowest < GOOD_BPS || Math.max(lossDown, lossUp) > LOSSY || roundTrip > LATE_MS) return 'warn';
+  return udp ? 'ok' : 'detour';
 }
 
 async function ask(base, path, init, signal) {
@@ -67,6 +69,9 @@ async function ask(base, path, init, signal) {
 
 const wait = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
+/** Tries media alone: a second or two of sound, there and back. */
+export const checkMedia = (server, options = {}) => media(new URL(server || import.meta.url), options.audio, within(TOTAL_MS, options.signal));
+
 async function media(base, audio, signal) {
   const began = performance.now();
   const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
@@ -82,9 +87,11 @@ async function media(base, audio, signal) {
     const body = pc.localDescription.sdp;
     const response = await ask(base, '/v1/check', { method: 'POST', headers, body }, signal);
     await pc.setRemoteDescription({ type: 'answer', sdp: await response.text() });
-    if (!await connected(pc)) return { udp: false };
+    if (!await connected(pc)) return { udp: false, tcp: false };
     await wait(Math.min(SOUND_MS, began + LATEST_SOUND_MS - performance.now()));
-    return { udp: true, ...figures(await pc.getStats()) };
+    const stats = await pc.getStats();
+    const tcp = path(stats).protocol === 'tcp';
+    return { udp: !tcp, tcp, ...figures(stats) };
   } finally {
     tone.close();
     pc.close();

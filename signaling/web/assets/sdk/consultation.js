@@ -1,3 +1,4 @@
+import { Detour, worthReturning } from './detour.js';
 import { BedsideError } from './error.js';
 import { Link } from './link.js';
 import { Media, kindOf } from './media.js';
@@ -52,6 +53,7 @@ export class Consultation extends EventTarget {
   #muted = new Set(); // sources the person has muted
   #told = new Map(); // source -> what the server knows of its muting
   #sampler = 0;
+  #detour = new Detour();
   #before = null;
   #reported = { summary: null, samples: 0 }; // the summary that the server was last told of
   #blocked = false;
@@ -230,6 +232,7 @@ export class Consultation extends EventTarget {
       stalled: () => this.#restart({ state: 'reconnecting', detail: 'media' }),
       unreachable: () => this.#restart({ state: 'failed', detail: 'udp_blocked' }),
     });
+    media.avoidUDP = this.#media?.avoidUDP ?? false;
     this.#media = media;
     const resumed = 'resume' in credential;
     const before = resumed ? this.roster : [];
@@ -368,6 +371,8 @@ export class Consultation extends EventTarget {
 
   #online = () => {
     this.#wake();
+    this.#detour.reset();
+    if (this.#media) this.#media.avoidUDP = false;
     if (this.#link && this.#media?.ready) this.#negotiate(true);
   };
 
@@ -428,9 +433,32 @@ export class Consultation extends EventTarget {
     for (const slot of this.#media?.slots ?? []) slot.watchdog(performance.now());
     if (this.connection.state !== 'connected') { this.#before = this.#reported.summary = null; return; }
     const now = await this.stats().catch(() => null); // closed meanwhile
-    if (now && this.#before) this.#emit('quality', quality(this.#before, now));
+    if (now && this.#before) {
+      const figures = quality(this.#before, now);
+      this.#emit('quality', figures);
+      this.#choosePath(this.#detour.sample(figures, performance.now()));
+    }
     this.#before = now;
     if (now) this.#report(now);
+  }
+
+  // To UDP media moves by a restart of ICE, which keeps the old path until there is a new one. Away from it
+  // the session is resumed with a new connection: Chromium prunes TCP beside a UDP that answers at all,
+  // restart or not (156, 2026-11-22).
+  async #choosePath(what) {
+    const media = this.#media;
+    if (what === 'try') {
+      // Beside the call, so that a UDP that is still bad disturbs nobody.
+      const check = import('./check.js').then((m) => m.checkMedia(this.#server, { signal: this.#off.signal }));
+      const found = await check.catch(() => null);
+      if (!found || !worthReturning(found) || media !== this.#media) return;
+    }
+    if (!what || !media?.hasTCP) return;
+    media.avoidUDP = what === 'leave';
+    if (what === 'try') return this.#negotiate(true);
+    const link = this.#link;
+    this.#reconnect('media');
+    link?.close();
   }
 
   // What the network loses the server counts itself; what was heard and seen of it only this end knows.

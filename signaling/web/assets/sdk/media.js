@@ -1,3 +1,4 @@
+import { withoutUDP } from './detour.js';
 import { Slot } from './slot.js';
 
 // How long the very first connection may take before the network is to blame; how long a picture may
@@ -64,6 +65,8 @@ export class Media {
   #layers = new Map(); // source -> RIDs that somebody receives; all of them before the server has said
   #fitting = Promise.resolve(); // setParameters refuses parameters that were read before another call
   ready = false; // an answer has been applied
+  avoidUDP = false; // from the next answer on
+  hasTCP = false; // the server takes media by TCP
   #pc;
   #on;
   #codec;
@@ -120,7 +123,8 @@ export class Media {
   }
 
   async answer(sdp) {
-    await this.#pc.setRemoteDescription({ type: 'answer', sdp });
+    this.hasTCP = withoutUDP(sdp) !== sdp;
+    await this.#pc.setRemoteDescription({ type: 'answer', sdp: this.avoidUDP ? withoutUDP(sdp) : sdp });
     this.ready = true;
     if (!this.#connected) this.#after(FIRST_CONNECT_MS, () => this.#unreachable());
   }

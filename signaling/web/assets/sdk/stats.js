@@ -28,18 +28,18 @@ function outbound(r, source, byId) {
   };
 }
 
-function path(byId) {
-  for (const t of byId.values()) {
-    if (t.type !== 'transport') continue;
-    const pair = byId.get(t.selectedCandidatePairId);
-    const local = byId.get(pair?.localCandidateId);
-    return {
-      dtls: t.dtlsState, cipher: t.srtpCipher, roundTrip: ms(pair?.currentRoundTripTime),
-      available: pair?.availableOutgoingBitrate, protocol: local?.relayProtocol ?? local?.protocol,
-      relayed: local?.candidateType === 'relay',
-    };
-  }
-  return {};
+/** The way that media goes, of what getStats says. Not every browser names it on the transport. */
+export function path(byId) {
+  const all = [...byId.values()];
+  const t = all.find((s) => s.type === 'transport');
+  const pair = byId.get(t?.selectedCandidatePairId) ?? all.find((s) => s.type === 'candidate-pair' && s.selected);
+  const local = byId.get(pair?.localCandidateId);
+  if (!t && !pair) return {};
+  const relayed = local?.candidateType === 'relay';
+  return {
+    dtls: t?.dtlsState, cipher: t?.srtpCipher, roundTrip: ms(pair?.currentRoundTripTime),
+    available: pair?.availableOutgoingBitrate, protocol: (relayed && local.relayProtocol) || local?.protocol, relayed,
+  };
 }
 
 /** @param {import('./media.js').Media} media */
@@ -72,6 +72,7 @@ export function quality(before, now) {
   const people = [...new Set(live.map(([s]) => s.participant))];
   return {
     level: level(Math.max(downLoss, upLoss), roundTrip), downLoss, upLoss, roundTrip,
+    path: { protocol: now.path.protocol, relayed: now.path.relayed ?? false },
     received: people.map((p) => from(p, live.filter(([s, b]) => s.participant === p && b.participant === p))),
   };
 }

@@ -57,14 +57,14 @@ export class ConnectionCheck {
   }
 
   // For whoever helps on the telephone.
-  #figures({ udp, down, up, lossDown, lossUp, roundTrip }) {
+  #figures({ udp, tcp, down, up, lossDown, lossUp, roundTrip }) {
     const { connection } = this.#ctx.t;
     if (udp === undefined) return '';
     const speed = (bps) => (bps >= TALL ? connection.more(TALL / 1e6) : connection.about(Math.round(bps / 1000)));
     const percent = (share) => (share === undefined ? '' : connection.lost((share * 100).toFixed(1)));
     const line = (name, ...values) => el('li', {}, ...label(`${name}: ${values.filter(Boolean).join(', ')}`));
     return el('details', {}, el('summary', {}, connection.figures), el('ul', {},
-      line(connection.udp, udp ? connection.yes : connection.no),
+      line(connection.udp, udp ? connection.yes : connection.no), !udp && line(connection.tcp, tcp ? connection.yes : connection.no),
       line(connection.down, speed(down), percent(lossDown)), line(connection.up, speed(up), percent(lossUp)),
       roundTrip !== undefined && line(connection.delay, connection.ms(roundTrip))));
   }

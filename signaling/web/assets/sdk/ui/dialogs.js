@@ -30,6 +30,9 @@ export async function askMessage({ t, root }, name) {
   return answer === 'send' ? input.value.trim() : '';
 }
 
+// What media may go by, as the texts know it: directly or through the relay.
+const WAYS = ['udp', 'tcp', 'relay_udp', 'relay_tcp', 'relay_tls'];
+
 /** Recording, devices, shortcuts, full screen and the figures of one's own connection. */
 export async function showMore(ctx, { quality, changed, record }) {
   const { more } = ctx.t;
@@ -37,13 +40,15 @@ export async function showMore(ctx, { quality, changed, record }) {
   keys.checked = ctx.shortcuts;
   keys.addEventListener('change', () => { ctx.shortcuts = keys.checked; });
   const figures = quality && { roundTrip: quality.roundTrip, down: percent(quality.downLoss), up: percent(quality.upLoss) };
+  const way = WAYS.find((w) => w === `${quality?.path?.relayed ? 'relay_' : ''}${quality?.path?.protocol}`);
   const choices = await deviceChoices(ctx, changed);
   await ask({
     title: more.title,
     content: [record && recordButton(ctx.t.recording, record), ...choices,
       el('label', { class: 'check', for: keys.id }, keys, el('span', {}, more.shortcuts)),
       document.fullscreenEnabled && fullScreen(more, ctx.root),
-      el('h3', {}, more.connection), el('p', {}, figures ? more.details(figures) : more.noDetails)].filter(Boolean),
+      el('h3', {}, more.connection), el('p', {}, figures ? more.details(figures) : more.noDetails),
+      way && el('p', { 'data-path': way }, more.path[way])].filter(Boolean),
     choices: [{ action: 'close-more', kind: 'primary', text: more.close, value: '' }],
   }, ctx.root);
 }

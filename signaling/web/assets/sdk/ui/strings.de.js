@@ -152,6 +152,13 @@ export const strings = {
     fullScreen: 'Ganzer Bildschirm', window: 'Zurück zum Fenster',
     details: (figures) => `Hin und zurück ${figures.roundTrip} ms. Verloren auf dem Weg zu Ihnen ${figures.down} %, von Ihnen ${figures.up} %.`,
     noDetails: 'Noch keine Werte.', connection: 'Ihre Verbindung',
+    path: {
+      udp: 'Ton und Bild nehmen den direkten Weg (UDP).',
+      tcp: 'Ihr Netz lässt den direkten Weg (UDP) nicht zu. Ton und Bild gehen über TCP: Das geht, kann aber kurz stocken, wenn im Netz viel los ist.',
+      relay_udp: 'Ton und Bild gehen über die Vermittlung (UDP).',
+      relay_tcp: 'Ihr Netz lässt den direkten Weg (UDP) nicht zu. Ton und Bild gehen über die Vermittlung, mit TCP: Das geht, kann aber kurz stocken, wenn im Netz viel los ist.',
+      relay_tls: 'Ihr Netz lässt nur Webseiten zu. Ton und Bild gehen über die Vermittlung, mit TLS: Das geht, kann aber kurz stocken, wenn im Netz viel los ist.',
+    },
   },
   confirm: {
     no: 'Zurück',
@@ -203,11 +210,12 @@ export const strings = {
     doing: { media: 'Der Weg zum Server wird ausprobiert.', down: 'Wir messen, wie schnell Sie empfangen.', up: 'Wir messen, wie schnell Sie senden. Gleich fertig.' },
     ok: { title: 'Ihre Verbindung ist gut', text: ['Bild und Ton werden funktionieren.'] },
     warn: { title: 'Ihre Verbindung ist schwach', text: ['Das Gespräch wird gehen, aber das Bild kann schlecht sein. Gehen Sie näher an Ihr WLAN, oder schließen Sie andere Programme, die das Internet benutzen.'] },
+    detour: { title: 'Video nimmt hier einen Umweg', text: (about) => ['Ihr Netz lässt den direkten Weg nicht zu. Der Anruf wird gehen, kann aber kurz stocken, wenn im Netz viel los ist.', `Für die IT-Abteilung: Bitte erlauben Sie UDP zu ${about.host}, Port ${about.port}.`] },
     audio: { title: 'Ihre Verbindung ist zu langsam für Video', text: ['Sie werden einander hören, aber das Bild kann fehlen. Versuchen Sie es in einem anderen WLAN oder mit mobilen Daten.'] },
     blocked: { title: 'Ihr Netz sperrt Videoanrufe', text: (about) => ['Das liegt nicht an Ihnen. Netze in Firmen und Krankenhäusern tun das manchmal. Versuchen Sie es mit einem Handy mit mobilen Daten oder in einem anderen WLAN.', `Für die IT-Abteilung: Bitte erlauben Sie UDP zu ${about.host}, Port ${about.port}.`] },
     busy: { title: 'Gerade prüfen viele', text: ['Viele Menschen prüfen jetzt ihre Verbindung. Bitte versuchen Sie es in einer Minute noch einmal.'] },
     offline: { title: 'Wir erreichen den Server nicht', text: ['Prüfen Sie, ob dieses Gerät online ist, und versuchen Sie es noch einmal.'] },
-    figures: 'Zahlen für den Support', udp: 'Video kommt durch (UDP)', yes: 'ja', no: 'nein', down: 'Empfangen', up: 'Senden', delay: 'Verzögerung hin und zurück',
+    figures: 'Zahlen für den Support', udp: 'Video kommt durch (UDP)', tcp: 'Video kann einen Umweg nehmen (TCP)', yes: 'ja', no: 'nein', down: 'Empfangen', up: 'Senden', delay: 'Verzögerung hin und zurück',
     about: (n) => `etwa ${n} kbit/s`, more: (n) => `mehr als ${n} Mbit/s`, lost: (n) => `${n} % verloren`, ms: (n) => `${n} Millisekunden`,
   },
 

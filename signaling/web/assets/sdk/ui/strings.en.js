@@ -154,6 +154,13 @@ export const strings = {
     fullScreen: 'Full screen', window: 'Leave full screen',
     details: (figures) => `There and back ${figures.roundTrip} ms. Lost on the way to you ${figures.down} %, from you ${figures.up} %.`,
     noDetails: 'No figures yet.', connection: 'Your connection',
+    path: {
+      udp: 'Sound and pictures take the direct way (UDP).',
+      tcp: 'Your network does not let the direct way (UDP) through. Sound and pictures go by TCP: it works, and may stop for a moment when the network is busy.',
+      relay_udp: 'Sound and pictures go through the relay (UDP).',
+      relay_tcp: 'Your network does not let the direct way (UDP) through. Sound and pictures go through the relay, by TCP: it works, and may stop for a moment when the network is busy.',
+      relay_tls: 'Your network lets web pages through and nothing else. Sound and pictures go through the relay, by TLS: it works, and may stop for a moment when the network is busy.',
+    },
   },
   confirm: {
     no: 'Go back',
@@ -205,11 +212,12 @@ export const strings = {
     doing: { media: 'Trying the way to the server.', down: 'Measuring how fast you receive.', up: 'Measuring how fast you send. Almost done.' },
     ok: { title: 'Your connection is good', text: ['Video and sound will work.'] },
     warn: { title: 'Your connection is weak', text: ['The call will work, but the picture may be poor. Go nearer to your Wi-Fi, or close other programs that use the internet.'] },
+    detour: { title: 'Video takes a detour here', text: (about) => ['Your network does not let the direct way through. The call will work, and may stop for a moment when the network is busy.', `For the IT department: please allow UDP to ${about.host}, port ${about.port}.`] },
     audio: { title: 'Your connection is too slow for video', text: ['You will hear each other, but the picture may be missing. Try another Wi-Fi, or mobile data.'] },
     blocked: { title: 'Your network blocks video calls', text: (about) => ['This is not your fault. Networks in companies and hospitals sometimes do that. Try a phone with mobile data, or another Wi-Fi.', `For the IT department: please allow UDP to ${about.host}, port ${about.port}.`] },
     busy: { title: 'The check is busy', text: ['Many people are checking their connection now. Please try again in a minute.'] },
     offline: { title: 'We cannot reach the server', text: ['Check that this device is online, and try again.'] },
-    figures: 'Figures for support', udp: 'Video can pass (UDP)', yes: 'yes', no: 'no', down: 'Receiving', up: 'Sending', delay: 'Delay there and back',
+    figures: 'Figures for support', udp: 'Video can pass (UDP)', tcp: 'Video can take a detour (TCP)', yes: 'yes', no: 'no', down: 'Receiving', up: 'Sending', delay: 'Delay there and back',
     about: (n) => `about ${n} kbit/s`, more: (n) => `more than ${n} Mbit/s`, lost: (n) => `${n} % lost`, ms: (n) => `${n} ms`,
   },
 
