@@ -24,69 +24,13 @@ func recordingCommand(w world) *cobra.Command {
 	group := &cobra.Command{
 		Use:   "recording",
 		Short: "List, open, check and erase recordings, where the hospital's keys are",
-		Long: `Work on recordings in a directory: the server's or, better, a copy on the machine that has the hospital's
-keys. What is read there is in no audit log; the server's API writes into one.`,
+		Long: `Work on a server's recordings, or on those in a directory, where the hospital's keys are: decrypted is here, never on
+the server. What is read from a server is in its audit log; what is read from a directory is in none.`,
 		Args: cobra.NoArgs, RunE: help,
 	}
 	group.AddCommand(recordingListCommand(w), recordingShowCommand(w), recordingOpenCommand(w), recordingVerifyCommand(w),
 		recordingEraseCommand(w), recordingRewrapCommand(w), recordingKeyCommand(w))
 	return group
-}
-
-// shelf says which recordings, and with which keys.
-type shelf struct {
-	dir, dataDir string
-	identities   []string // files
-}
-
-func (p *shelf) flags(c *cobra.Command, keys bool) {
-	c.Flags().StringVar(&p.dir, "dir", "", "the directory of the recordings, or a copy of it")
-	c.Flags().StringVar(&p.dataDir, "data-dir", "", "the data_dir of the server, instead of --dir")
-	c.MarkFlagsMutuallyExclusive("dir", "data-dir")
-	c.MarkFlagsOneRequired("dir", "data-dir")
-	if keys {
-		c.Flags().StringSliceVarP(&p.identities, "identity", "i", nil, "a `file` with a secret key of the hospital (AGE-SECRET-KEY-…)")
-	}
-}
-
-func (p *shelf) archive() (*recording.Archive, error) {
-	dir := p.dir
-	if p.dataDir != "" {
-		dir = filepath.Join(p.dataDir, recordingsDir)
-	}
-	return recording.OpenArchive(dir)
-}
-
-// with opens one recording and does something with it.
-func (p *shelf) with(id string, f func(*recording.Files) error) error {
-	a, err := p.archive()
-	if err != nil {
-		return err
-	}
-	defer func() { _ = a.Close() }() // only a directory
-	r, err := a.Recording(id)
-	if err != nil {
-		return fmt.Errorf("%s: %w", id, err)
-	}
-	return errors.Join(f(r), r.Close())
-}
-
-// keys reads the identity files.
-func (p *shelf) keys() ([]age.Identity, error) {
-	var all []age.Identity
-	for _, name := range p.identities {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, fmt.Errorf("identity: %w", err)
-		}
-		ids, err := age.ParseIdentities(f)
-		if err = errors.Join(err, f.Close()); err != nil {
-			// The library's error may quote the line, which may be a secret with a typing error.
-			return nil, fmt.Errorf("identity: %s is no file of secret keys as age-keygen and bedside keys new-recipient write them", name)
-		}
-		all = append(all, ids...)
-	}
-	return all, nil
 }
 
 func recordingListCommand(w world) *cobra.Command {
@@ -95,12 +39,12 @@ func recordingListCommand(w world) *cobra.Command {
 	c := &cobra.Command{Use: "list", Short: "List the recordings", Args: cobra.NoArgs}
 	p.flags(c, false)
 	c.Flags().StringVar(&consultation, "consultation", "", "only recordings of this consultation")
-	c.RunE = does(func(context.Context) error {
-		a, err := p.archive()
+	c.RunE = does(func(ctx context.Context) error {
+		a, err := p.place(ctx)
 		if err != nil {
 			return err
 		}
-		defer func() { _ = a.Close() }() // only a directory
+		defer func() { _ = a.Close() }() // nothing is written through it
 		ids, err := a.IDs()
 		if err != nil {
 			return err
@@ -110,7 +54,7 @@ func recordingListCommand(w world) *cobra.Command {
 	return c
 }
 
-func listRecordings(w world, a *recording.Archive, ids []string, consultation string) error {
+func listRecordings(w world, a place, ids []string, consultation string) error {
 	var failed error
 	t := tabwriter.NewWriter(w.out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(t, "RECORDING\tBEGAN\tLENGTH\tPARTS\tMB\tSTATE\tCONSULTATION")
@@ -135,8 +79,8 @@ func length(m recording.Manifest) string {
 	return m.Ended.Sub(m.Created).Round(time.Second).String()
 }
 
-func manifest(a *recording.Archive, id string) (recording.Manifest, error) {
-	r, err := a.Recording(id)
+func manifest(a place, id string) (recording.Manifest, error) {
+	r, err := a.open(id)
 	if err != nil {
 		return recording.Manifest{}, err
 	}
@@ -152,8 +96,8 @@ func recordingShowCommand(w world) *cobra.Command {
 	c := &cobra.Command{Use: "show ID", Short: "Print a recording's manifest", Args: cobra.ExactArgs(1)}
 	p.flags(c, false)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return does(func(context.Context) error {
-			return p.with(args[0], func(r *recording.Files) error {
+		return does(func(ctx context.Context) error {
+			return p.with(ctx, args[0], func(r kept) error {
 				b, err := r.Manifest()
 				if err != nil {
 					return err
@@ -192,13 +136,13 @@ dropped, swapped, duplicated or cut off is named. It exits with 0 if nothing is 
 			check.NodeKey = node
 		}
 		return does(func(ctx context.Context) error {
-			return p.with(args[0], func(r *recording.Files) error { return verifyRecording(ctx, w, r, check) })
+			return p.with(ctx, args[0], func(r kept) error { return verifyRecording(ctx, w, r, check) })
 		})(c, args)
 	}
 	return c
 }
 
-func verifyRecording(ctx context.Context, w world, r *recording.Files, check recording.Check) error {
+func verifyRecording(ctx context.Context, w world, r kept, check recording.Check) error {
 	bar := newBar(w, r, 1)
 	check.Read = bar.add
 	m, found, err := recording.Verify(ctx, r, check)
@@ -246,13 +190,13 @@ func recordingOpenCommand(w world) *cobra.Command {
 			name = filepath.Base(args[0]) + ".mkv"
 		}
 		return does(func(ctx context.Context) error {
-			return p.with(args[0], func(r *recording.Files) error { return openRecording(ctx, w, r, ids, name) })
+			return p.with(ctx, args[0], func(r kept) error { return openRecording(ctx, w, r, ids, name) })
 		})(c, args)
 	}
 	return c
 }
 
-func openRecording(ctx context.Context, w world, r *recording.Files, ids []age.Identity, name string) error {
+func openRecording(ctx context.Context, w world, r kept, ids []age.Identity, name string) error {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -280,7 +224,7 @@ func recordingEraseCommand(w world) *cobra.Command {
 	var yes bool
 	c := &cobra.Command{
 		Use:   "erase ID",
-		Short: "Destroy the key and the media of a copy; the server's own are erased through its API",
+		Short: "Destroy a recording's key and media",
 		Args:  cobra.ExactArgs(1),
 	}
 	p.flags(c, false)
@@ -290,12 +234,12 @@ func recordingEraseCommand(w world) *cobra.Command {
 		if !yes {
 			return errors.New("--yes is needed: without its key a recording cannot be opened by anybody")
 		}
-		return does(func(context.Context) error {
-			return p.with(args[0], func(r *recording.Files) error {
+		return does(func(ctx context.Context) error {
+			return p.with(ctx, args[0], func(r kept) error {
 				if err := r.Shred(reason); err != nil {
 					return err
 				}
-				_, err := fmt.Fprintf(w.out, "%s: erased here; other copies of %s.key.age still open it\n", args[0], args[0])
+				_, err := fmt.Fprintf(w.out, "%s: erased; copies of %s.key.age elsewhere still open it\n", args[0], args[0])
 				return err
 			})
 		})(c, args)
@@ -328,8 +272,8 @@ func rewrap(w world, p *shelf, id string, ids []age.Identity, to []string) func(
 	if err != nil {
 		return func(*cobra.Command, []string) error { return fmt.Errorf("--to: %w", err) }
 	}
-	return does(func(context.Context) error {
-		return p.with(id, func(r *recording.Files) error {
+	return does(func(ctx context.Context) error {
+		return p.with(ctx, id, func(r kept) error {
 			wrapped, err := recording.Rewrap(r, recipients, ids...)
 			if err != nil {
 				return err

@@ -13,7 +13,7 @@ import (
 type bar struct{ p *progressbar.ProgressBar }
 
 // newBar makes a bar for reading all parts so many times. Where nobody looks, nothing is shown.
-func newBar(w world, r *recording.Files, times int64) *bar {
+func newBar(w world, r kept, times int64) *bar {
 	out := w.errs
 	if !isTerminal(out) {
 		out = io.Discard

@@ -104,7 +104,7 @@ func TestRecordingCommands(t *testing.T) {
 		{"verify with the former key", []string{"verify", id, "-i", files[0]}, 1, `^$`, `none of these identities opens it`},
 		{"verify with the new one", []string{"verify", id, "-i", others[1]}, 0, `nothing is wrong`, `^$`},
 		{"erase in passing", []string{"erase", id}, 2, `^$`, `--yes is needed`},
-		{"erase", []string{"erase", id, "--yes", "--reason", "asked for"}, 0, `erased here`, `^$`},
+		{"erase", []string{"erase", id, "--yes", "--reason", "asked for"}, 0, `: erased;`, `^$`},
 		{"open what is erased", []string{"open", id, "-o", film + "2", "-i", others[1]}, 1, `^$`, `recording is erased`},
 		{"show what is erased", []string{"show", id}, 0, `"state": "erased",\n.*\n.*\n  "reason": "asked for"`, `^$`},
 	}
