@@ -16,13 +16,16 @@ type Config struct {
 	// DrainTimeout is how long the people who are connected have to hear that the server stops.
 	DrainTimeout time.Duration `mapstructure:"drain_timeout" yaml:"drain_timeout"`
 	TLS          TLS           `mapstructure:"tls" yaml:"tls"`
-	Log          Log           `mapstructure:"log" yaml:"log"`
-	Media        Media         `mapstructure:"media" yaml:"media"`
-	TURN         TURN          `mapstructure:"turn" yaml:"turn"`
-	SFU          SFU           `mapstructure:"sfu" yaml:"sfu"`
-	Signaling    Signaling     `mapstructure:"signaling" yaml:"signaling"`
-	Audit        Audit         `mapstructure:"audit" yaml:"audit"`
-	Recording    Recording     `mapstructure:"recording" yaml:"recording"`
+	// ProxyProtocol names the networks of proxies before the TCP half of the port, whose connections begin
+	// with a header of the PROXY protocol, version 1 or 2. They must pass TLS through.
+	ProxyProtocol []string  `mapstructure:"proxy_protocol" yaml:"proxy_protocol"`
+	Log           Log       `mapstructure:"log" yaml:"log"`
+	Media         Media     `mapstructure:"media" yaml:"media"`
+	TURN          TURN      `mapstructure:"turn" yaml:"turn"`
+	SFU           SFU       `mapstructure:"sfu" yaml:"sfu"`
+	Signaling     Signaling `mapstructure:"signaling" yaml:"signaling"`
+	Audit         Audit     `mapstructure:"audit" yaml:"audit"`
+	Recording     Recording `mapstructure:"recording" yaml:"recording"`
 }
 
 // Audit is about the log of who did what.

@@ -85,6 +85,7 @@ func TestEnvironmentReachesEveryKey(t *testing.T) {
 		"BEDSIDE_RECORDING_MAX_LOSS":                  "2s",
 		"BEDSIDE_RECORDING_MIN_FREE_PERCENT":          "23",
 		"BEDSIDE_RECORDING_RETAIN":                    "24h",
+		"BEDSIDE_PROXY_PROTOCOL":                      "10.0.0.4/32,2001:db8::/64",
 		"BEDSIDE_TLS_CERT_FILE":                       "c",
 		"BEDSIDE_TLS_KEY_FILE":                        "k",
 		"BEDSIDE_LOG_LEVEL":                           "warn",
@@ -132,9 +133,10 @@ func TestEnvironmentReachesEveryKey(t *testing.T) {
 	want := config.Config{
 		Listen: ":1", PublicURL: "https://a.example", MetricsListen: ":2",
 		DataDir: "/d", DrainTimeout: 5 * time.Second, Audit: config.Audit{OnFailure: config.AuditAllow, MinFreePercent: 18},
-		TLS:   config.TLS{CertFile: "c", KeyFile: "k"},
-		Log:   config.Log{Level: "warn", Format: "json"},
-		Media: config.Media{Advertise: []string{"192.0.2.1", "2001:db8::1"}, GSO: config.GSOOff, Readers: 3},
+		ProxyProtocol: []string{"10.0.0.4/32", "2001:db8::/64"},
+		TLS:           config.TLS{CertFile: "c", KeyFile: "k"},
+		Log:           config.Log{Level: "warn", Format: "json"},
+		Media:         config.Media{Advertise: []string{"192.0.2.1", "2001:db8::1"}, GSO: config.GSOOff, Readers: 3},
 		TURN: config.TURN{Relay: config.RelayOff, Host: "a.example", URLs: []string{"turn:b.example", "turns:b.example:443?transport=tcp"},
 			Secret: config.NewSecret(secret), PreviousSecret: config.NewSecret(secret), Peers: []string{"192.0.2.1:443", "[2001:db8::1]:443"},
 			Kbits: 64, Allocations: 20, AllocationsPerIP: 21, Connections: 22},
@@ -162,6 +164,7 @@ func TestEveryErrorAtOnce(t *testing.T) {
 listen: 8443
 public_url: https://video.example/path
 metrics_lisen: ":9"
+proxy_protocol: [10.0.0.4, 10.0.0.4/24, 0.0.0.0/0, 10.0.0.0/24]
 data_dir: ""
 drain_timeout: 1h
 audit: {on_failure: ask, min_free_percent: 100}
@@ -201,6 +204,9 @@ signaling:
 		"media.gso: must be auto or off",
 		"media.readers: must be between 0 and 8",
 		"metrics_lisen: unknown key; did you mean metrics_listen?",
+		"proxy_protocol[0]: must be the network of your proxies, such as 10.0.0.4/32: whoever is in it can say to be anybody",
+		"proxy_protocol[1]: must be the network of your proxies, such as 10.0.0.4/32: whoever is in it can say to be anybody",
+		"proxy_protocol[2]: must be the network of your proxies, such as 10.0.0.4/32: whoever is in it can say to be anybody",
 		"public_url: must be http(s)://host[:port] without a path, as browsers reach this server",
 		"sfu.ssrc_limit: must be a whole number",
 		"signaling.api_keys[0].color: unknown key",

@@ -55,6 +55,11 @@ func (c Config) problems() []error {
 	p.check(c.MetricsListen == "" || isListenAddress(c.MetricsListen), "metrics_listen", "host:port, or empty for none")
 	p.check(c.MetricsListen == "" || c.MetricsListen != c.Listen || strings.HasSuffix(c.Listen, ":0"), "metrics_listen", "another address than listen")
 	p.check((c.TLS.CertFile == "") == (c.TLS.KeyFile == ""), "tls.key_file", "set exactly when tls.cert_file is")
+	for i, n := range c.ProxyProtocol {
+		prefix, err := netip.ParsePrefix(n)
+		p.check(err == nil && prefix.Masked() == prefix && prefix.Bits() > 0, fmt.Sprintf("proxy_protocol[%d]", i),
+			"the network of your proxies, such as 10.0.0.4/32: whoever is in it can say to be anybody")
+	}
 	var level slog.Level
 	p.check(level.UnmarshalText([]byte(c.Log.Level)) == nil, "log.level", "debug, info, warn or error")
 	p.check(c.Log.Format == "text" || c.Log.Format == "json", "log.format", "text or json")

@@ -121,12 +121,8 @@ func assemble(cfg config.Config, d deps) (_ *server, err error) {
 	}); err != nil {
 		return nil, err
 	}
-	capped, err := port.CapTCP(d.sockets.tcp, cfg.Signaling.Limits.ConnectionsPerIP, registry)
-	if err != nil {
-		return nil, err
-	}
 	s.http = httpServer(crashing(d.log, s.signaling.Handler()))
-	if s.tcp, err = port.ShareTCP(capped, port.TCPOptions{TLS: d.tls, Metrics: registry}); err != nil {
+	if s.tcp, err = shareTCP(cfg, d); err != nil {
 		return nil, err
 	}
 	s.ice = s.port.ServeICE(s.tcp.ICE())
@@ -138,6 +134,29 @@ func assemble(cfg config.Config, d deps) (_ *server, err error) {
 		s.wg.Go(func() { s.runHTTP(s.metrics, d.metrics) })
 	}
 	return s, nil
+}
+
+// shareTCP puts the TCP half of the port together: first whom a connection comes from, then whether that is
+// one too many, then what it speaks.
+func shareTCP(cfg config.Config, d deps) (*port.TCP, error) {
+	networks := make([]netip.Prefix, len(cfg.ProxyProtocol))
+	for i, n := range cfg.ProxyProtocol {
+		networks[i] = netip.MustParsePrefix(n) // Validate has seen them
+	}
+	named, err := port.ProxyTCP(d.sockets.tcp, networks, d.registry)
+	if err != nil {
+		return nil, err
+	}
+	capped, err := port.CapTCP(named, cfg.Signaling.Limits.ConnectionsPerIP, d.registry)
+	if err != nil {
+		_ = named.Close()
+		return nil, err
+	}
+	tcp, err := port.ShareTCP(capped, port.TCPOptions{TLS: d.tls, Metrics: d.registry})
+	if err != nil {
+		_ = named.Close()
+	}
+	return tcp, err
 }
 
 func httpServer(h http.Handler) *http.Server {
