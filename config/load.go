@@ -106,7 +106,7 @@ func decodeErrors(err error) []error {
 		name, inner := e.Name(), e.Unwrap()
 		if unknown, ok := strings.CutPrefix(inner.Error(), "has invalid keys: "); ok {
 			for _, child := range strings.Split(unknown, ", ") {
-				path := strings.TrimPrefix(name+"."+child, ".")
+				path := strings.TrimPrefix(strings.TrimPrefix(name+"."+child, "config.Config"), ".") // mapstructure 2.5 names the root
 				errs = append(errs, fmt.Errorf("%s: unknown key%s", path, nearest(withoutIndex(path), byName)))
 			}
 			continue
