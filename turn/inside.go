@@ -15,10 +15,10 @@ import (
 
 const (
 	// Relayed addresses have ports of the dynamic range (RFC 8656 section 7.2), though nobody listens
-	// there: the port is a number that tells allocations apart.
+	// there: the port is a number that tells allocations apart. All are even, as EVEN-PORT asks for.
 	firstPort = 49152
 	ports     = 1<<16 - firstPort
-	// portTries is how often a number is drawn that may be taken; with 2,000 allocations one in eight is.
+	// portTries is how often a number is drawn that may be taken; with 2,000 allocations one in four is.
 	portTries = 32
 )
 
@@ -47,11 +47,11 @@ func NewInside(p Paths, peers policy.Peers, random io.Reader) *Inside {
 // what is relayed come from.
 func (h *Inside) Open(ipv6 bool, receive func([]byte, int) bool) (Line, error) {
 	for range portTries {
-		n, err := rand.Int(h.rand, big.NewInt(ports))
+		n, err := rand.Int(h.rand, big.NewInt(ports/2))
 		if err != nil {
 			return nil, err
 		}
-		l, err := h.openAt(ipv6, firstPort+uint16(n.Int64()), receive)
+		l, err := h.openAt(ipv6, firstPort+2*uint16(n.Int64()), receive)
 		if errors.Is(err, port.ErrTaken) {
 			continue
 		}

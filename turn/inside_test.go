@@ -7,12 +7,15 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"math/big"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -40,6 +43,11 @@ type server struct {
 
 // serve starts one on loopback.
 func serve(t testing.TB, l turn.Limits) *server {
+	return serveHost(t, l, nil)
+}
+
+// serveHost starts one with another host than its own port.
+func serveHost(t testing.TB, l turn.Limits, hostAt func(netip.AddrPort) turn.Host) *server {
 	t.Helper()
 	s := &server{}
 	conns, err := port.Listen(&net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}, 2)
@@ -50,26 +58,31 @@ func serve(t testing.TB, l turn.Limits) *server {
 		t.Fatal(err)
 	}
 	s.udp = netip.MustParseAddrPort(s.port.LocalAddr().String())
-	peers, err := policy.NewPeers([]netip.AddrPort{s.udp})
+	// Coturn's client wants a channel to the port after its peer's, too, as RTCP once had.
+	peers, err := policy.NewPeers([]netip.AddrPort{s.udp, netip.AddrPortFrom(s.udp.Addr(), s.udp.Port()+1)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.credentials = turn.NewCredentials(secrets(t, "one", ""), time.Now, rand.Reader)
+	host := turn.Host(turn.NewInside(s.port, peers, rand.Reader))
+	if hostAt != nil {
+		host = hostAt(s.udp)
+	}
 	s.relay, err = turn.New(turn.Options{
-		Realm: realm, Peers: peers, Host: turn.NewInside(s.port, peers, rand.Reader), Authority: s.credentials,
+		Realm: realm, Peers: peers, Host: host, Authority: s.credentials,
 		Limits: l, Clock: time.Now, Rand: rand.Reader,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.relay.ServePort(s.port)
-	conf := s.certificate(t)
+	conf, _, _ := s.certificate(t)
 	var serving sync.WaitGroup
 	for _, l := range []struct {
 		at   *net.Listener
 		zone string
 		conf *tls.Config
-	}{{&s.tcp, "/turn", nil}, {&s.tls, "/turns", conf}} {
+	}{{&s.tcp, turn.ZoneTCP, nil}, {&s.tls, turn.ZoneTLS, conf}} {
 		if *l.at, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +104,7 @@ func serve(t testing.TB, l turn.Limits) *server {
 	return s
 }
 
-func (s *server) certificate(t testing.TB) *tls.Config {
+func (s *server) certificate(t testing.TB) (conf *tls.Config, cert, private []byte) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -108,7 +121,24 @@ func (s *server) certificate(t testing.TB) *tls.Config {
 	}
 	s.roots = x509.NewCertPool()
 	s.roots.AddCert(leaf)
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+	if private, err = x509.MarshalPKCS8PrivateKey(key); err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, der, private
+}
+
+// certificateFiles writes a certificate and its key for others to read.
+func certificateFiles(t testing.TB) [2]string {
+	t.Helper()
+	_, cert, private := new(server).certificate(t)
+	dir := t.TempDir()
+	names := [2]string{filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")}
+	for i, block := range []*pem.Block{{Type: "CERTIFICATE", Bytes: cert}, {Type: "PRIVATE KEY", Bytes: private}} {
+		if err := os.WriteFile(names[i], pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return names
 }
 
 // ways are the transports to the relay.

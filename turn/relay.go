@@ -41,7 +41,7 @@ const (
 
 // Host is where allocations have their other end.
 type Host interface {
-	// Open makes a relayed address. What a peer sends there is given to receive, with its index among
+	// Open makes a relayed address, whose port is even. What a peer sends there is given to receive, with its index among
 	// the relay's peers: any goroutine may call it, and once more while the Line is closed. b is valid
 	// until it returns; false tells that the client cannot take it now.
 	Open(ipv6 bool, receive func(b []byte, peer int) bool) (Line, error)
@@ -245,6 +245,12 @@ func (r *Relay) release(c io.Closer) {
 	defer r.mu.Unlock()
 	delete(r.open, c)
 }
+
+// The zones of Serve.
+const (
+	ZoneTCP = "/turn"
+	ZoneTLS = "/turns" // the listener's connections are encrypted already
+)
 
 // Serve takes connections of clients until the listener or the relay is closed. zone tells this
 // listener's clients from others with the same address: see port.Virtual.

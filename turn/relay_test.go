@@ -88,7 +88,13 @@ func TestRefuses(t *testing.T) {
 		{"TCP to the peer", func(u *user) answer { return u.ask(stun.MethodAllocate, transport(6)) }, 442},
 		{"IPv6 where there is none", func(u *user) answer { return u.ask(stun.MethodAllocate, transport(17), family(2)) }, 440},
 		{"an even port", func(u *user) answer {
+			return u.ask(stun.MethodAllocate, transport(17), raw{stun.AttrEvenPort, []byte{0}})
+		}, 0},
+		{"a pair of ports", func(u *user) answer {
 			return u.ask(stun.MethodAllocate, transport(17), raw{stun.AttrEvenPort, []byte{0x80}})
+		}, 508},
+		{"the second of a pair", func(u *user) answer {
+			return u.ask(stun.MethodAllocate, transport(17), raw{stun.AttrReservationToken, make([]byte, 8)})
 		}, 420},
 		{"a wrong password", func(u *user) answer {
 			u.challenge()

@@ -74,7 +74,7 @@ func unknownAttributes(m *stun.Message) stun.Setter {
 	known := []stun.AttrType{
 		stun.AttrUsername, stun.AttrRealm, stun.AttrNonce, stun.AttrMessageIntegrity, stun.AttrMessageIntegritySHA256,
 		stun.AttrChannelNumber, stun.AttrLifetime, stun.AttrXORPeerAddress, stun.AttrData,
-		stun.AttrRequestedTransport, stun.AttrRequestedAddressFamily,
+		stun.AttrRequestedTransport, stun.AttrRequestedAddressFamily, stun.AttrEvenPort,
 	}
 	var names []byte
 	for i := range m.Attributes {
@@ -151,6 +151,10 @@ func (r *Relay) wants(m *stun.Message) (ipv6 bool, code stun.ErrorCode) {
 		return false, stun.CodeBadRequest
 	case transport>>24 != protocolUDP:
 		return false, stun.CodeUnsupportedTransProto
+	}
+	// Every relayed port is even, but none is kept for a second allocation.
+	if even, err := m.Get(stun.AttrEvenPort); err == nil && (len(even) != 1 || even[0]&0x80 != 0) {
+		return false, stun.CodeInsufficientCapacity
 	}
 	family, there, ok := number(m, stun.AttrRequestedAddressFamily)
 	switch {

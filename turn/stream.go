@@ -43,7 +43,11 @@ func newStream(r *Relay, conn net.Conn, zone string) (*stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &stream{relay: r, conn: conn, at: port.Virtual(at, zone), queue: port.NewQueue(conn, streamQueue)}, nil
+	s := &stream{relay: r, conn: conn, at: port.Virtual(at, zone), queue: port.NewQueue(conn, streamQueue)}
+	if zone == ZoneTLS {
+		s.queue.Separately()
+	}
+	return s, nil
 }
 
 func (s *stream) address() netip.AddrPort { return s.at }

@@ -63,8 +63,8 @@ func (s *server) serveRelay() {
 		return
 	}
 	plain, encrypted := s.tcp.TURN(), s.tcp.TURNS()
-	s.wg.Go(func() { s.runRelay(plain, "/turn") })
-	s.wg.Go(func() { s.runRelay(encrypted, "/turns") })
+	s.wg.Go(func() { s.runRelay(plain, turn.ZoneTCP) })
+	s.wg.Go(func() { s.runRelay(encrypted, turn.ZoneTLS) })
 }
 
 func (s *server) runRelay(l net.Listener, zone string) {

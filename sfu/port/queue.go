@@ -16,9 +16,24 @@ type Queue struct {
 	most int
 	wake chan struct{} // capacity 1: something waits, or closed
 
+	separate bool
+
 	mu      sync.Mutex
 	closed  bool
-	waiting []byte // <= most
+	waiting batchOfRecords
+}
+
+// batchOfRecords is what waits.
+type batchOfRecords struct {
+	bytes []byte // <= most
+	ends  []int  // of each record, if they are written separately
+}
+
+// Separately makes the queue write each record with a call of its own, which TLS makes a record of: there
+// are clients that take one for the other (coturn's own). It must be called before Run.
+func (q *Queue) Separately() *Queue {
+	q.separate = true
+	return q
 }
 
 // NewQueue makes a queue of so many bytes. Whoever makes it calls Run on a goroutine of theirs.
@@ -35,13 +50,17 @@ func (q *Queue) Put(parts ...[]byte) bool {
 		size += len(p)
 	}
 	q.mu.Lock()
-	if q.closed || len(q.waiting)+size > q.most {
+	if q.closed || len(q.waiting.bytes)+size > q.most {
 		q.mu.Unlock()
 		return false
 	}
-	wake := len(q.waiting) == 0
+	w := &q.waiting
+	wake := len(w.bytes) == 0
 	for _, p := range parts {
-		q.waiting = append(q.waiting, p...)
+		w.bytes = append(w.bytes, p...)
+	}
+	if q.separate {
+		w.ends = append(w.ends, len(w.bytes))
 	}
 	q.mu.Unlock()
 	if wake {
@@ -54,7 +73,7 @@ func (q *Queue) Put(parts ...[]byte) bool {
 func (q *Queue) Waiting() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.waiting)
+	return len(q.waiting.bytes)
 }
 
 // Close ends Run, which writes nothing more.
@@ -72,34 +91,49 @@ func (q *Queue) prod() {
 	}
 }
 
-// Run writes what is put in, all that waits with one call, until Close or an error of the connection,
+// Run writes what is put in, all that waits with one call unless it is to be Separately, until Close or an error of the connection,
 // which it returns. The connection remains the caller's to close; closing it ends a write under way.
 func (q *Queue) Run() error {
 	defer q.Close()
-	var b []byte
+	var b batchOfRecords
 	for range q.wake {
 		var ok bool
 		if b, ok = q.take(b); !ok {
 			return nil
 		}
-		if len(b) == 0 {
+		if len(b.bytes) == 0 {
 			continue
 		}
 		if err := q.conn.SetWriteDeadline(time.Now().Add(queueWrite)); err != nil {
 			return err
 		}
-		if _, err := q.conn.Write(b); err != nil {
+		if err := q.write(b); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+func (q *Queue) write(b batchOfRecords) error {
+	if !q.separate {
+		_, err := q.conn.Write(b.bytes)
+		return err
+	}
+	begin := 0
+	for _, end := range b.ends {
+		if _, err := q.conn.Write(b.bytes[begin:end]); err != nil {
+			return err
+		}
+		begin = end
+	}
+	return nil
+}
+
 // take exchanges an empty buffer for what waits; false tells that the queue is closed.
-func (q *Queue) take(empty []byte) ([]byte, bool) {
+func (q *Queue) take(empty batchOfRecords) (batchOfRecords, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	b := q.waiting
-	q.waiting = empty[:0]
+	q.waiting = batchOfRecords{bytes: empty.bytes[:0], ends: empty.ends[:0]}
 	return b, !q.closed
 }

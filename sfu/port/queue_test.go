@@ -53,6 +53,29 @@ func TestQueueKeepsRecordsWholeAndInOrder(t *testing.T) {
 	})
 }
 
+// A pipe's reader gets what one call of Write has written, at most.
+func TestQueueWritesSeparately(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		q := port.NewQueue(near, 100).Separately()
+		for _, record := range []string{"a", "bc", "def"} {
+			q.Put([]byte(record))
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- q.Run() }()
+		b := make([]byte, 10)
+		for _, want := range []string{"a", "bc", "def"} {
+			if n, err := far.Read(b); err != nil || string(b[:n]) != want {
+				t.Errorf("read %q, %v; want %q", b[:n], err, want)
+			}
+		}
+		q.Close()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestQueueGivesUpOnWhoReadsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, _, ended := openQueue(t, 10)
