@@ -96,7 +96,7 @@ func (c *Client) enter(ctx context.Context, steps *milestones, connect string, j
 
 // negotiate makes the PeerConnection of a session.
 func (c *Client) negotiate(ctx context.Context, s *session, steps *milestones, joined *wire.Joined) error {
-	conn, err := newConnection(c.cfg, c.rng, steps, joined.Slots)
+	conn, err := newConnection(c.cfg.Relay.through(c.cfg, joined.ICEServers), c.rng, steps, joined.Slots)
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,8 @@ type Config struct {
 	// Socket opens the socket of a connection, which closes it. Nil: Lean opens any UDP port of the
 	// system, Pion one on each address of Net.
 	Socket func() (net.PacketConn, error)
+	// Relay sends all media through a relay that the server names when the Client joins.
+	Relay Relay
 	// GCM offers AES-128-GCM alone, so that servers which are compared do the same work; with one that
 	// does not take it there is no connection.
 	GCM bool

@@ -6,7 +6,7 @@ import (
 )
 
 // soak tells whether tests take as long as they like.
-func soak() bool { return os.Getenv("SOAK") != "" }
+func soak() bool { return os.Getenv("SOAK") == "1" }
 
 func heapInUse() uint64 {
 	var m runtime.MemStats

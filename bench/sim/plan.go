@@ -15,6 +15,7 @@ type Person struct {
 	Watch   bool   // a device that is invited to watch
 	Media   bench.Media
 	Stack   bench.Stack
+	Relay   bench.Relay
 	Verify  bool // with bench.Lean, as bench.Config.Verify
 	Up      Path // the zero value is 5 ms without loss
 	Down    Path

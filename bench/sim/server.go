@@ -26,6 +26,7 @@ import (
 	"github.com/bedside-video/bedside/signaling"
 	"github.com/bedside-video/bedside/signaling/audit"
 	"github.com/bedside-video/bedside/signaling/wire"
+	"github.com/bedside-video/bedside/turn"
 )
 
 const (
@@ -41,6 +42,7 @@ type server struct {
 	port      *port.Port
 	sfu       *sfu.Server
 	signaling *signaling.Server
+	relay     *turn.Relay // nil unless somebody uses it
 	http      *http.Server
 	log       journal
 	metrics   *prometheus.Registry
@@ -92,7 +94,12 @@ func (w *World) startServer() error {
 	}); err != nil {
 		return err
 	}
+	relay, err := w.startRelay()
+	if err != nil {
+		return err
+	}
 	if s.signaling, err = signaling.New(w.cfg, signaling.Deps{
+		Relay: relay,
 		Media: signaling.SFU(s.sfu), Store: w.store, Audit: audit.NewMemory("sim", auditRecords), PublicURL: baseURL,
 		Clock: time.Now, Rand: rand.Reader, Log: log, Metrics: s.metrics,
 	}); err != nil {
@@ -109,6 +116,9 @@ func (s *server) runHTTP(l *Listener) { _ = s.http.Serve(l) }
 func (s *server) close() {
 	_ = s.signaling.Close()
 	_ = s.sfu.Close()
+	if s.relay != nil {
+		_ = s.relay.Close()
+	}
 	_ = s.port.Close()
 	_ = s.http.Close()
 	s.serving.Wait()

@@ -159,12 +159,12 @@ func (w *World) httpClient(p *person) *http.Client {
 func (w *World) newClient(p *person, index int) *bench.Client {
 	client := w.httpClient(p)
 	var socket func() (net.PacketConn, error)
-	if p.Stack == bench.Lean {
+	if p.Stack == bench.Lean || p.Relay != bench.NoRelay {
 		socket = func() (net.PacketConn, error) { return p.host.Listen(0) }
 	}
 	return bench.New(bench.Config{
 		BaseURL: baseURL, Invitation: p.invitation, HTTP: client, DialContext: p.transport.DialContext,
-		Net: p.host, Stack: p.Stack, Socket: socket, Verify: p.Verify, Seed: w.plan.Seed*1000 + uint64(index), Media: p.Media, Defects: p.Defects, Observer: w.witness.observer(p),
+		Net: p.host, Stack: p.Stack, Relay: p.Relay, Socket: socket, Verify: p.Verify, Seed: w.plan.Seed*1000 + uint64(index), Media: p.Media, Defects: p.Defects, Observer: w.witness.observer(p),
 	})
 }
 
