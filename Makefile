@@ -71,6 +71,7 @@ needs:
 	command -v ping >/dev/null || missing="$$missing iputils-ping"
 	command -v nft >/dev/null || missing="$$missing nftables"
 	command -v certutil >/dev/null || missing="$$missing libnss3-tools"
+	command -v turnutils_uclient >/dev/null || missing="$$missing coturn"
 	command -v testssl >/dev/null || missing="$$missing testssl.sh"
 	/usr/bin/python3 bench/browser/testdata/webrtcbin.py check >/dev/null 2>&1 || missing="$$missing $(GSTREAMER)"
 	# promtool alone, 19 MB: the package it comes in would start a Prometheus server.
@@ -94,7 +95,7 @@ needs:
 	echo "  without gcc the race detector, without slowhttptest a part of make soak, without gstreamer WHIP and"
 	echo "  WHEP with a client of another make, without iproute2 and iputils-ping the emulated links,"
 	echo "  without nftables and libnss3-tools the ways through firewalls, without testssl.sh a part of make soak,"
-	echo "  without ffmpeg and strace a part of the recordings'"
+	echo "  without coturn its client against our relay, without ffmpeg and strace a part of the recordings'"
 
 lint: .tools/staticcheck .tools/govulncheck
 	@echo '== gofmt, vet, staticcheck'
@@ -148,6 +149,7 @@ sim:
 soak: needs .tools/fsck .tools/age .tools/versitygw typage
 	SOAK=1 go test -v -count=1 -timeout 2h ./bench/sim/...
 	SOAK=1 go test -v -count=1 -timeout 1h ./signaling/audit
+	SOAK=1 go test -v -count=1 -timeout 30m ./turn
 	SOAK=1 go test -v -count=1 -timeout 1h ./recording/...
 	SOAK=1 go test -v -count=1 -timeout 1h -run 'TestKilledUnderLoad|TestSlowConnections|TestTLSByAnotherProgram' ./cmd/bedside/servetest
 	SOAK=1 go test -v -count=1 -timeout 2h -run 'TestChurnLeaksNothing|TestFloodOfMalformedDatagrams' ./bench/load
