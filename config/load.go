@@ -103,7 +103,8 @@ func decodeErrors(err error) []error {
 	}
 	var errs []error
 	for _, e := range leaves(err) {
-		name, inner := e.Name(), e.Unwrap()
+		// mapstructure names the whole by its type since 2.5.0.
+		name, inner := strings.TrimPrefix(e.Name(), "config.Config"), e.Unwrap()
 		if unknown, ok := strings.CutPrefix(inner.Error(), "has invalid keys: "); ok {
 			for _, child := range strings.Split(unknown, ", ") {
 				path := strings.TrimPrefix(strings.TrimPrefix(name+"."+child, "config.Config"), ".") // mapstructure 2.5 names the root
