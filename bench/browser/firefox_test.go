@@ -23,6 +23,12 @@ type firefox struct {
 // that one of the machine's addresses must be another.
 func newFirefox(t *testing.T) *firefox {
 	t.Helper()
+	return newFirefoxIn(t, t.TempDir())
+}
+
+// newFirefoxIn starts it with a profile that may hold something already.
+func newFirefoxIn(t *testing.T, profile string) *firefox {
+	t.Helper()
 	path, err := exec.LookPath("firefox-esr")
 	if err != nil {
 		path, err = exec.LookPath("firefox")
@@ -36,7 +42,7 @@ func newFirefox(t *testing.T) *firefox {
 	f := &firefox{owner: t, tabs: map[string]*tab{}}
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
-	f.browser, err = bidi.Start(ctx, bidi.Options{Path: path, Profile: t.TempDir(), Log: f.log, Prefs: map[string]any{
+	f.browser, err = bidi.Start(ctx, bidi.Options{Path: path, Profile: profile, Log: f.log, Prefs: map[string]any{
 		"media.navigator.audio.fake_frequency": 700, // the patient's, as page.js knows people
 	}})
 	if err != nil {

@@ -29,19 +29,22 @@ func TestPaths(t *testing.T) {
 
 // way is one way to the port.
 type way struct {
-	name string
-	udp  bool   // the firewall lets it through
-	only string // what the page is limited to: "" for nothing
-	path string // what its statistics must say then
+	name    string
+	udp     bool   // the firewall lets it through
+	only    string // what the page is limited to: "" for nothing
+	path    string // what its statistics must say then
+	firefox bool   // the patient's browser
 }
 
 func ways() []way {
 	return []way{
-		{"UDP", true, "", "udp host"},
-		{"ICE-TCP", false, "", "tcp host"},
-		{"TURN over UDP", true, "turn:udp", "relay udp"},
-		{"TURN over TCP", false, "turn:tcp", "relay tcp"},
-		{"TURN over TLS", false, "turns:tcp", "relay tls"},
+		{"UDP", true, "", "udp host", false},
+		{"ICE-TCP", false, "", "tcp host", false},
+		{"TURN over UDP", true, "turn:udp", "relay udp", false},
+		{"TURN over TCP", false, "turn:tcp", "relay tcp", false},
+		{"TURN over TLS", false, "turns:tcp", "relay tls", false},
+		{"UDP, Firefox", true, "", "udp host", true},
+		{"TURN over TCP, Firefox", false, "turn:tcp", "relay tcp", true},
 	}
 }
 
@@ -85,6 +88,7 @@ func TestPathsFromInside(t *testing.T) {
 	if !inside {
 		t.Skip("TestPaths runs it")
 	}
+	outer := t
 	ca := newAuthority(t)
 	w.firewall(t, true)
 	s := serveIsolated(t, w, ca)
@@ -92,8 +96,12 @@ func TestPathsFromInside(t *testing.T) {
 	ca.trust(t, filepath.Join(home, ".pki", "nssdb"))
 	ca.trust(t, filepath.Join(home, ".local", "share", "pki", "nssdb"))
 	browser := newChromium(t, trusting(home)...)
+	var fox *firefox // started when it is needed: it needs a processor while it does nothing
 	for i, y := range ways() {
 		t.Run(y.name, func(t *testing.T) {
+			if y.firefox && os.Getenv("SOAK") == "" {
+				t.Skip("SKIPPED: SOAK=1 has a patient with Firefox, too")
+			}
 			w.firewall(t, y.udp)
 			c := &consultation{t: t, server: s, names: map[string]string{}}
 			c.people = s.open(fmt.Sprintf("path-%d", i), "VP8", func(role string) string { return role }, clinician, patient)
@@ -101,6 +109,18 @@ func TestPathsFromInside(t *testing.T) {
 				c.names[p.ID] = p.Role
 			}
 			c.newTab = func(name string) *tab { return newTab(t, t, browser, name, c.limited(name, y.only)) }
+			if y.firefox {
+				if fox == nil {
+					fox = trustingFirefox(outer, ca)
+				}
+				chromium := c.newTab
+				c.newTab = func(name string) *tab {
+					if name != patient {
+						return chromium(name)
+					}
+					return fox.newTab(t, name, c.limited(name, y.only))
+				}
+			}
 			c.byOneWay(y)
 			if y.name == "UDP" && os.Getenv("SOAK") != "" {
 				c.leavesLossyUDP(w)
@@ -110,6 +130,14 @@ func TestPathsFromInside(t *testing.T) {
 			}
 		})
 	}
+}
+
+// trustingFirefox starts a Firefox that trusts the authority.
+func trustingFirefox(t *testing.T, ca authority) *firefox {
+	t.Helper()
+	profile := t.TempDir()
+	ca.trust(t, profile)
+	return newFirefoxIn(t, profile)
 }
 
 // limited is page.js and what limits the page to one way.
