@@ -166,6 +166,9 @@ func (c *check) Open(string, string) transport.Sink {
 	return c
 }
 
+// Flush has nothing to do.
+func (c *check) Flush() {}
+
 // RTP sends a packet back, numbered anew: what is lost on the way down is not mixed with what was lost
 // on the way up.
 func (c *check) RTP(now time.Time, name codec.Name, p *codec.Packet, _ bool) {

@@ -305,6 +305,7 @@ func (a *actor) send1(mid, rid, payload string, level int) {
 		a.s.t.Fatal(err)
 	}
 	e.RTP(time.Now(), name, &p, false)
+	e.Flush()
 	synctest.Wait()
 }
 

@@ -52,21 +52,30 @@ func (s *Subscription) take(now time.Time, g *Grant) {
 	s.granted = g
 }
 
-// forward decides about one packet and sends it. The payload is patched in place and put back: it
-// is shared with the other subscribers, and the transport copies it.
-func (s *Subscription) forward(now time.Time, e *encoding, c codec.Name, p *codec.Packet, a *booked) forward.Verdict {
+// forward decides about the packets of a burst, sends them, and counts what it decided. A payload is
+// patched in place and put back: it is shared with the other subscribers, and the transport copies it.
+func (s *Subscription) forward(e *encoding, packets []held, counts *[verdicts]uint64) {
 	t := s.slot
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.occupant != s {
-		return forward.DropNotCurrent
+	if t.occupant == s {
+		if g := s.grant.Load(); g != s.granted && g != nil {
+			s.take(packets[0].now, g)
+		}
 	}
-	if g := s.grant.Load(); g != s.granted && g != nil {
-		s.take(now, g)
+	for i := range packets {
+		if t.occupant != s || s.granted == nil {
+			counts[forward.DropNotCurrent]++
+			continue
+		}
+		h := &packets[i]
+		counts[s.decide(h.now, e, h.codec, &h.packet, &h.booked)]++
 	}
-	if s.granted == nil {
-		return forward.DropNotCurrent
-	}
+}
+
+// decide decides about one packet and sends it; the caller holds slot.mu.
+func (s *Subscription) decide(now time.Time, e *encoding, c codec.Name, p *codec.Packet, a *booked) forward.Verdict {
+	t := s.slot
 	if current := t.rewriter.Current(); c.Kind() == codec.Video && current != 0 && current != e.stream {
 		return s.change(now, e, c, a)
 	}

@@ -40,7 +40,8 @@ type encoding struct {
 	publication *Publication
 	rid         string
 	stream      forward.Stream
-	recent      *redundancy.Recent // of audio; of the goroutine that calls RTP alone
+	recent      *redundancy.Recent // of audio; of the goroutine that calls RTP alone, as is held
+	held        []held             // <= heldPackets
 
 	// The rest is guarded by Publication.mu.
 	index     int
@@ -132,12 +133,7 @@ func (e *encoding) RTP(now time.Time, c codec.Name, p *codec.Packet, repaired bo
 	if e.recent != nil {
 		e.recent.Put(p)
 	}
-	for _, s := range *pub.subscribers.Load() {
-		t.verdicts[s.forward(now, e, c, p, &arrival)].Add(1)
-	}
-	if tap := pub.tap.Load(); tap != nil {
-		pub.tapped(now, tap, e, c, p, &arrival)
-	}
+	e.hold(now, c, p, &arrival)
 }
 
 // withhold counts a packet that nobody gets, so that it is not missed later: not kept, not asked

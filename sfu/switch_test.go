@@ -87,6 +87,7 @@ func (l *lens) arrive(t *testing.T, now time.Time) {
 		l.e.RTP(now, l.name, &p, q.again)
 		return true
 	})
+	l.e.Flush()
 }
 
 // shoot makes the packets of the frame taken at now. Key frames of higher encodings that are not shown

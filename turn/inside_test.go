@@ -215,6 +215,7 @@ func (e *echo) Check(m *stun.Message, from netip.AddrPort) {
 	}
 }
 func (e *echo) DTLS(b []byte, from netip.AddrPort)  { _ = e.port.Write(b, from) }
+func (e *echo) Flush()                              {}
 func (e *echo) Media(b []byte, from netip.AddrPort) { _ = e.port.Write(b, from) }
 
 func rtp(n, size int) []byte {

@@ -137,7 +137,7 @@ func setUp(raw syscall.RawConn, gro bool) (s socket, err error) {
 }
 
 // receive implements link.
-func (b *batch) receive(take func([]byte, netip.AddrPort)) error {
+func (b *batch) receive(take func([]byte, netip.AddrPort), end func()) error {
 	if err := b.raw.Read(b.fill); err != nil {
 		return err
 	}
@@ -151,6 +151,7 @@ func (b *batch) receive(take func([]byte, netip.AddrPort)) error {
 	for i := range b.received {
 		datagrams += b.in.empty(i, take)
 	}
+	end()
 	b.group.bursts.Add(-1)
 	b.group.flush()
 	b.stats.kernelDropped.Add(b.in.takeDropped())

@@ -64,6 +64,7 @@ type heap struct{ arrived chan []byte }
 func (h *heap) Check(m *stun.Message, _ netip.AddrPort) { h.arrived <- bytes.Clone(m.Raw) }
 func (h *heap) DTLS(b []byte, _ netip.AddrPort)         { h.arrived <- bytes.Clone(b) }
 func (h *heap) Media(b []byte, _ netip.AddrPort)        { h.arrived <- bytes.Clone(b) }
+func (h *heap) Flush()                                  {}
 
 // endpointOf makes an endpoint that gets so many datagrams at most.
 func endpointOf(t testing.TB, p *Port, ufrag string, most int) *heap {
@@ -501,6 +502,7 @@ type fan struct {
 
 func (f *fan) Check(*stun.Message, netip.AddrPort) {}
 func (f *fan) DTLS([]byte, netip.AddrPort)         {}
+func (f *fan) Flush()                              {}
 func (f *fan) Media(b []byte, _ netip.AddrPort) {
 	for _, to := range f.to {
 		_ = f.port.Write(b, to)
@@ -537,7 +539,7 @@ func TestCountsWhatTheKernelDrops(t *testing.T) {
 	got := 0
 	read := func() {
 		_ = socket.SetReadDeadline(time.Now().Add(20 * time.Millisecond)) // all that there is, is there
-		for b.receive(func([]byte, netip.AddrPort) { got++ }) == nil {
+		for b.receive(func([]byte, netip.AddrPort) { got++ }, func() {}) == nil {
 		}
 	}
 	const sent = 200
@@ -600,4 +602,60 @@ func tell(b []byte, level, kind int32, value uint32) int {
 	binary.NativeEndian.PutUint32(c.bytes[unix.CmsgLen(0):], value)
 	copy(b, c.bytes[:unix.CmsgSpace(4)])
 	return unix.CmsgSpace(4)
+}
+
+// bursts is a Receiver that writes down when media and the end of a burst come.
+type bursts struct{ told chan byte }
+
+func (b *bursts) Check(*stun.Message, netip.AddrPort) {}
+func (b *bursts) DTLS([]byte, netip.AddrPort)         {}
+func (b *bursts) Media([]byte, netip.AddrPort)        { b.told <- 'm' }
+func (b *bursts) Flush()                              { b.told <- '.' }
+
+// Of a burst that is read with one call, each endpoint is told the end once, after its last datagram: those
+// of which something came, and nobody else.
+func TestEveryBurstIsFlushed(t *testing.T) {
+	server := listen(t, "udp4", "127.0.0.1:0")
+	p := &Port{readers: make([]reader, 1), endpoints: map[string]*endpoint{}, stats: newCounters()}
+	b, err := openBatch(server, &p.stats, Options{}, linux(), &group{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &p.readers[0]
+	r.demux = newDemux(p, 0)
+	two := map[string]*bursts{}
+	for _, name := range []string{"one", "two"} {
+		two[name] = &bursts{told: make(chan byte, 100)}
+		if err := p.Open(name, "password", two[name]); err != nil {
+			t.Fatal(err)
+		}
+		client := listen(t, "udp4", "127.0.0.1:0")
+		at := addrOf(client)
+		r.demux.addresses[at] = p.endpoints[name]
+		if name == "one" {
+			for n := range 7 {
+				say(t, client, addrOf(server), packet(1, n, 1000))
+			}
+		}
+	}
+	if err := b.receive(r.demux.route, r.demux.flush); err != nil {
+		t.Fatal(err)
+	}
+	if got := string(drain(two["one"].told)); got != "mmmmmmm." {
+		t.Errorf("a burst of seven: %q", got)
+	}
+	if got := string(drain(two["two"].told)); got != "" {
+		t.Errorf("nothing came for two, which is told %q", got)
+	}
+}
+
+func drain(c chan byte) (all []byte) {
+	for {
+		select {
+		case x := <-c:
+			all = append(all, x)
+		default:
+			return all
+		}
+	}
 }

@@ -8,6 +8,7 @@ type demux struct {
 	port      *Port
 	reader    int                          // which one
 	addresses map[netip.AddrPort]*endpoint // bounded by endpointAddresses of each endpoint
+	touched   []*endpoint                  // to be flushed; bounded by the datagrams of a burst
 	checks    checks
 }
 
@@ -32,7 +33,10 @@ func (d *demux) route(b []byte, from netip.AddrPort) {
 		}
 		d.deliver(b, from, Receiver.DTLS)
 	case classMedia:
-		d.deliver(b, from, Receiver.Media)
+		if e := d.deliver(b, from, Receiver.Media); e != nil && !e.touched[d.reader] {
+			e.touched[d.reader] = true
+			d.touched = append(d.touched, e)
+		}
 	case classTURNChannel:
 		d.relay(b, from)
 	default:
@@ -102,13 +106,24 @@ func (d *demux) purge(gone []*endpoint) {
 	}
 }
 
-// deliver hands b to the endpoint whose address it came from, as what it is.
-func (d *demux) deliver(b []byte, from netip.AddrPort, as func(Receiver, []byte, netip.AddrPort)) {
+// deliver hands b to the endpoint whose address it came from, as what it is, and returns it.
+func (d *demux) deliver(b []byte, from netip.AddrPort, as func(Receiver, []byte, netip.AddrPort)) *endpoint {
 	e := d.addresses[from]
 	if e == nil || e.forgotten.Load() {
 		d.port.stats.drop(dropUnknownAddress)
-		return
+		return nil
 	}
 	d.port.stats.received.Add(1)
 	as(e.receiver, b, from)
+	return e
+}
+
+// flush ends a burst.
+func (d *demux) flush() {
+	for _, e := range d.touched {
+		e.touched[d.reader] = false
+		e.receiver.Flush()
+	}
+	clear(d.touched)
+	d.touched = d.touched[:0]
 }

@@ -11,9 +11,9 @@ import (
 // nowhere is a link from which nothing comes and on which everything is lost.
 type nowhere chan struct{}
 
-func (n nowhere) receive(func([]byte, netip.AddrPort)) error { <-n; return net.ErrClosed }
-func (n nowhere) send(uint32, []byte, netip.AddrPort) error  { return nil }
-func (n nowhere) close() error                               { close(n); return nil }
+func (n nowhere) receive(func([]byte, netip.AddrPort), func()) error { <-n; return net.ErrClosed }
+func (n nowhere) send(uint32, []byte, netip.AddrPort) error          { return nil }
+func (n nowhere) close() error                                       { close(n); return nil }
 
 // suspicious is a Receiver that gets nothing from an address that has not shown its password.
 type suspicious struct {
@@ -36,6 +36,8 @@ func (s *suspicious) DTLS(b []byte, from netip.AddrPort) {
 	}
 	s.got++
 }
+
+func (s *suspicious) Flush() {}
 
 func (s *suspicious) Media(b []byte, from netip.AddrPort) {
 	if !s.shown[from] || b[0]>>6 != 2 {

@@ -13,9 +13,9 @@ const headBytes = 4
 // link is how datagrams come from the socket and get to it. One goroutine receives; any may send.
 type link interface {
 	// receive waits until there are datagrams and hands each to take, in the order in which they
-	// came; b is valid until take returns. After close it fails with net.ErrClosed; other errors are
+	// came, and calls end after the last; b is valid until end returns. After close it fails with net.ErrClosed; other errors are
 	// of one datagram, and receive may be called again.
-	receive(take func(b []byte, from netip.AddrPort)) error
+	receive(take func(b []byte, from netip.AddrPort), end func()) error
 	// send has b sent, with the four bytes of head in front unless that is 0, after all that was given to send before for the same destination. b is copied
 	// or sent when it returns. What becomes of it is in the counters: an error says no more.
 	send(head uint32, b []byte, to netip.AddrPort) error
@@ -50,12 +50,13 @@ func newPlain(conn net.PacketConn, stats *counters) *plain {
 	return l
 }
 
-func (l *plain) receive(take func([]byte, netip.AddrPort)) error {
+func (l *plain) receive(take func([]byte, netip.AddrPort), end func()) error {
 	n, from, err := l.read()
 	if err != nil {
 		return err
 	}
 	take(l.buf[:n], netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
+	end()
 	return nil
 }
 

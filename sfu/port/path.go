@@ -109,7 +109,9 @@ func (p *Path) Deliver(b []byte) {
 		}
 		p.deliver(b, Receiver.DTLS)
 	case classMedia:
-		p.deliver(b, Receiver.Media)
+		if e := p.deliver(b, Receiver.Media); e != nil {
+			e.receiver.Flush()
+		}
 	case classTURNChannel:
 		stats.drop(dropTURN)
 	default:
@@ -132,15 +134,16 @@ func (p *Path) deliverSTUN(b []byte) {
 	e.receiver.Check(&p.checks.message, p.at)
 }
 
-// deliver hands b to the endpoint that the path belongs to, as what it is.
-func (p *Path) deliver(b []byte, as func(Receiver, []byte, netip.AddrPort)) {
+// deliver hands b to the endpoint that the path belongs to, as what it is, and returns it.
+func (p *Path) deliver(b []byte, as func(Receiver, []byte, netip.AddrPort)) *endpoint {
 	e := p.endpoint.Load()
 	if e == nil || e.forgotten.Load() {
 		p.port.stats.drop(dropUnknownAddress)
-		return
+		return nil
 	}
 	p.port.stats.received.Add(1)
 	as(e.receiver, b, p.at)
+	return e
 }
 
 // bind makes the path e's, whose else it may have been. It is false when e has been forgotten in the

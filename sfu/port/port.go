@@ -99,6 +99,7 @@ type endpoint struct {
 	password  string
 	receiver  Receiver
 	forgotten atomic.Bool
+	touched   []bool             // of each reader, and its alone: media has come in its burst
 	addresses [][]netip.AddrPort // of each reader: oldest first, <= endpointAddresses; guarded by Port.mu
 	paths     []*Path            // oldest first, <= endpointAddresses; guarded by Port.mu
 }
@@ -194,9 +195,9 @@ func (p *Port) takeGone(r *reader) []*endpoint {
 
 // runReader is the one goroutine that reads a socket.
 func (p *Port) runReader(r *reader) {
-	take := r.demux.route
+	take, end := r.demux.route, r.demux.flush
 	for {
-		err := r.link.receive(take)
+		err := r.link.receive(take, end)
 		if err == nil {
 			if r.stale.Load() && r.stale.Swap(false) {
 				r.demux.purge(p.takeGone(r))

@@ -72,6 +72,7 @@ type inbox struct{ from []netip.AddrPort }
 func (i *inbox) Check(_ *stun.Message, from netip.AddrPort) { i.from = append(i.from, from) }
 func (i *inbox) DTLS(_ []byte, from netip.AddrPort)         { i.from = append(i.from, from) }
 func (i *inbox) Media(_ []byte, from netip.AddrPort)        { i.from = append(i.from, from) }
+func (i *inbox) Flush()                                     {}
 
 func run(t *testing.T, f func(f *fixture)) {
 	t.Helper()

@@ -24,7 +24,11 @@ type Receiver interface {
 	// DTLS takes a datagram of records that RFC 6347 lets pass, from an address that a check came from.
 	DTLS(b []byte, from netip.AddrPort)
 	// Media takes SRTP or SRTCP, from an address that a check came from.
+	// b stays valid until Flush.
 	Media(b []byte, from netip.AddrPort)
+	// Flush tells that the burst in which Media was called has been handed over. What was written to the
+	// port goes out right after.
+	Flush()
 }
 
 // Open makes an endpoint: connectivity checks for ufrag that carry the password bind their source
@@ -42,7 +46,8 @@ func (p *Port) Open(ufrag, password string, r Receiver) error {
 		return ErrTaken
 	}
 	p.endpoints[ufrag] = &endpoint{
-		ufrag: ufrag, password: password, receiver: r, addresses: make([][]netip.AddrPort, len(p.readers)),
+		ufrag: ufrag, password: password, receiver: r, touched: make([]bool, len(p.readers)),
+		addresses: make([][]netip.AddrPort, len(p.readers)),
 	}
 	return nil
 }

@@ -29,6 +29,8 @@ func (d *diary) Media(b []byte, from netip.AddrPort) {
 	d.entries = append(d.entries, fmt.Sprintf("media %d from %v", len(b), from))
 }
 
+func (d *diary) Flush() { d.entries = append(d.entries, "flush") }
+
 var clientHello = []byte{22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 1, 0}
 
 func TestReceiver(t *testing.T) {
@@ -42,7 +44,7 @@ func TestReceiver(t *testing.T) {
 			f.send(alice, check(t, "inline", good))
 			f.send(alice, clientHello)
 			f.send(alice, media)
-		}, []string{"check 1 from 192.0.2.1:5000", "DTLS 15 from 192.0.2.1:5000", "media 13 from 192.0.2.1:5000"}},
+		}, []string{"check 1 from 192.0.2.1:5000", "DTLS 15 from 192.0.2.1:5000", "media 13 from 192.0.2.1:5000", "flush"}},
 		{"nothing before a check", func(_ *testing.T, f *fixture) {
 			f.send(alice, clientHello)
 			f.send(alice, media)

@@ -48,8 +48,11 @@ type Handler interface {
 // Sink takes the packets of one encoding.
 type Sink interface {
 	// RTP hands over one packet; p is valid until RTP returns. Its payload has been parsed as c.
-	// repaired tells that it came as a retransmission (RFC 4588). Calls do not overlap.
+	// repaired tells that it came as a retransmission (RFC 4588). Calls do not overlap. Its payload stays
+	// valid until Flush, unless it is audio.
 	RTP(now time.Time, c codec.Name, p *codec.Packet, repaired bool)
+	// Flush ends a burst in which there was RTP.
+	Flush()
 }
 
 // Conn is one participant's connection. The client always offers, Answer answers.

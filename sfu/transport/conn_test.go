@@ -53,6 +53,7 @@ type recorder struct {
 	opened  []string
 	packets []string
 	tooMany int
+	flushed int
 	refuse  bool
 }
 
@@ -66,6 +67,7 @@ func (r *recorder) Open(mid, rid string) Sink {
 func (r *recorder) RTP(_ time.Time, c codec.Name, p *codec.Packet, repaired bool) {
 	r.packets = append(r.packets, fmt.Sprint(c, " seq ", p.Seq, " payload ", len(p.Payload), " repaired ", repaired))
 }
+func (r *recorder) Flush()                      { r.flushed++ }
 func (r *recorder) RTCP(time.Time, rtcp.Packet) { r.packets = append(r.packets, "rtcp") }
 func (r *recorder) StateChanged()               {}
 func (r *recorder) TooManyStreams()             { r.tooMany++ }

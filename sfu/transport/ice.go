@@ -62,6 +62,9 @@ func (g *generation) DTLS(b []byte, _ netip.AddrPort) { g.conn.association.push(
 // Media takes one SRTP or SRTCP packet. It is decrypted in place.
 func (g *generation) Media(b []byte, _ netip.AddrPort) { g.conn.receive(b) }
 
+// Flush ends a burst.
+func (g *generation) Flush() { g.conn.in.flush() }
+
 // newGeneration registers new credentials with the port. Those before stay until a check has come for
 // the new ones: until then media flows on the old path.
 func (c *Conn) newGeneration(remoteUfrag string) (*generation, error) {

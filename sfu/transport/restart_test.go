@@ -22,6 +22,7 @@ type counter struct {
 	states  chan struct{}
 }
 
+func (c *counter) Flush()                      {}
 func (c *counter) Open(string, string) Sink    { return c }
 func (c *counter) RTCP(time.Time, rtcp.Packet) {}
 func (c *counter) StateChanged()               { notify(c.states) }

@@ -34,6 +34,7 @@ type inbound struct {
 	senders  map[uint32]*replays // of RTCP
 	overflow bool                // told
 	sinks    map[encoding]Sink
+	touched  []*stream // to be flushed at the end of the burst; <= SSRCLimit
 }
 
 // encoding names one encoding of one published track; rid is "" without simulcast.
@@ -54,6 +55,19 @@ func (in *inbound) close() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.closed = true
+}
+
+// flush ends a burst. Another goroutine may end one here that is not at its end yet: nothing is lost by that.
+func (in *inbound) flush() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for _, s := range in.touched {
+		s.touched = false
+		if !in.closed {
+			s.sink.Flush()
+		}
+	}
+	in.touched = in.touched[:0]
 }
 
 // tooMany tells the Handler, once, that a client exceeds a limit.
@@ -180,7 +194,8 @@ type stream struct {
 
 	numbers  once // which have come, where gcm opens
 	resolved bool
-	sink     Sink
+	touched  bool
+	sink     Sink // nil: refused. Never another once it is there
 	line     *receiveLine
 	unwrap   *codec.Unwrapper // of a line with RED
 	earlier  codec.Packet     // recovered
@@ -202,9 +217,14 @@ func (s *stream) take(now time.Time, b []byte) {
 	if !s.resolved && !s.resolve(n) {
 		return
 	}
-	if s.sink != nil {
-		s.forward(now, p)
+	if s.sink == nil {
+		return
 	}
+	if !s.touched {
+		s.touched = true
+		s.in.touched = append(s.in.touched, s)
+	}
+	s.forward(now, p)
 }
 
 // forward undoes RTX and hands the packet on.
