@@ -14,7 +14,11 @@ import (
 const (
 	measureInterval = 2 * time.Second
 	figuresInterval = 10 * time.Second // of what clinicians are told: 20 people make two messages a second
-	maxStat         = 100_000_000      // 35 minutes of sound in one slot
+	// figuresPeople bounds what grows with the square of the people, if many are clinicians: a hundred of them
+	// were told a thousand figures a second, 8 % of the processor time (2026-11-22). Of more people than this
+	// clinicians are told figures of those alone whose connection is not good.
+	figuresPeople = 20
+	maxStat       = 100_000_000 // 35 minutes of sound in one slot
 )
 
 // links is how good everybody's connection is, and was. The room's goroutine alone.
@@ -123,6 +127,7 @@ func (l *links) tell(s *session, people []string, figures bool) bool {
 		if up, down := m.Levels(); up > quality.Good || down > quality.Good {
 			is = levels{up, down}
 		}
+		figures := figures && (len(people) <= figuresPeople || is != levels{})
 		if is == known[id] && !figures {
 			continue
 		}

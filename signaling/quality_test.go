@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bedside-video/bedside/config"
 	"github.com/bedside-video/bedside/sfu/quality"
 	"github.com/bedside-video/bedside/signaling"
 	"github.com/bedside-video/bedside/signaling/store"
@@ -261,4 +262,34 @@ func TestQualityMetrics(t *testing.T) {
 			}
 		}
 	})
+}
+
+// In a large room clinicians are told figures of those alone whose connection is not good: of everybody they
+// would grow with the square of the people.
+func TestFiguresInALargeRoom(t *testing.T) {
+	for _, tt := range []struct {
+		people int
+		good   bool // are figures of good connections told
+	}{{20, true}, {21, false}} {
+		inWorld(t, func(c *config.Signaling, _ *signaling.Deps) { c.Limits.Participants = 30 }, func(w *world) {
+			everybody := strings.Repeat(`{"role":"clinician","ref":"r"},`, tt.people)
+			v := w.open(fmt.Sprintf(`"max_participants":%d,"participants":[%s]`, tt.people, everybody[:len(everybody)-1]))
+			var doctor *client
+			for n := range tt.people {
+				doctor = v.enter(n)
+				v.advance(10 * time.Second) // joining is limited
+			}
+			bad := v.Participants[0].ID
+			v.talk(40*time.Second, map[string]loss{bad: {up: 0.2}})
+			told := map[string]int{}
+			for _, r := range doctor.all() {
+				if q, ok := r.m.(*wire.Quality); ok && q.Figures != nil {
+					told[q.Participant]++
+				}
+			}
+			if told[bad] < 3 || (told[v.Participants[1].ID] > 0) != tt.good {
+				t.Errorf("%d people: figures of a bad connection %d times, of a good one %d times", tt.people, told[bad], told[v.Participants[1].ID])
+			}
+		})
+	}
 }
