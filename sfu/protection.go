@@ -5,6 +5,7 @@ import (
 
 	"github.com/pion/rtcp"
 
+	"github.com/bedside-video/bedside/sfu/bwe"
 	"github.com/bedside-video/bedside/sfu/codec"
 	"github.com/bedside-video/bedside/sfu/redundancy"
 )
@@ -26,8 +27,16 @@ const inTime = 400 * time.Millisecond
 // margin is what a packet that is sent again may wait on its way.
 const margin = 20 * time.Millisecond
 
-// rising is the Budget.State in which the path shows no queue and the estimate follows what is sent.
-const rising = "rising"
+// pathOf is what a Budget.State says of the path.
+func pathOf(state string) redundancy.Path {
+	switch state {
+	case bwe.Rising.String():
+		return redundancy.Idle
+	case bwe.Draining.String(), bwe.Losing.String(), bwe.Competing.String():
+		return redundancy.Full
+	}
+	return redundancy.Open
+}
 
 // shield is a slot's part of it; slot.mu guards it.
 type shield struct {
@@ -123,13 +132,13 @@ func listen(slots []*slot) (h heard) {
 func (p *Peer) protect(now time.Time, slots []*slot) {
 	h := listen(slots)
 	budget := p.budget()
-	room, idle := h.traffic.Room(budget.Bitrate), budget.State == rising
+	room, path := h.traffic.Room(budget.Bitrate), pathOf(budget.State)
 	p.mu.Lock()
 	x := &p.protection
 	x.meter.Delivered(h.packets, h.missing)
 	was, asked := x.pattern, x.asks
-	x.pattern = x.controller.Decide(now, &x.meter, room, idle)
-	x.asks = x.rate.Decide(now, h.voices, budget.Bitrate, idle, x.controller.Wanted())
+	x.pattern = x.controller.Decide(now, &x.meter, room, path)
+	x.asks = x.rate.Decide(now, h.voices, budget.Bitrate, path, x.controller.Wanted())
 	loss, _ := x.meter.Loss()
 	pattern, asks, burst := x.pattern, x.asks, x.meter.Burst()
 	x.repeats.Set(now, h.traffic.Spare(budget.Bitrate, pattern.Depth()))

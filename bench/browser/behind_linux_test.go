@@ -21,6 +21,7 @@ type behind struct {
 	Origin  string
 	People  []invited
 	Verdict string // of the check of the connection, wanted
+	Voices  bool
 }
 
 // openTunnel opens a tunnel with the same link in either direction, for one test.

@@ -21,6 +21,16 @@ const (
 	burstTo   = 32 * time.Millisecond
 )
 
+// Path is what the estimate says of a path beside its rate.
+type Path uint8
+
+// The paths.
+const (
+	Open Path = iota
+	Idle      // shows no queue: its rate is only what has been used so far
+	Full      // has a queue that is too long, or loses more than usual
+)
+
 // Controller decides the pattern of one subscriber's audio. The zero value is ready, and sends none.
 type Controller struct {
 	depth  level
@@ -54,11 +64,11 @@ func (l *level) follow(now time.Time, loss float64) {
 func (c *Controller) Wanted() int { return c.wanted.depth }
 
 // Decide takes what the Meter says and the depth that there is room for. It goes up at once and down by
-// one step when the loss has been lower for some time; what there is no room for is gone at once. On an
-// idle path, where nothing waits and the room is only what has been used so far, one more is tried: a call
-// with nothing but audio has no other way to find out.
-func (c *Controller) Decide(now time.Time, m *Meter, room int, idle bool) Pattern {
-	if idle && !now.Before(c.again) {
+// one step when the loss has been lower for some time; what there is no room for is gone at once. On a
+// full path it does not go up. On an idle one, where nothing waits and the room is only what has been used so
+// far, one more is tried: a call with nothing but audio has no other way to find out.
+func (c *Controller) Decide(now time.Time, m *Meter, room int, path Path) Pattern {
+	if path == Idle && !now.Before(c.again) {
 		room++
 	}
 	if burst := m.Burst(); burst >= burstFrom {
@@ -69,6 +79,9 @@ func (c *Controller) Decide(now time.Time, m *Meter, room int, idle bool) Patter
 	was := c.depth.depth
 	if loss, known := m.Loss(); known {
 		c.depth.follow(now, loss)
+		if path == Full { // what is lost may be what is too much: more of it helps nobody
+			c.depth.depth = min(c.depth.depth, was)
+		}
 		c.wanted.follow(now, loss)
 	}
 	if c.depth.depth > room { // and it does not come back before the loss says so again

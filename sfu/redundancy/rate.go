@@ -35,11 +35,10 @@ type Voices struct {
 }
 
 // Decide takes the budget in bit/s, 0 for unknown, and the depth of redundancy that the losses call for.
-// idle tells that the path shows no queue: then the budget is what is sent, and says nothing of what it
-// has room for. It returns the bitrate to be asked for, 0 for none.
-func (r *Rate) Decide(now time.Time, v Voices, budget int, idle bool, depth int) int {
+// The budget of an idle path is what is sent, and says nothing of what it has room for. It returns the bitrate to be asked for, 0 for none.
+func (r *Rate) Decide(now time.Time, v Voices, budget int, path Path, depth int) int {
 	fits := func(step int, margin float64) bool {
-		return budget == 0 || idle || v.bits(step, depth)*margin <= float64(budget)
+		return budget == 0 || path == Idle || v.bits(step, depth)*margin <= float64(budget)
 	}
 	switch {
 	case !fits(r.step, 1) && r.step < steps-1:

@@ -14,26 +14,26 @@ func TestRate(t *testing.T) {
 		name   string
 		voices redundancy.Voices
 		budget int
-		idle   bool
+		path   redundancy.Path
 		depth  int
 		want   int
 	}{
-		{"not measured", one, 0, false, 2, 0},
-		{"room for all", one, 1_000_000, false, 3, 0},
-		{"just room", one, 50_000, false, 0, 0},
-		{"nothing lost, little room", one, 45_000, false, 0, 16_000},
-		{"room for one copy of 16 kbit/s", one, 60_000, false, 1, 16_000},
-		{"room for one copy of 12 kbit/s", one, 56_000, false, 1, 12_000},
-		{"what is more than it is worth is not asked for", one, 80_000, false, 3, 16_000},
-		{"no room at all", one, 30_000, false, 2, 12_000},
-		{"no queue: the budget says nothing", one, 30_000, true, 2, 0},
-		{"two voices", redundancy.Voices{Packets: 100}, 90_000, false, 0, 16_000},
-		{"beside a stethoscope", redundancy.Voices{Packets: 50, Others: 90_000}, 135_000, false, 0, 16_000},
-		{"nobody speaks", redundancy.Voices{}, 30_000, false, 2, 0},
+		{"not measured", one, 0, redundancy.Open, 2, 0},
+		{"room for all", one, 1_000_000, redundancy.Open, 3, 0},
+		{"just room", one, 50_000, redundancy.Open, 0, 0},
+		{"nothing lost, little room", one, 45_000, redundancy.Open, 0, 16_000},
+		{"room for one copy of 16 kbit/s", one, 60_000, redundancy.Open, 1, 16_000},
+		{"room for one copy of 12 kbit/s", one, 56_000, redundancy.Open, 1, 12_000},
+		{"what is more than it is worth is not asked for", one, 80_000, redundancy.Open, 3, 16_000},
+		{"no room at all", one, 30_000, redundancy.Open, 2, 12_000},
+		{"no queue: the budget says nothing", one, 30_000, redundancy.Idle, 2, 0},
+		{"two voices", redundancy.Voices{Packets: 100}, 90_000, redundancy.Open, 0, 16_000},
+		{"beside a stethoscope", redundancy.Voices{Packets: 50, Others: 90_000}, 135_000, redundancy.Open, 0, 16_000},
+		{"nobody speaks", redundancy.Voices{}, 30_000, redundancy.Open, 2, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var r redundancy.Rate
-			if got := r.Decide(time.Unix(1000, 0), tt.voices, tt.budget, tt.idle, tt.depth); got != tt.want {
+			if got := r.Decide(time.Unix(1000, 0), tt.voices, tt.budget, tt.path, tt.depth); got != tt.want {
 				t.Errorf("%d bit/s, want %d", got, tt.want)
 			}
 		})
@@ -49,8 +49,11 @@ func TestRateComesBack(t *testing.T) {
 		last, now := 0, time.Unix(1000, 0)
 		for i := range seconds {
 			// A path that shows a queue as soon as more is sent than fits.
-			idle := i > 0 && (fits == 0 || last != 0 && last <= fits)
-			got := r.Decide(now, voice, 45_000, idle, 0)
+			path := redundancy.Open
+			if i > 0 && (fits == 0 || last != 0 && last <= fits) {
+				path = redundancy.Idle
+			}
+			got := r.Decide(now, voice, 45_000, path, 0)
 			if got != last {
 				at = append(at, i, got)
 			}

@@ -148,7 +148,7 @@ func TestController(t *testing.T) {
 				if tt.room != nil {
 					room = tt.room(i)
 				}
-				if got := c.Decide(now, &m, room, false); got != tt.want[i] {
+				if got := c.Decide(now, &m, room, redundancy.Open); got != tt.want[i] {
 					t.Errorf("second %d: %v, want %v", i, got, tt.want[i])
 				}
 				m.Age()
@@ -166,7 +166,7 @@ func TestControllerGoesDownSlowly(t *testing.T) {
 	now := time.Unix(1000, 0)
 	step := func(fate string) redundancy.Pattern {
 		second(&m, &base, fate)
-		p := c.Decide(now, &m, redundancy.MaxDepth, false)
+		p := c.Decide(now, &m, redundancy.MaxDepth, redundancy.Open)
 		m.Age()
 		now = now.Add(time.Second)
 		return p
@@ -205,8 +205,11 @@ func TestControllerTriesOnAnIdlePath(t *testing.T) {
 	var got []int
 	for i := range 14 {
 		second(&m, &base, ".........x")
-		idle := i != 1 && i != 7 // what was tried makes a queue
-		got = append(got, c.Decide(now, &m, 0, idle).Depth())
+		path := redundancy.Idle
+		if i == 1 || i == 7 { // what was tried makes a queue
+			path = redundancy.Open
+		}
+		got = append(got, c.Decide(now, &m, 0, path).Depth())
 		m.Age()
 		now = now.Add(time.Second)
 	}

@@ -85,7 +85,7 @@ func TestPageHeaders(t *testing.T) {
 		for name, want := range map[string]string{
 			"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
 				"img-src 'self' data:; media-src blob: mediastream:; base-uri 'none'; form-action 'none'; " +
-				"frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+				"frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types bedside",
 			"Referrer-Policy":              "no-referrer",
 			"X-Content-Type-Options":       "nosniff",
 			"X-Frame-Options":              "DENY",

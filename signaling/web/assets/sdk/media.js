@@ -57,6 +57,21 @@ function repeating(sdp) {
   }).join('');
 }
 
+// The worker that carry.js is, once it runs: a sender given to one that does not come would be mute. Chromium
+// takes a transform only of a sender that has not sent (156, 2026-11-22), so all voices go through it.
+let worker;
+(() => {
+  const { href, origin } = new URL('./carry.js', import.meta.url);
+  const red = codecs('audio').some((c) => c.mimeType.toLowerCase() === 'audio/red');
+  if (!red || !globalThis.RTCRtpScriptTransform || origin !== location.origin) return; // workers are of the page's site
+  try {
+    // A policy of Trusted Types that returns one URL whatever it is asked.
+    const policy = globalThis.trustedTypes?.createPolicy('bedside', { createScriptURL: () => href });
+    const loading = new Worker(policy?.createScriptURL('') ?? href, { type: 'module' });
+    loading.onmessage = () => { worker = loading; };
+  } catch {} // the page forbids it
+})();
+
 /** One RTCPeerConnection: the participant's senders first, then the slots, negotiated by one offer. */
 export class Media {
   senders = new Map(); // source -> RTCRtpTransceiver
@@ -100,6 +115,7 @@ export class Media {
     const sendEncodings = ENCODINGS[source].map((e) => ({ ...e }));
     const transceiver = this.#pc.addTransceiver(kind, { direction: 'sendonly', sendEncodings });
     trim(transceiver, kind, source === 'mic' ? 'RED' : this.#codec);
+    if (source === 'mic' && worker) transceiver.sender.transform = new RTCRtpScriptTransform(worker);
     this.senders.set(source, transceiver);
   }
 
@@ -146,10 +162,18 @@ export class Media {
   }
 
   /** The `audio` message: how to send one's voice and play others', behind a bad network. */
-  setAudio({ max_bitrate: maxBitrate = 0, delay = 0 }) {
+  setAudio({ max_bitrate: maxBitrate = 0, carry = [], delay = 0 }) {
     this.#audio = { maxBitrate, delay };
     this.#hold();
     this.#fit('mic').catch(() => {}); // the connection has been closed meanwhile
+    this.#carry(carry);
+  }
+
+  // A browser carries the packet before in each; what else is to be, the worker puts in.
+  #carry(back) {
+    const agreed = this.senders.get('mic')?.sender.getParameters().codecs ?? [];
+    const typeOf = (mime) => agreed.find((c) => c.mimeType.toLowerCase() === mime)?.payloadType;
+    worker?.postMessage({ back, red: typeOf('audio/red'), opus: typeOf('audio/opus') });
   }
 
   // Voices of which lost parts come late, in later packets, are played that much later.

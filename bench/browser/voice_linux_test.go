@@ -1,0 +1,120 @@
+package browser_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/bedside-video/bedside/bench/linkem/link"
+)
+
+// voiceLoss is what the voices in TestVoices lose, either way.
+const voiceLoss = 0.1
+
+// TestVoices has two people in Chromium behind a link that loses a tenth: what they send carries what the
+// server asks for, and both sides ask for what is lost and send it again.
+func TestVoices(t *testing.T) {
+	if *updateImages {
+		t.Skip("-update-images takes pictures only")
+	}
+	tunnel := openTunnel(t, "delay=20ms", 170)
+	s := startServer(t)
+	b := behind{
+		Origin: originBehind(s, tunnel), Voices: true,
+		People: s.open("voices", "VP8", func(role string) string { return role }, clinician, patient),
+	}
+	runInside(t, tunnel, "TestVoicesFromInside", b, func(in io.Writer) {
+		lossy := link.Shape{Delay: 20e6, Loss: voiceLoss}
+		if err := tunnel.Set(lossy, lossy); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(in, "lossy\n"); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// voiceStats are of the voice that a page sends and of the one that it hears.
+const voiceStats = `(async () => {
+	const all = [...(await bedsideTest.connections.at(-1).getStats()).values()].filter((s) => s.kind === 'audio');
+	const heard = all.find((s) => s.type === 'inbound-rtp' && s.packetsReceived > 100) ?? {};
+	const sent = all.find((s) => s.type === 'outbound-rtp' && s.packetsSent > 100) ?? {};
+	return { received: heard.packetsReceived ?? 0, lost: heard.packetsLost ?? 0, asked: heard.nackCount ?? 0,
+		concealed: heard.concealedSamples ?? 0, samples: heard.totalSamplesReceived ?? 0,
+		sent: sent.packetsSent ?? 0, bytes: sent.bytesSent ?? 0, again: sent.retransmittedPacketsSent ?? 0 };
+})()`
+
+type voices struct {
+	Received, Lost, Asked, Concealed, Samples float64
+	Sent, Bytes, Again                        float64
+}
+
+// TestVoicesFromInside is the half of TestVoices that runs where its browser is.
+func TestVoicesFromInside(t *testing.T) {
+	b, inside := fromOutside(t)
+	if !inside || !b.Voices {
+		t.Skip("TestVoices runs it")
+	}
+	c := consultationBehind(t, b)
+	doctor, sam := c.arrive(clinician), c.arrive(patient)
+	c.admit(doctor, sam)
+	for _, p := range c.present {
+		p.until("a voice", "(await %s).received > 100", voiceStats)
+	}
+	size := func(p *tab, from, to voices) float64 { return (to.Bytes - from.Bytes) / (to.Sent - from.Sent) }
+	var plain []float64
+	for _, p := range c.present {
+		from := ask[voices](p, voiceStats)
+		p.until("more of a voice", "(await %s).sent > %f", voiceStats, from.Sent+50)
+		plain = append(plain, size(p, from, ask[voices](p, voiceStats)))
+	}
+	fmt.Println("hole")
+	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	// Five seconds of it tell the server what to ask for.
+	var before []voices
+	for _, p := range c.present {
+		from := ask[voices](p, voiceStats)
+		p.until("what it is to carry", "(await %s).sent > %f", voiceStats, from.Sent+200)
+		before = append(before, ask[voices](p, voiceStats))
+	}
+	for i, p := range c.present {
+		p.until("more of a lossy voice", "(await %s).sent > %f", voiceStats, before[i].Sent+250)
+		to, from := ask[voices](p, voiceStats), before[i]
+		lost := (to.Lost - from.Lost) / (to.Received - from.Received + to.Lost - from.Lost)
+		t.Logf("figure: a voice in Chromium, %.0f %% lost either way: %.1f %% missing of what %s was sent after %.0f packets asked for, %.1f %% of the samples concealed; "+
+			"of what it sends %.0f of %.0f packets sent again, %.0f bytes each where %.0f were", 100*voiceLoss, 100*lost, p.name, to.Asked-from.Asked,
+			100*(to.Concealed-from.Concealed)/(to.Samples-from.Samples), to.Again-from.Again, to.Sent-from.Sent, size(p, from, to), plain[i])
+		if to.Asked == from.Asked || lost > 0.75*voiceLoss {
+			t.Errorf("%s: what was lost did not come again", p.name)
+		}
+		if size(p, from, to) < 1.2*plain[i] {
+			t.Errorf("%s: a packet carries no more than before", p.name)
+		}
+	}
+}
+
+// consultationBehind is a consultation whose pages are open in a browser behind a tunnel.
+func consultationBehind(t *testing.T, b behind) *consultation {
+	t.Helper()
+	browser := newChromium(t)
+	c := &consultation{t: t, server: &server{t: t}, people: b.People, names: map[string]string{}}
+	for i, p := range c.people {
+		c.names[p.ID] = p.Role
+		c.people[i].JoinURL = b.Origin + "/j/#" + p.invitation()
+	}
+	c.script = func(name string) string {
+		ids, err := json.Marshal(c.names)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Replace(pageScript, "(PERSON)", fmt.Sprintf("(%q, %s, false)", name, ids), 1)
+	}
+	c.newTab = func(name string) *tab { return newTab(t, t, browser, name, c.script(name)) }
+	return c
+}
