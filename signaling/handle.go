@@ -58,9 +58,7 @@ func (s *session) handle(ctx context.Context, m wire.ClientMessage) (wire.Server
 	case *wire.Say:
 		return nil, s.say(ctx, m)
 	case *wire.Consent:
-		return nil, s.decide(ctx, func(now time.Time, c *consult.Consultation) (consult.Effects, error) {
-			return c.Consent(now, s.participant, m.Recording, m.Notice)
-		})
+		return nil, s.consent(ctx, m)
 	case *wire.Record:
 		return nil, s.record(ctx, m)
 	case *wire.End:

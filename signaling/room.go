@@ -42,7 +42,7 @@ type room struct {
 	sessions []*session // in the order of joining
 	flowing  []string   // between whom media flows: a subset of what every session was last told
 	links    links
-	tape     tape
+	tape     *tape
 }
 
 func newRoom(rs *rooms, id string) *room {
@@ -209,6 +209,7 @@ func (r *room) connect(ctx context.Context, s *session, cmd consult.Connect, re 
 	if p := r.record.find(person.ID); p != nil {
 		s.self.Actor = p.actor()
 	}
+	s.can = rights.Can
 	if s.peer, err = r.media.Join(ctx, o); err != nil {
 		r.log.Error("participant cannot join the media room", "participant", person.ID, "error", err)
 		_, _ = r.consult.Leave(r.now(), person.ID, s.id, "")

@@ -59,6 +59,7 @@ type session struct {
 	peer        MediaPeer
 	told        wire.Roster // the room alone: the last roster queued
 	toldTape    wire.Recording
+	can         []consult.Verb // set with participant
 }
 
 // credential is what the tokens that the session is given are made of.

@@ -27,13 +27,16 @@ const stoppedEmpty = "empty" // nobody is left
 type tape struct {
 	session  RecordingSession // nil: none
 	starting bool
-	captured []string // whose media may reach the recorder
 	retry    time.Time
 	gaps     int
 	news     chan func()   // capacity 1: of the one start that there may be at a time
 	stirred  chan struct{} // capacity 1: the recorder has said something
 	running  sync.WaitGroup
 	heard    *heard
+
+	mu       sync.Mutex // held while the media plane is told whom to capture
+	captured []string   // whose media may reach the recorder
+	vetoes   int        // withdrawals that the room has not come to yet: nobody is captured
 }
 
 // heard is what the recorder has said last.
@@ -43,18 +46,21 @@ type heard struct {
 	gaps  int
 }
 
-func newTape() tape {
-	return tape{news: make(chan func(), 1), stirred: make(chan struct{}, 1), heard: new(heard)}
+func newTape() *tape {
+	return &tape{news: make(chan func(), 1), stirred: make(chan struct{}, 1), heard: new(heard)}
 }
 
 // narrow makes the media plane record nobody who may not be recorded now. It is called before anybody
 // new is let in, and when somebody withdraws before that is written down.
 func (r *room) narrow() {
-	if len(r.tape.captured) == 0 {
-		return
-	}
 	may := r.consult.Captured()
-	r.capture(slices.DeleteFunc(slices.Clone(r.tape.captured), func(id string) bool { return !slices.Contains(may, id) }))
+	r.capture(slices.DeleteFunc(r.tape.now(), func(id string) bool { return !slices.Contains(may, id) }))
+}
+
+func (t *tape) now() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.captured)
 }
 
 // widen makes the media plane record those who may be, after everybody has been told.
@@ -65,8 +71,23 @@ func (r *room) widen() {
 }
 
 func (r *room) capture(ids []string) {
-	if r.broken != nil || slices.Equal(ids, r.tape.captured) {
+	if r.broken != nil {
 		return
+	}
+	if err := r.tell(ids); err != nil {
+		r.fail(err)
+	}
+}
+
+// tell tells the media plane whom to capture.
+func (r *room) tell(ids []string) error {
+	r.tape.mu.Lock()
+	defer r.tape.mu.Unlock()
+	if r.tape.vetoes > 0 {
+		ids = nil
+	}
+	if slices.Equal(ids, r.tape.captured) {
+		return nil
 	}
 	c := sfu.Capture{Peers: ids, Reason: r.consult.RecordingReason()}
 	if session := r.tape.session; session != nil {
@@ -75,10 +96,71 @@ func (r *room) capture(ids []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), mediaTimeout)
 	defer cancel()
 	if err := r.media.SetCapture(ctx, c); err != nil {
-		r.fail(err)
-		return
+		return err
 	}
 	r.tape.captured = ids
+	return nil
+}
+
+// veto stops all recording at once, whatever the room is waiting for: it may be the disk of the audit
+// log. The room comes to the withdrawal in its turn and ends the veto. Any goroutine may call it.
+func (r *room) veto() {
+	t := r.tape
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.vetoes++
+	if len(t.captured) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), mediaTimeout)
+	defer cancel()
+	if err := r.media.SetCapture(ctx, sfu.Capture{Reason: wire.RecordingWithdrawn}); err != nil {
+		r.log.Error("media room did not stop recording", "error", err) // the room's own attempt ends everything
+		return
+	}
+	t.captured = nil
+}
+
+// resume goes on with what a veto has stopped that came to nothing.
+func (r *room) resume() {
+	if r.consult != nil && r.broken == nil {
+		r.widen()
+	}
+}
+
+func (r *room) endVeto() {
+	r.tape.mu.Lock()
+	defer r.tape.mu.Unlock()
+	r.tape.vetoes--
+}
+
+// consent is somebody's word about being recorded. A no waits for nothing.
+func (s *session) consent(ctx context.Context, m *wire.Consent) error {
+	no := m.Recording != wire.ConsentGranted && slices.Contains(s.can, consult.VerbConsent)
+	if !no {
+		return s.decide(ctx, s.consents(m))
+	}
+	s.room.veto()
+	var e consult.Effects
+	var err error
+	if doErr := s.room.do(context.WithoutCancel(ctx), func() {
+		s.room.endVeto() // what follows knows of it
+		if e, err = s.room.decide(s, s.consents(m)); err != nil {
+			s.room.resume()
+		}
+	}); doErr != nil {
+		return doErr
+	}
+	if err == nil {
+		s.keep(ctx, e)
+	}
+	return err
+}
+
+func (s *session) consents(m *wire.Consent) command {
+	return func(now time.Time, c *consult.Consultation) (consult.Effects, error) {
+		return c.Consent(now, s.participant, m.Recording, m.Notice)
+	}
 }
 
 // advance takes the steps of the recording that follow from where everybody stands. What begins to be

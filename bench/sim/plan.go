@@ -29,6 +29,7 @@ type Plan struct {
 	Seed            uint64
 	MaxParticipants int    // 0 is the server's default
 	Profile         string // "" is the server's default
+	Recording       string // the policy; "" is a server that records nothing
 	People          []Person
 	Steps           []Step
 }

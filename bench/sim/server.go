@@ -98,11 +98,15 @@ func (w *World) startServer() error {
 	if err != nil {
 		return err
 	}
-	if s.signaling, err = signaling.New(w.cfg, signaling.Deps{
+	d := signaling.Deps{
 		Relay: relay,
 		Media: signaling.SFU(s.sfu), Store: w.store, Audit: audit.NewMemory("sim", auditRecords), PublicURL: baseURL,
 		Clock: time.Now, Rand: rand.Reader, Log: log, Metrics: s.metrics,
-	}); err != nil {
+	}
+	if w.plan.Recording != "" {
+		d.Recorder, d.Notice, d.Audit = &w.tapes, notice, slowAudit{audit.NewMemory("sim", auditRecords)}
+	}
+	if s.signaling, err = signaling.New(w.cfg, d); err != nil {
 		return err
 	}
 	s.http = &http.Server{Handler: s.signaling.Handler(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
@@ -172,8 +176,9 @@ func (w *World) invite() error {
 		MaxParticipants int       `json:"max_participants,omitempty"`
 		Profile         string    `json:"profile,omitempty"`
 		Group           bool      `json:"group"`
+		Recording       string    `json:"recording,omitempty"`
 		Participants    []invited `json:"participants"`
-	}{MaxParticipants: w.plan.MaxParticipants, Profile: w.plan.Profile, Group: true}
+	}{MaxParticipants: w.plan.MaxParticipants, Profile: w.plan.Profile, Group: true, Recording: w.plan.Recording}
 	for _, ref := range w.refs {
 		p := w.people[ref]
 		body.Participants = append(body.Participants, invited{Ref: refCanary(ref), Role: p.Role, Display: p.Display, Watch: p.Watch})

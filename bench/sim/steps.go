@@ -17,8 +17,22 @@ func (w *World) do(s Step) error {
 	ctx, cancel := context.WithTimeout(w.ctx, stepPatient)
 	defer cancel()
 	switch s := s.(type) {
-	case Join:
-		return w.Client(s.Ref).Join(ctx)
+	case Join: // without a resume token: whoever it is has agreed to nothing
+		return w.consent(s.Ref, false, func() error { return w.Client(s.Ref).Join(ctx) })
+	case Consent:
+		return w.consent(s.Ref, s.Decision == wire.ConsentGranted, func() error {
+			_, err := w.Client(s.Ref).Call(ctx, &wire.Consent{Recording: s.Decision, Notice: notice})
+			return err
+		})
+	case Record:
+		call := func() error {
+			_, err := w.Client(s.By).Call(ctx, &wire.Record{Action: s.Action})
+			return err
+		}
+		if s.Action == wire.RecordRequest {
+			return w.consent(s.By, true, call)
+		}
+		return call()
 	case Connected:
 		return w.Client(s.Ref).Connected(ctx)
 	case Admit:

@@ -20,6 +20,7 @@ const maxViolations = 20 // of one run; more say nothing new
 //  2. Nothing is forwarded to or from anybody who is not admitted.
 //  3. Nobody is put into a slot before the roster that names them.
 //  4. A display name travels in joined and roster alone, and never in SDP.
+//  5. What is recorded: see judgeRecording.
 //
 // A packet is judged at the instant at which the server forwarded it: its arrival less the constant
 // delay of the link.
@@ -29,16 +30,19 @@ type witness struct {
 	mu         sync.Mutex
 	knowledge  map[string]*knowledge // by participant id
 	violations []string
-	packets    uint64 // judged
+	packets    uint64            // judged
+	consents   map[string][]said // by ref
 }
 
 // knowledge is what one participant has been told, and since when.
 type knowledge struct {
-	person  *person
-	live    bool // between joined and ended, or the loss of the connection
-	since   time.Time
-	rosters []seenRoster
-	states  []seenState
+	person     *person
+	live       bool // between joined and ended, or the loss of the connection
+	since      time.Time
+	rosters    []seenRoster
+	states     []seenState
+	gone       []time.Time
+	recordings []heardRecording
 }
 
 type seenRoster struct {
@@ -53,7 +57,7 @@ type seenState struct {
 
 func (x *witness) init(w *World) {
 	x.world = w
-	x.knowledge = make(map[string]*knowledge)
+	x.knowledge, x.consents = make(map[string]*knowledge), make(map[string][]said)
 }
 
 // observer returns the eyes of one person.
@@ -99,8 +103,12 @@ func (x *witness) message(p *person, now time.Time, m wire.ServerMessage) {
 			what += fmt.Sprintf(" %s=%s/%s/%s", a.Mid, x.world.ref(a.Participant), a.Source, a.State)
 			x.seated(k, now, a.Participant)
 		}
+	case *wire.Recording:
+		k.recordings = append(k.recordings, heardRecording{now, m.State == wire.RecordingOn})
+		what = "recording " + string(m.State) + " " + m.Reason
 	case *wire.Ended:
 		k.live = false
+		k.gone = append(k.gone, now)
 		what = "ended " + m.Reason
 	}
 	if what != "" {
@@ -153,6 +161,7 @@ func (x *witness) gone(p *person) {
 	defer x.mu.Unlock()
 	if k := x.knowledge[p.id]; k != nil {
 		k.live = false
+		k.gone = append(k.gone, time.Now())
 	}
 }
 
@@ -262,6 +271,7 @@ func (x *witness) verdict() []string {
 	counted := x.world.broken + x.world.Metric("bedside_invariant_violations_total")
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.judgeRecording(&x.world.tapes)
 	if counted != 0 {
 		x.violate("the server itself counts %v broken invariants", counted)
 	}

@@ -51,6 +51,7 @@ type World struct {
 	consultation string
 	refs         []string // in the order of the plan
 	witness      witness
+	tapes        tapes
 
 	mu     sync.Mutex
 	events []Event
