@@ -95,6 +95,40 @@ func testStalled(p *tab) {
 	p.until(`!document.querySelector('.tile[data-participant="p_pat"] .cover').checkVisibility()`)
 }
 
+// testSlideShow: nor does one of which a frame comes now and then, however often.
+func testSlideShow(p *tab) {
+	p.t.Helper()
+	eval[bool](p, `(async () => {
+		globalThis.slide = Object.assign(document.createElement('canvas'), { width: 640, height: 360 });
+		const [track] = slide.captureStream(0).getVideoTracks();
+		globalThis.slides = setInterval(() => {
+			slide.getContext('2d').fillRect(Math.random() * 600, Math.random() * 300, 40, 40);
+			track.requestFrame();
+		}, 1800);
+		await sender.replaceTrack(track);
+		return true;
+	})()`)
+	const tile = `document.querySelector('.tile[data-participant="p_pat"]')`
+	// It says so for as long as that goes on, whatever is shown meanwhile.
+	eval[bool](p, `(() => {
+		globalThis.paused = { since: 0, shown: 0, over: false };
+		const tile = `+tile+`, video = tile.querySelector('video');
+		video.requestVideoFrameCallback(function look() {
+			if (paused.since) paused.shown++;
+			if (!paused.over) video.requestVideoFrameCallback(look);
+		});
+		paused.watch = setInterval(() => {
+			if (!tile.classList.contains('stalled')) [paused.since, paused.shown] = [0, 0];
+			else paused.since ||= performance.now();
+		}, 20);
+		return true;
+	})()`)
+	p.until(`paused.since && performance.now() - paused.since > 5000 && paused.shown > 1`)
+	eval[bool](p, `clearInterval(paused.watch), paused.over = true`)
+	eval[bool](p, `clearInterval(slides), sender.replaceTrack(picture).then(() => true)`)
+	p.until(`!` + tile + `.classList.contains('stalled')`)
+}
+
 // testSlots: a tile shows a picture only from the RTP timestamp that the server named.
 func testSlots(t *testing.T, browser context.Context) {
 	f := newFake(t)
@@ -121,6 +155,7 @@ func testSlots(t *testing.T, browser context.Context) {
 	p.until(`document.querySelector('.tile[data-participant="p_pat"] video').videoWidth > 0`)
 	p.press("close-people")
 	testStalled(p)
+	testSlideShow(p)
 
 	// Two seconds of the old person's frames are still to come. Each frame on the screen is noted with
 	// whether the slot counts as shown then: callbacks run in the order of their registration, so

@@ -6,6 +6,9 @@ const BLIND_MS = 300;
 // A camera sends 30 frames a second, under the worst conditions one. Twice in a row without any for
 // so long is a picture that stands still, and must not pass for a person who does.
 const STILL_MS = 1000;
+// Nor must a slide show: where the network takes no more, the server sends a frame every two seconds.
+const SLOW_FRAMES = 3;
+const SLOW_MS = 3000; // for so many
 
 /**
  * One receive-only m-line. The server decides whose media flows through it and says from which RTP
@@ -17,7 +20,7 @@ export class Slot {
   source = '';
   state = 'empty'; // empty, live, muted
   shown = false;
-  /** A camera whose frames have stopped coming. */
+  /** A camera whose frames have stopped coming, or come one by one. */
   stalled = false;
   /** The element that plays the slot: put `<video>`s where they are to be seen. */
   element;
@@ -26,6 +29,7 @@ export class Slot {
   #since = 0;
   #last = null; // RTP timestamp of the newest presented frame
   #lastAt = 0;
+  #lately = []; // when the last SLOW_FRAMES frames were presented
   #still = 0; // times in a row that watchdog() saw no new frame
   #onblocked;
 
@@ -66,6 +70,7 @@ export class Slot {
     this.#rtp = a.rtp >>> 0;
     this.#since = performance.now();
     this.#still = 0;
+    this.#lately = [];
     this.stalled = false;
     // The signalling may be slower than the media: the frame may be on the screen already. A still
     // screen share may not send a second one.
@@ -81,7 +86,8 @@ export class Slot {
   /** To be called once a second. Hidden pages present no frames, and nobody sees them. */
   watchdog(now) {
     const watched = this.source === 'camera' && this.shown && this.element.requestVideoFrameCallback;
-    const still = watched && !document.hidden && now - Math.max(this.#lastAt, this.#since) > STILL_MS;
+    const slow = now - (this.#lately.length < SLOW_FRAMES ? this.#since : this.#lately[0]) > SLOW_MS;
+    const still = watched && !document.hidden && (slow || now - Math.max(this.#lastAt, this.#since) > STILL_MS);
     this.#still = still ? this.#still + 1 : 0;
     if (this.stalled === this.#still > 1) return;
     this.stalled = !this.stalled;
@@ -98,6 +104,7 @@ export class Slot {
     const look = (now, { rtpTimestamp }) => {
       this.#last = rtpTimestamp ?? null;
       this.#lastAt = performance.now();
+      this.#lately = [...this.#lately.slice(1 - SLOW_FRAMES), this.#lastAt];
       if (this.stalled) this.watchdog(this.#lastAt);
       if (this.#isTheirs() || (rtpTimestamp === undefined && now - this.#since > BLIND_MS)) this.#show();
       if (this.element.srcObject) this.element.requestVideoFrameCallback(look);
