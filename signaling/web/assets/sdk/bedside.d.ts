@@ -112,7 +112,7 @@ export interface Tile {
    * changes hands until their first frame: until then it holds somebody else's last picture. Cover it.
    */
   shown: boolean;
-  /** A camera's picture that has stood still for two seconds: what the element shows is not live. Say so. */
+  /** A camera's picture that has stood still for two seconds, or of which frames come one by one: not live. Say so. */
   stalled: boolean;
   /** Plays the slot, without sound. Yours to put where it is to be seen; the SDK's to keep playing. */
   element: HTMLVideoElement;
