@@ -21,7 +21,7 @@ import (
 const (
 	stopTime = 10 * time.Second // of a server, before it is killed
 	// participants is what shape b needs of a Bedside, which admits 20 to a room by itself.
-	participants = "BEDSIDE_SIGNALING_LIMITS_PARTICIPANTS=120"
+	participants = "BEDSIDE_SIGNALING_LIMITS_PARTICIPANTS=200"
 )
 
 // bed is where the measuring is done: the programs, and who runs where.

@@ -72,7 +72,7 @@ func TestParse(t *testing.T) {
 	if o, err := parse(nil); err != nil || o.rounds != 5 || len(o.shapes) != 4 || len(o.servers) != 3 {
 		t.Errorf("%+v, %v", o, err)
 	}
-	for _, args := range []string{"-shapes e", "-servers janus", "-rounds 0", "-knee 3", "-knee -1", "more"} {
+	for _, args := range []string{"-shapes z", "-servers janus", "-rounds 0", "-knee 3", "-knee -1", "more"} {
 		if _, err := parse(strings.Fields(args)); err == nil {
 			t.Errorf("%s was taken", args)
 		}

@@ -52,7 +52,7 @@ func parse(args []string) (options, error) {
 	var which, servers string
 	f := flag.NewFlagSet("rounds", flag.ContinueOnError)
 	f.IntVar(&o.rounds, "rounds", 5, "rounds; every server comes up once in each")
-	f.StringVar(&which, "shapes", strings.Join(shapes.Names(), ","), "loads, of bench/yardstick/shapes")
+	f.StringVar(&which, "shapes", "a,b,c,d", "loads, of bench/yardstick/shapes: a to g")
 	f.StringVar(&servers, "servers", strings.Join(candidates(), ","), "servers")
 	f.StringVar(&o.dir, "out", "", "directory for the result of every run (a temporary one if not said)")
 	f.StringVar(&o.serverCPU, "server-cpu", "0", "the servers' processor, as taskset has it")

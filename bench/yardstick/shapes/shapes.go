@@ -12,7 +12,7 @@ import (
 var files embed.FS
 
 // Names are the shapes in their order.
-func Names() []string { return []string{"a", "b", "c", "d"} }
+func Names() []string { return []string{"a", "b", "c", "d", "e", "f", "g"} }
 
 // File returns a shape's scenario file.
 func File(name string) ([]byte, error) {

@@ -11,6 +11,7 @@ import (
 func TestTraffic(t *testing.T) {
 	want := map[string]struct{ people, in, out int }{
 		"a": {40, 8000, 24000}, "b": {101, 200, 20000}, "c": {120, 24000, 24000}, "d": {48, 8000, 40000},
+		"e": {80, 16000, 48000}, "f": {200, 200, 39800}, "g": {56, 11200, 33600},
 	}
 	for _, name := range shapes.Names() {
 		b, err := shapes.File(name)
@@ -50,7 +51,7 @@ func TestTraffic(t *testing.T) {
 			t.Errorf("%s: %d people, %d packets a second in, %d out, want %+v", name, people, in, out, w)
 		}
 	}
-	if _, err := shapes.File("e"); err == nil {
-		t.Error("there is a shape e")
+	if _, err := shapes.File("z"); err == nil {
+		t.Error("there is a shape z")
 	}
 }
