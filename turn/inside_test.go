@@ -175,8 +175,14 @@ func (s *server) client(t testing.TB, conn net.PacketConn, session string) net.P
 	if err != nil {
 		t.Fatal(err)
 	}
+	return allocateAt(t, conn, s.udp, credential)
+}
+
+// allocateAt asks a relay for an address.
+func allocateAt(t testing.TB, conn net.PacketConn, at netip.AddrPort, credential policy.Credential) net.PacketConn {
+	t.Helper()
 	c, err := pion.NewClient(&pion.ClientConfig{
-		STUNServerAddr: s.udp.String(), TURNServerAddr: s.udp.String(), Conn: conn, Realm: realm,
+		STUNServerAddr: at.String(), TURNServerAddr: at.String(), Conn: conn, Realm: realm,
 		Username: credential.Username, Password: credential.Password, LoggerFactory: logging.NewDefaultLoggerFactory(),
 	})
 	if err != nil {

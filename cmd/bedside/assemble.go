@@ -72,13 +72,17 @@ type server struct {
 	http      *http.Server
 	metrics   *http.Server
 	wg        sync.WaitGroup
-	failed    chan error // of the two HTTP servers; nobody waits to write into it
+	failed    chan error    // of each of them that serves connections; nobody waits to write into it
+	outside   *turn.Outside // of a relay of its own
 }
+
+// servers are those that may fail: pages, metrics, and the relay over TCP and TLS.
+const servers = 4
 
 // assemble wires a server and starts it: from socket to media plane to signaling to HTTP. When it
 // fails, what it has started is stopped again and the sockets are closed.
 func assemble(cfg config.Config, d deps) (_ *server, err error) {
-	s := &server{log: d.log, drain: cfg.DrainTimeout, failed: make(chan error, 2)}
+	s := &server{log: d.log, drain: cfg.DrainTimeout, failed: make(chan error, servers)}
 	defer func() {
 		if err != nil {
 			s.close(context.Background())
@@ -255,6 +259,9 @@ func (s *server) close(ctx context.Context) {
 	}
 	if s.relay != nil {
 		s.report("close relay", s.relay.Close())
+	}
+	if s.outside != nil {
+		s.outside.Wait()
 	}
 	if s.tcp != nil {
 		s.report("close TCP", s.tcp.Close())

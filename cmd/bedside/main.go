@@ -52,7 +52,7 @@ func run(ctx context.Context, w world, args []string) int {
 		RunE:          help,
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(auditCommand(w), checkCommand(w), demoCommand(w), keysCommand(w), recordingCommand(w), serveCommand(w), versionCommand(w))
+	root.AddCommand(auditCommand(w), checkCommand(w), demoCommand(w), keysCommand(w), recordingCommand(w), serveCommand(w), turnCommand(w), versionCommand(w))
 	root.SetArgs(args)
 	root.SetOut(w.out)
 	root.SetErr(w.errs)

@@ -32,8 +32,7 @@ func facts(present bool) wire.Facts {
 func relays(username, credential string) []wire.ICEServer {
 	return []wire.ICEServer{{
 		URLs: []string{
-			"turn:video.hospital.example:443?transport=udp", "turn:video.hospital.example:443?transport=tcp",
-			"turns:video.hospital.example:443?transport=tcp",
+			"turn:video.hospital.example:443?transport=tcp", "turns:video.hospital.example:443?transport=tcp",
 		},
 		Username: username, Credential: credential,
 	}}
