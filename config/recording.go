@@ -22,6 +22,31 @@ type Recording struct {
 	MinFreePercent int `mapstructure:"min_free_percent" yaml:"min_free_percent"`
 	// Retain is how long a recording is kept before it is erased; 0 is until somebody erases it.
 	Retain time.Duration `mapstructure:"retain" yaml:"retain"`
+	Bucket Bucket        `mapstructure:"bucket" yaml:"bucket"`
+}
+
+// Bucket is where finished recordings go, in a store that speaks S3. Without an endpoint they stay in the
+// directory.
+type Bucket struct {
+	Endpoint  string `mapstructure:"endpoint" yaml:"endpoint"` // host[:port]
+	Name      string `mapstructure:"name" yaml:"name"`
+	Region    string `mapstructure:"region" yaml:"region"` // asked from the store when empty
+	Prefix    string `mapstructure:"prefix" yaml:"prefix"` // of the objects' names
+	AccessKey string `mapstructure:"access_key" yaml:"access_key"`
+	SecretKey Secret `mapstructure:"secret_key" yaml:"secret_key"`
+	// Insecure speaks HTTP without TLS. What goes there is sealed, but who listens can delete it.
+	Insecure bool `mapstructure:"insecure" yaml:"insecure"`
+}
+
+func (b Bucket) appendProblems(p *problems) {
+	if b.Endpoint == "" {
+		p.check(b == Bucket{}, "recording.bucket.endpoint", "set, or nothing else of recording.bucket")
+		return
+	}
+	p.check(regexp.MustCompile(`^(\[[0-9a-fA-F:.]+\]|[0-9A-Za-z.-]+)(:[0-9]{1,5})?$`).MatchString(b.Endpoint), "recording.bucket.endpoint", "host[:port], without https://")
+	p.check(regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`).MatchString(b.Name), "recording.bucket.name", "the name of a bucket that exists")
+	p.check(regexp.MustCompile(`^([0-9A-Za-z._-]+/)*$`).MatchString(b.Prefix) && len(b.Prefix) <= 256, "recording.bucket.prefix", "empty, or folders such as bedside/")
+	p.check(b.AccessKey != "" && b.SecretKey.Reveal() != "", "recording.bucket.access_key", "set, with recording.bucket.secret_key")
 }
 
 func (r Recording) appendProblems(p *problems) {
@@ -33,4 +58,5 @@ func (r Recording) appendProblems(p *problems) {
 	p.check(r.MaxLoss >= 500*time.Millisecond && r.MaxLoss <= 10*time.Second, "recording.max_loss", "between 500ms and 10s")
 	p.check(r.MinFreePercent >= 0 && r.MinFreePercent <= 90, "recording.min_free_percent", "between 0 and 90")
 	p.check(r.Retain >= 0 && r.Retain <= 100*year, "recording.retain", "between 0s and 100 years, in hours")
+	r.Bucket.appendProblems(p)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/bedside-video/bedside/config"
 	"github.com/bedside-video/bedside/recording"
+	"github.com/bedside-video/bedside/recording/bucket"
 	"github.com/bedside-video/bedside/recording/seal"
 	"github.com/bedside-video/bedside/signaling"
 )
@@ -50,9 +51,13 @@ func openRecordings(c config.Recording, d *dataDir, w world, s *service) (record
 	if dir == "" {
 		dir = d.file(recordingsDir)
 	}
+	remote, err := openBucket(c.Bucket)
+	if err != nil {
+		return r, err
+	}
 	r.store, err = recording.New(recording.Options{
 		Dir: dir, Recipients: c.Recipients, MaxLoss: c.MaxLoss, MinFreePercent: c.MinFreePercent, Node: node(),
-		Key: ed25519.NewKeyFromSeed(key), Clock: w.clock, Rand: w.rand, Log: s.log, NewKey: newRecordingKey,
+		Key: ed25519.NewKeyFromSeed(key), Clock: w.clock, Rand: w.rand, Log: s.log, NewKey: newRecordingKey, Remote: remote,
 	})
 	if err != nil {
 		s.log.Error("nothing can be recorded", "error", err)
@@ -62,6 +67,20 @@ func openRecordings(c config.Recording, d *dataDir, w world, s *service) (record
 	kept := signaling.Recordings(r.store, c.Retain, w.clock)
 	r.deps.Recorder, r.deps.Recordings = kept, kept
 	return r, nil
+}
+
+// openBucket makes what finished recordings go to; nil for the directory.
+func openBucket(b config.Bucket) (recording.Remote, error) {
+	if b.Endpoint == "" {
+		return nil, nil
+	}
+	remote, err := bucket.New(bucket.Options{
+		Endpoint: b.Endpoint, Name: b.Name, Region: b.Region, Prefix: b.Prefix, AccessKey: b.AccessKey, SecretKey: b.SecretKey.Reveal(), Insecure: b.Insecure,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("recording.bucket: %w", err)
+	}
+	return remote, nil
 }
 
 func (r *recordings) close() error {
