@@ -57,6 +57,9 @@ func (w *World) startRelay() (signaling.Relay, error) {
 	return r, nil
 }
 
+// CloseRelay ends the relay and all that goes through it, as if it had been killed.
+func (w *World) CloseRelay() error { return w.server.relay.Close() }
+
 // Servers implements signaling.Relay.
 func (r *relay) Servers(session string) ([]wire.ICEServer, error) {
 	c, err := r.credentials.Issue(session)

@@ -72,6 +72,42 @@ func TestRelayedVisit(t *testing.T) {
 	}
 }
 
+// The relay is gone from one instant to the next: those who do not use it miss nothing.
+func TestRelayIsGone(t *testing.T) {
+	visit := func(gone bool) sim.Report {
+		people := three()
+		people[1].Relay = bench.RelayUDP
+		return sim.Run(t, sim.Plan{Seed: 12, MaxParticipants: 4, People: people, Steps: []sim.Step{
+			sim.Join{Ref: "doctor"}, sim.Connected{Ref: "doctor"},
+			sim.Join{Ref: "patient"}, sim.Connected{Ref: "patient"},
+			sim.Join{Ref: "voice"}, sim.Connected{Ref: "voice"},
+			sim.Admit{By: "doctor", Who: "patient"}, sim.Admit{By: "doctor", Who: "voice"},
+			sim.Pass{For: 5 * time.Second},
+			sim.Do{Name: "the relay is killed", Func: func(w *sim.World) error {
+				if !gone {
+					return nil
+				}
+				return w.CloseRelay()
+			}},
+			sim.Pass{For: 10 * time.Second},
+		}})
+	}
+	with, without := visit(false), visit(true)
+	for _, source := range []wire.Source{wire.SourceMic, wire.SourceCamera} {
+		for _, pair := range [][2]string{{"doctor", "voice"}, {"voice", "doctor"}} {
+			if a, b := frames(with, pair[0], pair[1], source), frames(without, pair[0], pair[1], source); a == 0 || a != b {
+				t.Errorf("%s got %d of %s's %s with the relay, %d without", pair[0], a, pair[1], source, b)
+			}
+		}
+		if a, b := frames(with, "doctor", "patient", source), frames(without, "doctor", "patient", source); b > a/2 {
+			t.Errorf("of the relayed %s, %d of %d arrive without the relay", source, b, a)
+		}
+	}
+	if len(without.Violations) > 0 {
+		t.Errorf("violations: %v", without.Violations)
+	}
+}
+
 // frames is how many one has received of another.
 func frames(r sim.Report, to, from string, source wire.Source) int {
 	for _, s := range r.Subscriptions {
