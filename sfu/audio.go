@@ -55,7 +55,8 @@ func (p *Peer) announceAudio() {
 	pubs, slots := p.media()
 	for _, pub := range pubs {
 		if pub.source == codec.Mic {
-			a.Bitrate, a.Carry = pub.asked(), pub.toCarry()
+			a.Carry = pub.toCarry()
+			a.Bitrate = redundancy.WithCopies(len(a.Carry), pub.asked())
 		}
 	}
 	for _, s := range slots {

@@ -29,7 +29,7 @@ func TestPublishersAreToldWhatToCarry(t *testing.T) {
 	}{
 		{"nothing lost", "..........", nil},
 		// A packet of this stage is 62.5 ms long, and its loss a burst.
-		{"one in ten", ".........x", []string{"audio 0 bit/s, carry [4 9], delay 0s"}},
+		{"one in ten", ".........x", []string{"audio 16000 bit/s, carry [4 9], delay 0s"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			onStage(t, func(s *stage) {

@@ -85,7 +85,10 @@ func (l *listener) hearing() hearing {
 // as many as the subscriber's own feedback asks for, and sends again what is asked for in time.
 func TestAudioUnderLoss(t *testing.T) {
 	seeds := uint64(3)
-	if os.Getenv("SOAK") == "1" {
+	switch {
+	case raced: // too few windows to count
+		seeds = 1
+	case os.Getenv("SOAK") == "1":
 		seeds = 20
 	}
 	bad := sim.Path{Delay: 150 * time.Millisecond, Loss: 0.2, Rate: link.Constant(100 * link.Kbit)}
@@ -132,7 +135,7 @@ func TestAudioUnderLoss(t *testing.T) {
 				t.Errorf("%v", sum)
 			}
 			t.Logf("figure: audio at 100 kbit/s, 300 ms, 20 %% lost, %s: %v; the worst seed %.2f %%", tt.name, sum, 100*worst)
-			if float64(sum.whole) < tt.whole*float64(sum.windows) {
+			if !raced && float64(sum.whole) < tt.whole*float64(sum.windows) {
 				t.Errorf("%d of %d windows are whole", sum.whole, sum.windows)
 			}
 		})

@@ -19,6 +19,16 @@ const (
 // rate of a voice in bit/s that is asked for at a step; 0 is as the publisher likes.
 func rate(step int) int { return [steps]int{0, 16_000, 12_000}[step] }
 
+// WithCopies is the bitrate to be asked of a voice that is to carry so many copies where asked is asked for
+// without, 0 for nothing: two copies of 16 kbit/s take as much as the one of 24 that browsers carry by
+// themselves. So a path that loses because it is full is not given more.
+func WithCopies(copies, asked int) int {
+	if most := rate(1); copies > 1 && (asked == 0 || asked > most) {
+		return most
+	}
+	return asked
+}
+
 // Rate decides which bitrate one subscriber's path asks of the voices that it is sent: the highest with
 // which they fit, with the copies that its losses call for. It goes down at once. The zero value asks for
 // nothing.

@@ -40,6 +40,20 @@ func TestRate(t *testing.T) {
 	}
 }
 
+func TestWithCopies(t *testing.T) {
+	for _, tt := range []struct{ copies, asked, want int }{
+		{0, 0, 0}, {1, 0, 0}, {2, 0, 16_000}, {3, 0, 16_000}, {0, 12_000, 12_000}, {2, 12_000, 12_000}, {2, 16_000, 16_000},
+	} {
+		if got := redundancy.WithCopies(tt.copies, tt.asked); got != tt.want {
+			t.Errorf("%d copies where %d is asked for: %d, want %d", tt.copies, tt.asked, got, tt.want)
+		}
+	}
+	browsers := redundancy.Traffic{Packets: 50, Bytes: 3000}.Bits(1)
+	if asked := (redundancy.Traffic{Packets: 50, Bytes: 2000}).Bits(2); asked > browsers*21/20 {
+		t.Errorf("two copies take %d bit/s, one of a browser's %d", asked, browsers)
+	}
+}
+
 // It goes down at once and up step by step; where a better rate makes a queue, the next is tried later and
 // later.
 func TestRateComesBack(t *testing.T) {
