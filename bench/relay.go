@@ -25,6 +25,8 @@ const (
 	RelayUDP Relay = "udp"
 	RelayTCP Relay = "tcp"
 	RelayTLS Relay = "tls"
+	// DirectTCP is no relay: media goes to the server itself over TCP, as where UDP is blocked. Lean only.
+	DirectTCP Relay = "direct tcp"
 )
 
 // relayTimeout bounds connecting to the relay.
@@ -39,6 +41,10 @@ func (r Relay) through(cfg Config, servers []wire.ICEServer) Config {
 		return cfg
 	}
 	direct := cfg
+	if r == DirectTCP {
+		cfg.Socket = func() (net.PacketConn, error) { return newFramed(direct), nil }
+		return cfg
+	}
 	cfg.Socket = func() (net.PacketConn, error) { return r.allocate(direct, servers) }
 	return cfg
 }

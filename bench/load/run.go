@@ -180,9 +180,22 @@ func (r *run) newMachine(p *person, up, down link.Shape, n int) *machine {
 	m.guest = r.cfg.Target.Guest(p.index, bench.Config{
 		HTTP: r.cfg.HTTP, DialContext: m.dial, TLS: r.cfg.TLS, Net: r.cfg.Network.Net, Loopback: r.cfg.Network.Net == nil, Clock: r.clock, Seed: seed,
 		Stack: r.cfg.Stack, GCM: r.cfg.GCM, Socket: m.listen, Verify: verifies(p.index, r.cfg.Verify), Certificate: r.certificate,
-		Media: bench.MediaOf(*p.group), Observer: p.observer(), Log: r.cfg.Log,
+		Relay: relayOf(p.group.Way), Media: bench.MediaOf(*p.group), Observer: p.observer(), Log: r.cfg.Log,
 	})
 	return m
+}
+
+// relayOf is how a client goes a way.
+func relayOf(w scenario.Way) bench.Relay {
+	switch w {
+	case scenario.WayTCP:
+		return bench.DirectTCP
+	case scenario.WayTURNTCP:
+		return bench.RelayTCP
+	case scenario.WayTURNTLS:
+		return bench.RelayTLS
+	}
+	return bench.NoRelay
 }
 
 // verifies tells whether a person is among the share that checks every packet: they are spread evenly.

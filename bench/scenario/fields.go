@@ -72,7 +72,7 @@ func (d *decoder) rooms(r *Rooms) []field {
 }
 
 func (d *decoder) group(g *Group) []field {
-	g.Count, g.Lobby = 1, defaultWait
+	g.Count, g.Lobby, g.Way = 1, defaultWait, WayUDP
 	return []field{
 		needed(readAs(d, "ref", &g.Ref, parseRef)),
 		needed(oneOf(d, "role", &g.Role, wire.RoleClinician, wire.RolePatient, wire.RoleCarer, wire.RoleInterpreter, wire.RoleObserver)),
@@ -83,6 +83,7 @@ func (d *decoder) group(g *Group) []field {
 		{key: "camera", read: func(n *yaml.Node) { g.Camera = d.video(n, "camera", Camera(), Simulcast()) }},
 		{key: "mic", read: func(n *yaml.Node) { g.Mic = d.audio(n) }},
 		{key: "screen", read: func(n *yaml.Node) { g.Screen = d.video(n, "screen", Slides(), nil) }},
+		oneOf(d, "way", &g.Way, WayUDP, WayTCP, WayTURNTCP, WayTURNTLS),
 		{key: "up", read: func(n *yaml.Node) { g.Up = d.trace(n, "up") }},
 		{key: "down", read: func(n *yaml.Node) { g.Down = d.trace(n, "down") }},
 		{key: "layout", read: func(n *yaml.Node) { g.Layout = d.layout(n) }},

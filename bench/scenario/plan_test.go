@@ -157,7 +157,7 @@ func TestArrivals(t *testing.T) {
 
 // The shipped scenarios are what their comments say, and the same every time.
 func TestShipped(t *testing.T) {
-	if want := []string{"care-team", "churn", "consult", "poor-patient"}; !slices.Equal(scenario.Shipped(), want) {
+	if want := []string{"care-team", "churn", "consult", "hospital-firewall", "poor-patient"}; !slices.Equal(scenario.Shipped(), want) {
 		t.Fatalf("shipped are %v, tested are %v", scenario.Shipped(), want)
 	}
 	tests := []struct {
@@ -167,6 +167,7 @@ func TestShipped(t *testing.T) {
 	}{
 		{"consult", 2, map[scenario.Verb]int{"join": 2, "admit": 1, "share": 1, "unshare": 1, "mute": 1, "unmute": 1, "end": 1}},
 		{"care-team", 8, map[scenario.Verb]int{"join": 8, "admit": 5, "share": 1, "unshare": 1, "hold": 1, "unhold": 1, "drop": 1, "reconnect": 1, "hand-over": 1, "end": 1}},
+		{"hospital-firewall", 12, map[scenario.Verb]int{"join": 12, "admit": 8, "end": 4}},
 		{"poor-patient", 3, map[scenario.Verb]int{"join": 3, "admit": 2, "end": 1}},
 		// 50 a second for the 50 s in which a visit of 10 s can still begin.
 		{"churn", 800, map[scenario.Verb]int{"join": 2600, "admit": 2500, "drop": 516, "reconnect": 516, "kill": 272, "leave": 2228, "end": 100}},

@@ -57,10 +57,22 @@ type Group struct {
 	Camera   *Video
 	Mic      *Audio
 	Screen   *Video
+	Way      Way        // that media takes
 	Up, Down []LinkStep // the first is the link at the start
 	Layout   []Tile     // nil sends none
 	pos      position
 }
+
+// Way is how somebody's media gets to the server.
+type Way string
+
+// The ways. Behind a firewall that blocks UDP there are the other three.
+const (
+	WayUDP     Way = "udp"
+	WayTCP     Way = "tcp" // ICE-TCP
+	WayTURNTCP Way = "turn-tcp"
+	WayTURNTLS Way = "turn-tls"
+)
 
 // Never stands for a time that does not come.
 const Never time.Duration = -1

@@ -57,6 +57,7 @@ func TestScenario(t *testing.T) {
 		{"care-team", 14 * time.Second, 8, nil},
 		{"poor-patient", 20 * time.Second, 3, []string{"fps", "freezes_per_minute", "loss", "audio_mos"}},
 		{"churn", 30 * time.Second, 15, nil},
+		{"hospital-firewall", 10 * time.Second, 3, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -44,7 +44,7 @@ func TestRunUsage(t *testing.T) {
 		errs string
 	}{
 		{"no scenario", []string{"run", "--local"}, "accepts 1 arg(s)"},
-		{"no such scenario", []string{"run", "consultt", "--local"}, "no file consultt, and no shipped scenario of that name: there are care-team, churn, consult, poor-patient"},
+		{"no such scenario", []string{"run", "consultt", "--local"}, "no file consultt, and no shipped scenario of that name: there are care-team, churn, consult, hospital-firewall, poor-patient"},
 		{"a mistake in it", []string{"run", bad, "--local"}, "bad.yaml:4:1: unknown key \"holt\""},
 		{"no target", []string{"run", good}, "either --local or --url"},
 		{"two targets", []string{"run", good, "--local", "--url", "https://x.example"}, "either --local or --url"},
