@@ -66,7 +66,7 @@ recording: {enabled: true, recipients: [%[3]s]}
 		}
 	})
 	listens := regexp.MustCompile(`msg=serving listen=(\S+)`)
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	for s.url == "" {
 		if m := listens.FindStringSubmatch(s.log.String()); m != nil {
 			s.url = "http://" + m[1]
