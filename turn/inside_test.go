@@ -307,6 +307,55 @@ func TestStreamEndsWithItsSession(t *testing.T) {
 	}
 }
 
+// stuck is a listener whose connections take their time to close, as those of TLS do.
+type stuck struct {
+	net.Listener
+	until chan struct{}
+}
+
+func (l stuck) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return stuckConn{c, l.until}, err
+}
+
+type stuckConn struct {
+	net.Conn
+	until chan struct{}
+}
+
+func (c stuckConn) Close() error {
+	<-c.until
+	return c.Conn.Close()
+}
+
+// Whoever ends a session does not wait for its connection.
+func TestForgetWaitsForNobody(t *testing.T) {
+	s := serve(t, limits())
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	until, served := make(chan struct{}), make(chan error, 1)
+	go func() { served <- s.relay.Serve(stuck{l, until}, "/stuck") }()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.client(t, pion.NewSTUNConn(c), "session")
+	forgotten := make(chan struct{})
+	go func() { s.relay.Forget("session"); close(forgotten) }()
+	select {
+	case <-forgotten:
+	case <-time.After(deadline):
+		t.Error("it waits for the connection to close")
+	}
+	close(until)
+	_ = l.Close()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
+
 // closing tells when the other end has closed it.
 type closing struct {
 	net.Conn

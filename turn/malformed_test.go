@@ -52,7 +52,7 @@ func TestMalformedAttributes(t *testing.T) {
 	for name, m := range u.everyRequest() {
 		all, integrity := boundaries(t, m.Raw)
 		for _, kind := range attributes() {
-			for _, length := range []int{0, 1, 2, 3, 4, 5, 8, 19, 20} {
+			for _, length := range []int{0, 1, 3, 4, 20} {
 				for _, at := range all {
 					for _, there := range []int{length &^ 3, (length + 3) &^ 3} { // cut, and whole
 						attribute := append(binary.BigEndian.AppendUint32(nil, uint32(kind)<<16|uint32(length)), make([]byte, there)...)
@@ -178,7 +178,7 @@ func (r rest) AddTo(m *stun.Message) error {
 
 // A million strangers who ask for allocations cost nothing that stays.
 func TestFloodOfStrangers(t *testing.T) {
-	strangers := 20_000
+	strangers := 5_000
 	if soak() {
 		strangers = 1_000_000
 	}

@@ -10,8 +10,8 @@
 // a client sends is delivered on the goroutine that read it, and what the media server sends to the
 // relayed address goes straight to the client's socket.
 //
-// Locks: Relay.mu, allocation.mu, stranger.mu and Credentials.mu are leaves: none is held while another
-// is taken, or while anything is sent.
+// Locks: allocation.mu, stranger.mu and Credentials.mu are leaves; an allocation's may be taken while
+// Relay.mu is held. None is held while anything is sent or closed.
 package turn
 
 import (
@@ -19,8 +19,10 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -139,10 +141,11 @@ func (r *Relay) Close() error {
 	}
 	r.closed = true
 	close(r.done)
-	for c := range r.open {
+	open := slices.Collect(maps.Keys(r.open))
+	r.mu.Unlock()
+	for _, c := range open {
 		_ = c.Close()
 	}
-	r.mu.Unlock()
 	r.removeIf(func(*allocation) bool { return true })
 	r.running.Wait()
 	return nil

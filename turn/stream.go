@@ -18,8 +18,8 @@ const (
 	firstAllocation = 10 * time.Second
 	// streamSilence is how long it may say nothing: an allocation has expired by then.
 	streamSilence = allocationLife + time.Minute
-	// streamBuffer is read at once: some 25 packets of video.
-	streamBuffer = 32 << 10
+	// streamBuffer is read at once: a dozen packets of video.
+	streamBuffer = 16 << 10
 	// streamQueue bounds what waits for a slow client: 128 kB are half a second at 2 Mbit/s. More would
 	// be old before it arrived; what is lost instead is asked for again.
 	streamQueue = 128 << 10
@@ -52,7 +52,10 @@ func newStream(r *Relay, conn net.Conn, zone string) (*stream, error) {
 
 func (s *stream) address() netip.AddrPort { return s.at }
 func (s *stream) proven() bool            { return true }
-func (s *stream) ended()                  { _ = s.Close() }
+
+// ended makes runWriter close the connection: that may take TLS seconds, and who ends a session has others
+// to see to.
+func (s *stream) ended() { s.queue.Close() }
 
 // message has a STUN message written; its length is a multiple of four.
 func (s *stream) message(b []byte) bool { return s.queue.Put(b) }
