@@ -15,6 +15,10 @@ const (
 	// headroom is the part of a budget, in percent, that a larger set has to fit in; what is being sent
 	// may fill it. So a budget that wavers by a twentieth switches nothing.
 	headroom = 95
+	// unsure is how much more than it takes, in percent, is said to be wanted: what is looked for has to leave
+	// headroom, and rates waver. With none, an estimate rested at 104 % of what was wanted, where 105 were
+	// needed, for good.
+	unsure = 12
 	// More is taken only when it has fitted for patience. When that turned out wrong within regretWithin,
 	// patience doubles, up to the longest: a person sees every switch.
 	patienceFirst   = time.Second
@@ -56,7 +60,7 @@ type given struct {
 
 // Allocate decides at now. Budget is what may be sent to the participant in bit/s, 0 for no limit; audio
 // is what their sound takes of it, and comes first. What is returned is in the order of wants; wanted is
-// what all of it would take if there were no limit.
+// what the budget has to be for all of it.
 //
 // Never more than fits: a set that does not is left at once. More than before only when it has fitted for
 // a while, unless it was the participant who asked for something else.
@@ -67,6 +71,7 @@ func (a *Allocator) Allocate(now time.Time, budget, audio int, p Profile, wants 
 	for _, g := range best {
 		wanted += g.Rate
 	}
+	wanted += wanted / 100 * unsure
 	target := best
 	if budget > 0 {
 		target = a.fill(budget/100*headroom-audio, p, wants, true)

@@ -348,3 +348,34 @@ func TestNobodyWaitsInTheDark(t *testing.T) {
 		t.Errorf("after a second: %s", got)
 	}
 }
+
+// A budget of what is said to be wanted is enough for all of it, also when rates waver by a twentieth meanwhile.
+func TestWantedIsEnough(t *testing.T) {
+	rng := rand.New(rand.NewPCG(2, 3))
+	for range 100 {
+		var a layers.Allocator
+		var wants []layers.Want
+		for i := range 1 + rng.IntN(4) {
+			w := want(uint64(i + 1))
+			w.Placed, w.Height = true, []int{180, 360, 720}[rng.IntN(3)]
+			wants = append(wants, w)
+		}
+		best, wanted := a.Allocate(time.Unix(0, 0), 0, 92_800, layers.General, wants)
+		all := tell(best)
+		for i := range wants {
+			for j := range wants[i].Ladder {
+				for k := range wants[i].Ladder[j].Rates {
+					wants[i].Ladder[j].Rates[k] += wants[i].Ladder[j].Rates[k] / 20
+				}
+			}
+		}
+		var b layers.Allocator
+		b.Allocate(time.Unix(0, 0), 150_000, 92_800, layers.General, wants)
+		for i := range 100 {
+			best, _ = b.Allocate(time.Unix(0, 0).Add(time.Duration(i)*100*time.Millisecond), wanted, 92_800, layers.General, wants)
+		}
+		if got := tell(best); got != all {
+			t.Fatalf("%d bit/s are said to be wanted, and with them there is %s instead of %s", wanted, got, all)
+		}
+	}
+}
