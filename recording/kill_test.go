@@ -104,6 +104,7 @@ func TestKilled(t *testing.T) {
 	if os.Getenv("SOAK") != "" {
 		rounds = 100
 	}
+	t.Parallel()
 	var mu sync.Mutex
 	var worst time.Duration
 	t.Run("rounds", func(t *testing.T) {
