@@ -250,12 +250,24 @@ func span(t *testing.T, film string, index int) time.Duration {
 	return time.Duration((last - first) * float64(time.Second))
 }
 
+func decode(t *testing.T, ffmpeg string, args ...string) []byte {
+	t.Helper()
+	c := exec.Command(ffmpeg, append([]string{"-v", "error"}, args...)...)
+	var complaints bytes.Buffer
+	c.Stderr = &complaints
+	out, err := c.Output()
+	if err != nil {
+		t.Fatalf("ffmpeg %q: %v: %s", args, err, complaints.String())
+	}
+	return out
+}
+
 // wantQuadrants compares the corners of a picture 3 s into the film with those of the role in page.js.
 func wantQuadrants(t *testing.T, ffmpeg, film, track, role string) {
 	t.Helper()
-	out, err := exec.Command(ffmpeg, "-v", "error", "-ss", "3", "-i", film, "-map", track, "-frames:v", "1", "-vf", "scale=8:8", "-f", "rawvideo", "-pix_fmt", "rgb24", "-").Output()
-	if err != nil || len(out) != 8*8*3 {
-		t.Fatalf("%s: ffmpeg: %v, %d bytes", role, err, len(out))
+	out := decode(t, ffmpeg, "-i", film, "-ss", "3", "-map", track, "-frames:v", "1", "-vf", "scale=8:8", "-f", "rawvideo", "-pix_fmt", "rgb24", "-")
+	if len(out) != 8*8*3 {
+		t.Fatalf("%s: %d bytes of picture", role, len(out))
 	}
 	colours := map[byte][3]int{'R': {220, 40, 40}, 'G': {40, 170, 60}, 'B': {50, 70, 220}, 'Y': {230, 210, 40}}
 	got := ""
@@ -281,9 +293,9 @@ func wantQuadrants(t *testing.T, ffmpeg, film, track, role string) {
 func wantTone(t *testing.T, ffmpeg, film, track, role string) {
 	t.Helper()
 	const rate = 8000
-	pcm, err := exec.Command(ffmpeg, "-v", "error", "-ss", "2", "-t", "3", "-i", film, "-map", track, "-ac", "1", "-ar", strconv.Itoa(rate), "-f", "s16le", "-").Output()
-	if err != nil || len(pcm) < rate {
-		t.Fatalf("%s: ffmpeg: %v, %d bytes", role, err, len(pcm))
+	pcm := decode(t, ffmpeg, "-i", film, "-ss", "2", "-t", "3", "-map", track, "-ac", "1", "-ar", strconv.Itoa(rate), "-f", "s16le", "-")
+	if len(pcm) < rate {
+		t.Fatalf("%s: %d bytes of sound", role, len(pcm))
 	}
 	samples := make([]int16, len(pcm)/2)
 	if err := binary.Read(bytes.NewReader(pcm), binary.LittleEndian, samples); err != nil {

@@ -57,6 +57,8 @@ class App {
     let consultation;
     try {
       consultation = await Consultation.exchange(this.#options.server, this.#options.invitation, { pin: this.#pin });
+      // Most consultations may not be recorded, and need none of it.
+      if ((consultation.preview.recording ?? 'never') !== 'never') this.#ctx.recording = await import('./recording.js');
     } catch (e) {
       return this.#closed ? undefined : this.#refused(e);
     }

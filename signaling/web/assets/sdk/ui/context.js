@@ -22,6 +22,7 @@ export class Context {
   t = null;
   /** Said in the lobby, on hold and in the room. @type {{who: string, body: string, own: boolean, lobby?: boolean}[]} */
   messages = [];
+  recording = null; // the module, where the consultation may be recorded
   shortcuts = true; // can be switched off (WCAG 2.1.4): speech input types letters
   #audio = null;
 

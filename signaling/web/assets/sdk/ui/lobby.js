@@ -1,7 +1,6 @@
 import { ConnectionCheck } from './connection.js';
 import { ask, button, buttons, el } from './dom.js';
 import { Notices } from './notices.js';
-import { lobbyConsent } from './recording.js';
 
 const TICK_MS = 1000;
 const SLOW_SAMPLES = 5; // seconds in a row
@@ -33,7 +32,7 @@ export class Lobby {
     this.text = el('p', { class: 'lead' });
     this.start = el('p', {});
     this.messages = el('div', { class: 'messages', role: 'log', 'aria-live': 'polite', 'aria-label': t.lobby.messages });
-    this.consent = lobbyConsent(ctx, consultation, (e) => this.notices.failed(e));
+    this.consent = ctx.recording?.lobbyConsent(ctx, consultation, (e) => this.notices.failed(e));
     const own = el('div', { class: 'preview small', hidden: this.held || !capture.camera });
     if (!own.hidden) {
       this.#video = el('video', { class: 'mirror', autoplay: true, playsinline: true, 'aria-label': t.devices.selfview });
@@ -42,7 +41,7 @@ export class Lobby {
       own.append(this.#video);
     }
     this.node = el('main', { class: 'page', part: 'page' }, el('div', { class: 'card', part: 'card' },
-      this.title, this.notices.node, this.text, this.consent.node, this.messages, this.start, el('p', {}, this.#words.nothing), own,
+      this.title, this.notices.node, this.text, this.consent?.node, this.messages, this.start, el('p', {}, this.#words.nothing), own,
       el('p', { class: 'note' }, this.#words.private, ' ', !this.held && since && t.waiting.since(since)),
       buttons(button({ action: 'check', text: t.connection.check, onclick: () => this.#check() }), button({ action: 'leave', text: t.waiting.leave, onclick: leave }))));
     for (const m of ctx.messages) if (m.lobby) this.#draw(m);
@@ -77,7 +76,7 @@ export class Lobby {
 
   #listen() {
     const on = (type, f) => this.#c.addEventListener(type, f, { signal: this.#off.signal });
-    on('recording', () => this.consent.update());
+    on('recording', () => this.consent?.update());
     on('roster', () => this.#update());
     on('state', () => this.#update());
     on('quality', ({ detail }) => this.#quality(detail));

@@ -5,7 +5,6 @@ import { icon } from './icons.js';
 import { Meter } from './meter.js';
 import { Notices } from './notices.js';
 import { People } from './people.js';
-import { RecordingMark } from './recording.js';
 import { SelfView } from './selfview.js';
 import { Stage } from './stage.js';
 
@@ -40,7 +39,7 @@ export class Room {
     this.stage = new Stage(ctx, consultation, this.selfview);
     this.notices = new Notices(ctx, ctx.t.room.news);
     this.notices.onlost = () => (this.controls.mic || this.controls.more).focus();
-    this.recording = new RecordingMark(ctx, consultation, this.#failed);
+    this.recording = ctx.recording && new ctx.recording.RecordingMark(ctx, consultation, this.#failed);
     this.#waiting = new Set(this.#queue().map((p) => p.id));
     this.people = new People(ctx, consultation, {
       close: () => this.#toggle('people', false), failed: this.#failed, said: (p, body) => this.#said(p, body),
@@ -85,7 +84,7 @@ export class Room {
     for (const off of this.#listeners) off();
     for (const timer of this.#timers) clearInterval(timer);
     this.#meter?.listen(null);
-    this.recording.close();
+    this.recording?.close();
     this.stage.close();
     this.people.close();
   }
@@ -131,7 +130,7 @@ export class Room {
       this.#may('end') && button({ action: 'end', kind: 'small danger-outline', text: room.end, onclick: () => this.#end() }));
     // Whoever captions the call puts the words here; empty, it takes no room.
     const captions = el('div', { class: 'captions', part: 'captions', role: 'log', 'aria-label': room.captions });
-    this.node = el('div', { class: 'room', part: 'room' }, top, el('div', {}, this.recording.node, this.notices.node),
+    this.node = el('div', { class: 'room', part: 'room' }, top, el('div', {}, this.recording?.node, this.notices.node),
       el('div', { class: 'middle' }, this.stage.node, this.people.node, this.chat.node), captions,
       el('nav', { class: 'bar', part: 'bar', 'aria-label': room.controls }, ...Object.values(this.controls)));
   }
@@ -362,7 +361,7 @@ export class Room {
 
   // Who asked for it hears why it came to nothing.
   #recorded() {
-    const over = this.recording.update();
+    const over = this.recording?.update();
     if (over) this.notices.show({ code: 'recording_over', text: over, closable: true });
   }
 
