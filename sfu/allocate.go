@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/bedside-video/bedside/sfu/bwe"
 	"github.com/bedside-video/bedside/sfu/codec"
 	"github.com/bedside-video/bedside/sfu/layers"
 )
@@ -34,7 +35,7 @@ func (p *Peer) allocate(now time.Time) {
 		wants = append(wants, p.wants(t.sub))
 		subs = append(subs, t.sub)
 	}
-	grants, wanted := p.share.Allocate(now, p.budget().Bitrate, audio, layers.ProfileOf(p.o.Profile), wants)
+	grants, wanted := p.share.Allocate(now, p.allowed(now, audio, wants), audio, layers.ProfileOf(p.o.Profile), wants)
 	p.want(wanted)
 	for i, sub := range subs {
 		sub.publication.grant(sub, seen[i], grants[i])
@@ -43,6 +44,21 @@ func (p *Peer) allocate(now time.Time) {
 			sub.publication.requestKeyFrame(now, sub)
 		}
 	}
+}
+
+// allowed is what may be sent to p. Until something is known of its path, and at least until something has
+// held it back, that is the lowest layer of everybody.
+func (p *Peer) allowed(now time.Time, audio int, wants []layers.Want) int {
+	budget := p.budget()
+	if budget.State != bwe.Start.String() {
+		return budget.Bitrate
+	}
+	p.share.Anew() // it only grows, and every first second counts
+	least := layers.Least(audio, wants)
+	if !budget.Known && budget.Bitrate < openBitrate && (p.up.IsZero() || now.Sub(p.up) < unknownFor) {
+		return least
+	}
+	return max(budget.Bitrate, least)
 }
 
 // soundRate is what a publication of sound takes in bit/s when each packet carries so many earlier ones.

@@ -1,6 +1,7 @@
 package sfu
 
 import (
+	"cmp"
 	"sync"
 	"time"
 
@@ -11,27 +12,32 @@ import (
 )
 
 // What is estimated of a path, in bit/s. Below the least there is not even audio; above the most is a
-// grid of nine cameras of the ladder. The first estimate carries the highest layer of one camera: most
-// paths do, and what one does not shows in the first feedback, a tenth of a second later. (With 1 Mbit/s
-// every visit began with a picture that got better after a second.)
+// grid of nine cameras of the ladder. The first estimate carries sound and the middle layer of a camera:
+// with one for the highest layer, a narrow path has seconds of queue before its first feedback comes. As
+// soon as a path is up, in the lobby mostly, it is probed for the highest layer of one camera; who is let
+// in sooner has the lowest layer of everybody until the first answer, or for unknownFor.
 const (
 	leastBitrate = 40_000
 	mostBitrate  = 20_000_000
-	firstBitrate = 2_000_000
+	firstBitrate = 500_000
+	openBitrate  = 2_000_000
+	unknownFor   = 700 * time.Millisecond
 )
 
 // keptAcks is how much of the buffer for feedback a path keeps.
 const keptAcks = 256
 
-func newEstimator() *bwe.Estimator {
-	e := bwe.New(bwe.Config{Min: leastBitrate, Max: mostBitrate, Start: firstBitrate})
+// newEstimator returns an estimator that begins with first bit/s, 0 for firstBitrate.
+func newEstimator(first int) *bwe.Estimator {
+	e := bwe.New(bwe.Config{Min: leastBitrate, Max: mostBitrate, Start: cmp.Or(first, firstBitrate), Open: openBitrate})
 	e.Want(0)
 	return e
 }
 
 // Budget is what may be sent to a peer.
 type Budget struct {
-	Bitrate int // bit/s of IP packets, for everything; 0: no estimate yet
+	Bitrate int  // bit/s of IP packets, for everything
+	Known   bool // it is more than the first estimate
 	State   string
 	Reason  string
 }
@@ -49,6 +55,7 @@ type path struct {
 	packets   uint64  // that were to arrive, as of the last receiver report, and
 	missing   uint64  // of these, lost
 	probing   bool    // runProbe runs
+	repairs   repairs
 	closed    bool
 
 	closing chan struct{}
@@ -69,10 +76,7 @@ func (p *Peer) budget() Budget {
 	p.path.mu.Lock()
 	defer p.path.mu.Unlock()
 	e := p.path.current
-	if !e.Known {
-		return Budget{}
-	}
-	return Budget{Bitrate: e.Bitrate, State: e.State.String(), Reason: e.Reason}
+	return Budget{Bitrate: e.Bitrate, Known: e.Known, State: e.State.String(), Reason: e.Reason}
 }
 
 // want says what would be sent to the peer if its path carried it, in bit/s: probing goes no further,
@@ -158,8 +162,8 @@ func (p *Peer) reportedLost(now time.Time) {
 
 // probeInterval is how often padding goes out while a probe runs. It is the one timer of a peer: a
 // probe takes a third of a second, and the next comes two seconds later at the earliest when it finds
-// the path full.
-const probeInterval = 10 * time.Millisecond
+// the path full. No other tick is a multiple of it: in virtual time two at one instant have no order.
+const probeInterval = 9700 * time.Microsecond
 
 // runProbe sends padding beside the media until both make the probe's rate.
 func (p *Peer) runProbe(probe bwe.Probe) {

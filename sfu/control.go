@@ -31,6 +31,9 @@ func (p *Peer) control(now time.Time) {
 	if !p.connected.Load() {
 		return
 	}
+	if p.up.IsZero() {
+		p.up = now
+	}
 	p.estimate(now, report)
 	p.allocate(now)
 	pubs, slots := p.media()
@@ -88,8 +91,10 @@ func (p *Peer) RTCP(now time.Time, packet rtcp.Packet) {
 		p.delivered(now, x.Reports)
 		p.reportedLost(now)
 	case *rtcp.TransportLayerCC:
-		p.received(x)
 		p.acknowledged(now, x)
+		if !p.draining() { // what is lost to a queue, no redundancy mends
+			p.received(x)
+		}
 	case *rtcp.ReceiverEstimatedMaximumBitrate:
 		p.estimated(now, x)
 	case *rtcp.PictureLossIndication:
@@ -135,7 +140,7 @@ func (p *Peer) nacked(now time.Time, x *rtcp.TransportLayerNack) {
 	if s.kind == codec.Audio {
 		sent, missed = p.repeat(now, s, seqs)
 	} else {
-		sent, missed = s.retransmit(now, p.roundTrip(), seqs)
+		sent, missed = s.retransmit(now, p, seqs)
 	}
 	p.room.server.metrics.retransmits.Add(float64(sent))
 	p.room.server.metrics.retransmitNo.Add(float64(missed))

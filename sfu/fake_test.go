@@ -38,7 +38,7 @@ func onStage(t *testing.T, f func(s *stage)) {
 		s := &stage{t: t, metrics: prometheus.NewRegistry()}
 		server, err := New(config.SFU{SSRCLimit: 16}, Deps{
 			Port: noPort{}, Clock: time.Now, Rand: rand.Reader, Metrics: s.metrics,
-			Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+			Log: slog.New(slog.NewTextHandler(io.Discard, nil)), FirstEstimate: openBitrate,
 		})
 		if err != nil {
 			t.Fatal(err)

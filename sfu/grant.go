@@ -15,7 +15,7 @@ type Subscription struct {
 	publication *Publication
 	slot        *slot
 	since       time.Time
-	careful     bool // begins with the lowest encoding: what the network takes is known
+	careful     bool // begins with the lowest encoding: the network is not known to take more
 	grant       atomic.Pointer[Grant]
 
 	// The rest is guarded by slot.mu.

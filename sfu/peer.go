@@ -71,6 +71,7 @@ type courier interface {
 // seat is what the room knows of a peer. Only the room's goroutine touches it.
 type seat struct {
 	state    transport.State
+	up       time.Time // since when it is connected
 	reported time.Time // when reports last went out
 	failed   bool
 	assigner *slots.Assigner
@@ -102,7 +103,8 @@ func newPeer(r *Room, o PeerOptions) *Peer {
 		room: r, o: o,
 		publications: map[string]*Publication{}, bySSRC: map[uint32]*slot{},
 	}
-	p.path.estimator = newEstimator()
+	p.path.estimator = newEstimator(r.server.first)
+	p.path.current = p.path.estimator.Estimate()
 	p.path.closing = make(chan struct{})
 	p.taken, p.layers = map[*slot]*sitting{}, map[*Publication][]string{}
 	return p

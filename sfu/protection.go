@@ -17,7 +17,8 @@ type protection struct {
 	pattern    redundancy.Pattern // decided last
 	repeats    redundancy.Allowance
 	rate       redundancy.Rate
-	asks       int // bit/s of each voice, 0 for nothing
+	asks       int  // bit/s of each voice, 0 for nothing
+	lossy      bool // enough is lost for repairs to be sent twice
 }
 
 // inTime is how much later than without loss audio may come and be of use: what ITU-T G.114 allows a
@@ -132,6 +133,9 @@ func listen(slots []*slot) (h heard) {
 func (p *Peer) protect(now time.Time, slots []*slot) {
 	h := listen(slots)
 	budget := p.budget()
+	if !budget.Known {
+		budget.Bitrate = 0
+	}
 	room, path := h.traffic.Room(budget.Bitrate), pathOf(budget.State)
 	p.mu.Lock()
 	x := &p.protection
@@ -139,7 +143,8 @@ func (p *Peer) protect(now time.Time, slots []*slot) {
 	was, asked := x.pattern, x.asks
 	x.pattern = x.controller.Decide(now, &x.meter, room, path)
 	x.asks = x.rate.Decide(now, h.voices, budget.Bitrate, path, x.controller.Wanted())
-	loss, _ := x.meter.Loss()
+	loss, known := x.meter.Loss()
+	x.lossy = known && loss >= lossy
 	pattern, asks, burst := x.pattern, x.asks, x.meter.Burst()
 	x.repeats.Set(now, h.traffic.Spare(budget.Bitrate, pattern.Depth()))
 	x.meter.Age()

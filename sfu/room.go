@@ -318,7 +318,7 @@ func (r *Room) seat(now time.Time, p *Peer, s *slot, pub *Publication) Assignmen
 		r.server.log.Error("invariant violated: subscriber not in the roster", "room", r.id, "peer", p.o.ID)
 		return Assignment{Mid: s.mid, RTP: s.assign(now, nil)}
 	}
-	sub := &Subscription{publication: pub, slot: s, since: now, careful: p.budget().Bitrate > 0}
+	sub := &Subscription{publication: pub, slot: s, since: now, careful: p.budget().Bitrate < openBitrate}
 	rtp := s.assign(now, sub)
 	p.taken[s] = &sitting{sub: sub, muted: pub.muted.Load(), rtp: rtp}
 	pub.attach(sub)

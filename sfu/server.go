@@ -27,6 +27,9 @@ type Deps struct {
 	Rand         io.Reader // cryptographic
 	Log          *slog.Logger
 	Metrics      prometheus.Registerer
+	// FirstEstimate is what a path is taken to carry before anything is known of it, in bit/s; 0 is the
+	// default. It is for tests.
+	FirstEstimate int
 }
 
 // Server is the media plane: it makes rooms.
@@ -35,6 +38,7 @@ type Server struct {
 	clock   func() time.Time
 	rand    io.Reader
 	metrics *metrics
+	first   int // Deps.FirstEstimate
 	vp8     *transport.Engine
 	h264    *transport.Engine
 	streams atomic.Uint64 // the last forward.Stream given out
@@ -52,7 +56,7 @@ func New(cfg config.SFU, d Deps) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sfu: metrics: %w", err)
 	}
-	s := &Server{log: d.Log, clock: d.Clock, rand: d.Rand, metrics: m, rooms: map[string]*Room{}, checks: checks{closing: make(chan struct{})}}
+	s := &Server{log: d.Log, clock: d.Clock, rand: d.Rand, metrics: m, first: d.FirstEstimate, rooms: map[string]*Room{}, checks: checks{closing: make(chan struct{})}}
 	o := transport.Options{
 		Port: d.Port, Advertise: d.Advertise, AdvertiseTCP: d.AdvertiseTCP, SSRCLimit: cfg.SSRCLimit, Clock: d.Clock, Rand: d.Rand,
 	}

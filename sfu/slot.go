@@ -94,11 +94,15 @@ func (s *slot) write(o transport.Outgoing, payload []byte) {
 	s.delivery.sent(o.Seq)
 }
 
-// retransmit answers a NACK for the slot's packets seqs; each is sent again at most once in a round
-// trip. It returns how many were sent and how many could not be.
-func (s *slot) retransmit(now time.Time, roundTrip time.Duration, seqs []uint16) (sent, missed int) {
+// retransmit answers p's NACK for the slot's packets seqs, each at most once in a round trip, and as far
+// as there is room for repairs. It returns how many were sent and how many could not be.
+func (s *slot) retransmit(now time.Time, p *Peer, seqs []uint16) (sent, missed int) {
 	var buf [2 + maxPayload]byte
-	for _, seq := range seqs {
+	roundTrip, copies := p.roundTrip(), p.repairCopies()
+	for i, seq := range seqs {
+		if !p.path.mayRepair(now) {
+			return sent, missed + len(seqs) - i
+		}
 		s.mu.Lock()
 		sub := s.occupant
 		entry, ok := s.history.Resend(now, seq, roundTrip)
@@ -108,10 +112,11 @@ func (s *slot) retransmit(now time.Time, roundTrip time.Duration, seqs []uint16)
 			continue
 		}
 		payload, marker, ok := sub.publication.cached(entry.Stream, entry.SrcSeq, buf[:2])
-		if !ok || !s.sendRTX(sub, entry, payload, marker) {
+		if !ok || !s.sendRTX(sub, entry, payload, marker, copies) {
 			missed++
 			continue
 		}
+		p.path.repaired(copies * len(payload))
 		sent++
 	}
 	return sent, missed
@@ -142,7 +147,7 @@ func (p *Peer) repeat(now time.Time, s *slot, seqs []uint16) (sent, missed int) 
 
 // sendRTX sends payload, which has room for the original sequence number in front, unless the slot
 // has changed hands since it was looked up.
-func (s *slot) sendRTX(sub *Subscription, entry forward.Entry, payload []byte, marker bool) bool {
+func (s *slot) sendRTX(sub *Subscription, entry forward.Entry, payload []byte, marker bool, copies int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.occupant != sub {
@@ -150,11 +155,13 @@ func (s *slot) sendRTX(sub *Subscription, entry forward.Entry, payload []byte, m
 	}
 	entry.Out.Patch(payload[2:])
 	binary.BigEndian.PutUint16(payload, entry.Out.Seq) // RFC 4588 section 4
-	s.rtxSeq++
 	s.delivery.resent++
-	_ = s.out.WriteRTX(transport.Outgoing{
-		Codec: entry.Codec, Seq: s.rtxSeq, Timestamp: entry.Out.Timestamp, Marker: marker,
-	}, payload)
+	for range copies {
+		s.rtxSeq++
+		_ = s.out.WriteRTX(transport.Outgoing{
+			Codec: entry.Codec, Seq: s.rtxSeq, Timestamp: entry.Out.Timestamp, Marker: marker,
+		}, payload)
+	}
 	return true
 }
 

@@ -27,7 +27,7 @@ func three() []sim.Person {
 }
 
 // badLine is the interpreter's: two packets in a hundred are lost, either way.
-func badLine() sim.Path { return sim.Path{Delay: 30 * time.Millisecond, Loss: 0.02} }
+func badLine() sim.Path { return sim.Path{Delay: 30411 * time.Microsecond, Loss: 0.02} }
 
 // consultation is the visit that everything is for: lobby, admit, ten minutes, leave, end.
 func consultation() sim.Plan {

@@ -23,10 +23,10 @@ func leanVisit() sim.Plan {
 	people[2].Up, people[2].Down = badLine(), badLine()
 	return sim.Plan{Seed: 3, MaxParticipants: 4, People: people, Steps: []sim.Step{
 		sim.Join{Ref: "doctor"}, sim.Connected{Ref: "doctor"},
-		sim.Join{Ref: "patient"}, sim.Connected{Ref: "patient"},
+		sim.Join{Ref: "patient"}, sim.Connected{Ref: "patient"}, sim.Pass{For: time.Second},
 		sim.Admit{By: "doctor", Who: "patient"},
 		sim.Pass{For: 5 * time.Second},
-		sim.Join{Ref: "voice"}, sim.Connected{Ref: "voice"},
+		sim.Join{Ref: "voice"}, sim.Connected{Ref: "voice"}, sim.Pass{For: time.Second},
 		sim.Admit{By: "doctor", Who: "voice"},
 		sim.Pass{For: 40 * time.Second},
 		sim.Mute{Ref: "doctor", Source: wire.SourceCamera, Muted: true},

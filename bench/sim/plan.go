@@ -30,6 +30,7 @@ type Plan struct {
 	MaxParticipants int    // 0 is the server's default
 	Profile         string // "" is the server's default
 	Recording       string // the policy; "" is a server that records nothing
+	FirstEstimate   int    // of each path, in bit/s; 0 is the server's default
 	People          []Person
 	Steps           []Step
 }

@@ -90,7 +90,7 @@ func (w *World) startServer() error {
 	}
 	if s.sfu, err = sfu.New(config.Default().SFU, sfu.Deps{
 		Port: s.port, Advertise: []netip.AddrPort{netip.AddrPortFrom(w.host.Addr(), mediaPort)},
-		Clock: time.Now, Rand: rand.Reader, Log: log, Metrics: s.metrics,
+		Clock: time.Now, Rand: rand.Reader, Log: log, Metrics: s.metrics, FirstEstimate: w.plan.FirstEstimate,
 	}); err != nil {
 		return err
 	}

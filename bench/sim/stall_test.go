@@ -19,6 +19,7 @@ func simulcast(steps ...sim.Step) sim.Plan {
 	people[0].Media.Camera = bench.SimulcastCamera()
 	return sim.Plan{Seed: 11, MaxParticipants: 3, People: people, Steps: append([]sim.Step{
 		sim.Join{Ref: "doctor"}, sim.Connected{Ref: "doctor"}, sim.Join{Ref: "patient"}, sim.Connected{Ref: "patient"},
+		sim.Pass{For: time.Second}, // the path is known then
 		sim.Admit{By: "doctor", Who: "patient"}, sim.Pass{For: 5 * time.Second},
 	}, steps...)}
 }

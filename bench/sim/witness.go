@@ -176,6 +176,9 @@ func (x *witness) packet(p *person, now time.Time, a bench.Arrival) {
 		x.violate("at %v %s received media of nobody known", at.Sub(x.world.start), p.Ref)
 		return
 	}
+	if sent := a.Tag.Sent.Add(sender.person.Up.Delay); len(p.Down.Rate) > 0 && sent.Before(at) && !x.admitted(sender.person.id, at) {
+		at = sent // it waited before a bottleneck, and how long is not known: it was forwarded after this
+	}
 	if !x.admitted(p.id, at) {
 		x.violate("at %v media of %s was forwarded to %s, who was not admitted", at.Sub(x.world.start), sender.person.Ref, p.Ref)
 	}

@@ -124,8 +124,9 @@ func (w *World) addPerson(index int, one Person) error {
 	if one.Display == "" {
 		one.Display = "canary-" + one.Ref + "-7f3a"
 	}
-	// Links of slightly different length, so that no two people's packets arrive at the same instant.
-	hop := defaultHop + time.Duration(index)*137*time.Microsecond
+	// Links of slightly different length, so that no two people's packets arrive at the same instant, nor at a
+	// tick of the server.
+	hop := defaultHop + time.Duration(index+1)*137*time.Microsecond
 	one.Up.Delay, one.Down.Delay = cmp.Or(one.Up.Delay, hop), cmp.Or(one.Down.Delay, hop)
 	host, err := w.network.AddHost(fmt.Sprintf("10.0.1.%d", index+1), one.Up, one.Down)
 	if err != nil {

@@ -21,6 +21,7 @@ const (
 const (
 	drainAbove   = 0.030 // s of queue over the reference: too long for gentle means
 	drainWithin  = 0.4   // s in which it is to be gone
+	echoAbove    = 0.03  // more, while it may be of a probe: what was sent before it did go
 	drainLeast   = 0.4   // of what leaves the queue, at least this is sent
 	drainAfter   = 0.92  // of it, when the queue is gone
 	quietQueue   = 0.003 // s of queue that is none
@@ -41,6 +42,7 @@ type signal struct {
 	acked, sent, verified       float64
 	arrived                     *meter
 	limited, probing            bool
+	echo                        bool // what is in the queue may be a probe's
 	lossWindow                  bool // a window of losses is full
 	losses                      *losses
 }
@@ -56,19 +58,25 @@ type control struct {
 	since             time.Time
 	limited           bool
 
-	before   float64   // smooth queue of the last feedback
-	quiet    time.Time // since when there is no queue; zero: there is
-	held     time.Time // when congestion was last acted upon
-	capacity float64   // what left the queue when it was too long
+	before float64   // smooth queue of the last feedback
+	quiet  time.Time // since when there is no queue; zero: there is
+	held   time.Time // when congestion was last acted upon
+	emptying
+	flat   flat
+	rebase bool // the Estimator is to take the delay as it is for that of the empty path
+	trial  trial
+	rival  rival
+}
+
+// emptying is what is known of the last queue that was too long.
+type emptying struct {
+	capacity float64   // what left it
 	entry    float64   // the rate with which that began
-	peak     float64   // the longest queue of it
+	peak     float64   // the longest that it was
 	share    float64   // what left it at first: ours of a bottleneck that others fill
-	// impatience is for how many seconds the queue has not become shorter although less is sent.
+	emptied  time.Time // when it was gone
+	// impatience is for how many seconds it has not become shorter although less is sent.
 	impatience float64
-	flat       flat
-	rebase     bool // the Estimator is to take the delay as it is for that of the empty path
-	trial      trial
-	rival      rival
 }
 
 func (c *control) bounded() float64 {
@@ -91,12 +99,10 @@ func (c *control) reference() float64 {
 
 func (c *control) update(s signal) {
 	reference := c.reference() + 2*s.noise
-	tooLong := s.queue > reference+drainAbove ||
-		s.queue > reference+drainAbove/3 && s.queue+0.1*s.slope > reference+2*drainAbove
 	switch {
 	case c.state == Competing:
 		c.compete(s, reference)
-	case tooLong:
+	case c.tooLong(s):
 		c.drain(s, reference)
 	case c.state == Draining:
 		c.drained(s, reference)
@@ -108,6 +114,21 @@ func (c *control) update(s signal) {
 	}
 	c.before = s.smooth
 	c.rate = c.bounded()
+}
+
+// tooLong tells that the queue is too long for gentle means, or about to be.
+func (c *control) tooLong(s signal) bool {
+	reference := c.reference() + 2*s.noise
+	if s.echo && c.state != Draining {
+		reference += echoAbove
+	}
+	return s.queue > reference+drainAbove ||
+		s.queue > reference+drainAbove/3 && s.queue+0.1*s.slope > reference+2*drainAbove
+}
+
+// drains tells that a queue of our own is being emptied, or of what was sent then, not all is known yet.
+func (c *control) drains(s signal) bool {
+	return c.state == Draining || c.state != Competing && c.tooLong(s) || !c.emptied.IsZero() && s.now.Sub(c.emptied) < s.rtt
 }
 
 // drain sends less than what leaves the queue, the less the longer it is.
@@ -160,7 +181,7 @@ func (c *control) drained(s signal, reference float64) {
 		}
 	}
 	c.rate = min(c.entry, max(c.rate, c.capacity*drainAfter))
-	c.held = s.now
+	c.held, c.emptied = s.now, s.now
 	c.enter(s.now, Steady, "the queue is gone")
 }
 
@@ -192,6 +213,9 @@ func (c *control) follow(s signal, reference float64) {
 		c.enter(s.now, Steady, fmt.Sprintf("%.0f ms of queue", s.smooth*1e3))
 		step := nadaKappa * s.dt / nadaTau * (reference - s.smooth) / nadaTau
 		step -= nadaKappa * nadaEta * (s.smooth - c.before) / nadaTau
+		if step < 0 && (s.echo || s.smooth < reference) && c.rate > c.shown(s) {
+			break // a short queue of less than the rate, or of a probe, says nothing of it
+		}
 		c.grow(s, min(max(step, -0.5), 0.1))
 	}
 	if s.now.Sub(s.touched) > refreshEvery && s.now.Sub(c.held) > refreshEvery/2 && !s.limited && !s.probing {
@@ -203,15 +227,31 @@ func (c *control) follow(s signal, reference float64) {
 
 // grow changes the rate by a share of it. Upwards only what is used is built upon.
 func (c *control) grow(s signal, by float64) {
-	if by <= 0 {
-		c.rate *= 1 + by
+	if by <= 0 || s.limited {
+		c.rate *= 1 + min(by, 0)
 		return
 	}
-	if s.limited {
-		return
-	}
-	c.rate = max(c.rate, min(c.rate*(1+by), 1.5*s.acked+20e3))
+	c.rate = max(c.rate, min(c.rate*(1+by), c.shown(s)))
 }
+
+// shown is how far the rate may grow upon what arrives.
+func (c *control) shown(s signal) float64 {
+	if c.state == Start {
+		return 1.5*s.acked + 20e3
+	}
+	return growOver*s.acked/(1-min(s.losses.inherent, 0.5)) + 10e3
+}
+
+// growOver is how far above what arrives the rate grows of itself: an encoder that follows it grows with
+// it, a ladder of layers is only ever a part of it, and what no layer uses is nothing that is known.
+const growOver = 1.15
+
+// stuck tells that there has been no queue for so long that a rate which could grow would have.
+func (c *control) stuck(now time.Time) bool {
+	return !c.quiet.IsZero() && now.Sub(c.quiet) > stuckAfter && now.Sub(c.held) > stuckAfter
+}
+
+const stuckAfter = 3 * time.Second
 
 // refresh waits until the queue has had time to go.
 func (c *control) refresh(s signal) {
@@ -233,11 +273,16 @@ func (c *control) probed(s signal, found float64, passes bool) {
 		c.enter(s.now, Steady, fmt.Sprintf("a probe filled the path at %.0f kbit/s", found/1e3))
 	}
 	c.held = s.now
-	c.rate = max(min(c.rate, found*0.95), min(s.acked, found)*0.9)
-	if found*0.9 > c.rate {
-		c.rate = found * 0.9
+	if c.rate > found*probeNoise || c.rate < found*probeKeeps {
+		c.rate = found * probeKeeps
 	}
 }
+
+// probeNoise is how far off what a probe finds may be: it is a few packets. probeKeeps is what is taken of it.
+const (
+	probeNoise = 1.08
+	probeKeeps = 0.95
+)
 
 // moved goes on after the path has become another.
 func (c *control) moved(now time.Time) {

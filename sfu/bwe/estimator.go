@@ -9,6 +9,8 @@ type Config struct {
 	Min   int // never less
 	Max   int // never more
 	Start int // before anything is known
+	// Open is what the path is probed for as soon as there is one, whatever is wanted; 0: it is not.
+	Open int
 }
 
 // State says in a word what the estimator does.
@@ -54,10 +56,13 @@ type Estimator struct {
 	stall   stall
 
 	wanted   float64
-	heard    time.Time // the last feedback that told something
+	first    time.Time // the first feedback that told something, and
+	heard    time.Time // the last
+	probed   bool      // a probe has been judged
 	rtt      time.Duration
 	verified verified
 	fallback fallback
+	opened   int // opening probes that nothing was heard of; openTries: there are no more
 }
 
 // New returns an Estimator of a path of which nothing is known.
@@ -119,6 +124,9 @@ func (e *Estimator) Feedback(now time.Time, acks []Ack) {
 	if !e.heard.IsZero() {
 		dt = min(max(now.Sub(e.heard).Seconds(), 0.001), 0.25)
 	}
+	if e.first.IsZero() {
+		e.first = now
+	}
 	e.heard = now
 	e.delay.update(now, dt)
 	s := e.signal(now, dt)
@@ -139,8 +147,9 @@ func (e *Estimator) signal(now time.Time, dt float64) signal {
 		touched: e.delay.touched,
 		acked:   e.arrived.rate(acknowledgedOver), sent: e.sent.rate(acknowledgedOver),
 		probing: e.probes.running(), losses: &e.losses, arrived: &e.arrived,
+		echo: e.probes.current.ID != 0 && now.Sub(e.probes.current.Until) < e.rtt+echoFor,
 	}
-	s.lossWindow = e.losses.update(now)
+	s.lossWindow = e.losses.update(now, e.control.drains(s))
 	s.limited = s.sent < limitedBelow*e.control.rate
 	e.control.limited = s.limited
 	e.verified.add(now, s.acked)
@@ -169,6 +178,8 @@ func (e *Estimator) judge(s signal) {
 	if !e.probes.due(s.now, e.rtt) {
 		return
 	}
+	e.probed = true
+	opening := e.control.state == Start && e.control.rate < float64(e.config.Open)
 	sent, arrived, ok := e.probes.judge()
 	if !ok {
 		e.probes.failed(s.now)
@@ -177,6 +188,9 @@ func (e *Estimator) judge(s signal) {
 	passes := arrived >= probePasses*sent
 	if passes {
 		e.probes.passed(s.now)
+		if opening {
+			e.probes.next = s.now
+		}
 	} else {
 		e.probes.failed(s.now)
 		e.probes.ceiling = min(sent, arrived)
@@ -192,35 +206,75 @@ const probeQueue = 0.05
 // Tick does what time does alone and returns the estimate. waiting is when the oldest packet was sent
 // of which nothing has been heard, the zero time if there is none.
 func (e *Estimator) Tick(now time.Time, waiting time.Time) Estimate {
-	if e.probes.due(now, e.rtt+time.Second) { // no feedback came to judge it by
+	if e.probes.late(now, e.rtt+time.Second) { // no feedback came to judge it by
 		e.probes.abort(now)
 	}
 	e.silence(now, waiting)
 	e.tryMore(now)
-	out := Estimate{
-		Bitrate: int(e.control.bounded()), State: e.control.state, Reason: e.control.reason, Limited: e.control.limited,
-		Known: !e.heard.IsZero() || e.fallback.on,
-	}
+	out := e.Estimate()
 	if e.probes.running() && now.Before(e.probes.current.Until) {
 		out.Probe = e.probes.current
 	}
 	return out
 }
 
+// Estimate returns what is known, without a probe.
+func (e *Estimator) Estimate() Estimate {
+	return Estimate{
+		Bitrate: int(e.control.bounded()), State: e.control.state, Reason: e.control.reason, Limited: e.control.limited,
+		Known: e.fallback.on || e.knows(),
+	}
+}
+
+// knows tells whether there is anything behind the rate: who begins with a probe waits for what it shows.
+func (e *Estimator) knows() bool {
+	return !e.heard.IsZero() &&
+		(e.config.Open == 0 || e.control.state != Start || e.probed || e.heard.Sub(e.first) > openPatience)
+}
+
+// openPatience is for how long the first probe is waited for.
+const openPatience = 500 * time.Millisecond
+
 // tryMore begins a probe when more is wanted than known to go and nothing speaks against it.
 func (e *Estimator) tryMore(now time.Time) {
 	c := &e.control
-	want := min(e.wanted*1.05, c.most)
-	free := c.state == Start || c.state == Rising || c.state == Steady
-	if e.heard.IsZero() || e.fallback.on || e.probes.running() || !free || now.Before(e.probes.next) {
+	if e.fallback.on || e.probes.running() || now.Before(e.probes.next) {
 		return
 	}
-	if want <= c.rate*1.02 || e.delay.current.Seconds() > probeQueue/2 || (!c.limited && c.state != Start) {
+	if e.opening(now) {
+		return
+	}
+	want := min(e.wanted*probeOver, c.most)
+	free := c.state == Start || c.state == Rising || c.state == Steady
+	if e.heard.IsZero() || !free {
+		return
+	}
+	if want <= c.rate*1.02 || e.delay.current.Seconds() > probeQueue/2 || (!c.limited && !c.stuck(now) && c.state != Start) {
 		return
 	}
 	target := min(probeStep*c.rate, want)
 	if e.probes.ceiling > 0 {
 		target = min(target, max(probeAgain*e.probes.ceiling, 1.05*c.rate))
 	}
-	e.probes.begin(now, target)
+	e.probes.begin(now, target, probeLeast, probeBits)
 }
+
+// opening begins the first probes, before there is anything to send: who is let in has been waiting, and
+// what their path carries is known by then.
+func (e *Estimator) opening(now time.Time) bool {
+	c := &e.control
+	most := min(float64(e.config.Open), c.most)
+	if c.state != Start || e.opened >= openTries || c.rate*1.05 >= most {
+		return false
+	}
+	target := probeStep * c.rate
+	if e.heard.IsZero() {
+		e.opened++
+		target = c.rate // not even that is known to get through
+	}
+	e.probes.begin(now, min(target, most), openLength, 0)
+	return true
+}
+
+// openTries is how many probes are sent of which nothing is heard: there may be nobody who tells.
+const openTries = 3

@@ -11,8 +11,11 @@ const (
 	probeSoon   = 200 * time.Millisecond // after one that succeeded
 	probeFirst  = 2 * time.Second        // after one that did not, doubled each time
 	probeSlow   = 5 * time.Second        // up to this: who waits longer misses that the path is better
-	probeStep   = 2.0                    // what is tried, over what is known
 	probeAgain  = 1.3                    // after one that did not pass, over what it found: it will most likely fill the path again
+	openLength  = 60 * time.Millisecond  // of the first, before anything is sent: at 600 kbit/s that is 4.5 kB
+	probeStep   = 2.0                    // what is tried, over what is known
+	echoFor     = 400 * time.Millisecond // its queue is gone then
+	probeOver   = 1.15                   // what is tried at most, over what is wanted: who wants it takes 95 % of an estimate
 	probePasses = 0.85                   // of what was sent arrived as fast as it was sent
 )
 
@@ -39,15 +42,16 @@ type probes struct {
 	bytes, firstBytes   int // what arrived
 	lastBytes           int
 	packets, lost       int
+	ended               bool // the last of it has been told of
 }
 
-// begin starts a probe at rate.
-func (p *probes) begin(now time.Time, rate float64) {
+// begin starts a probe at rate, of so much at least.
+func (p *probes) begin(now time.Time, rate float64, least time.Duration, bits float64) {
 	p.last++
 	if p.last == 0 {
 		p.last = 1
 	}
-	length := min(max(probeLeast, time.Duration(probeBits/rate*1e9)), probeMost)
+	length := min(max(least, time.Duration(bits/rate*1e9)), probeMost)
 	*p = probes{
 		last: p.last, next: p.next, pause: p.pause, ceiling: p.ceiling,
 		current: Probe{ID: p.last, Bitrate: int(rate), Until: now.Add(length)},
@@ -77,6 +81,7 @@ func (p *probes) add(a *Ack) {
 	if a.Probe == 0 || a.Probe != p.current.ID || p.over {
 		return
 	}
+	p.ended = p.ended || p.current.Until.Sub(a.Sent) < probeEnd
 	if a.Fate == Lost {
 		p.lost++
 		return
@@ -101,8 +106,16 @@ func (p *probes) add(a *Ack) {
 	}
 }
 
+// probeEnd is how close to its end the last packets of a probe are sent: padding goes out in steps.
+const probeEnd = 6 * time.Millisecond
+
 // due tells whether all that will be known of the probe is known.
 func (p *probes) due(now time.Time, roundTrip time.Duration) bool {
+	return p.running() && (p.ended || p.late(now, roundTrip))
+}
+
+// late tells whether more would have come by now.
+func (p *probes) late(now time.Time, roundTrip time.Duration) bool {
 	return p.running() && now.Sub(p.current.Until) > roundTrip+150*time.Millisecond
 }
 

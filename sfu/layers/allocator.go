@@ -128,6 +128,19 @@ func light(wants []Want, grants []Grant, left int) {
 	}
 }
 
+// Least is a budget for the lowest encoding of all wants, and their sound.
+func Least(audio int, wants []Want) int {
+	for _, w := range wants {
+		if i := slices.IndexFunc(w.Ladder, func(r Rung) bool { return r.Sent }); i >= 0 {
+			audio += w.Ladder[i].Rates[w.Ladder[i].Top]
+		}
+	}
+	return audio*100/headroom + 100
+}
+
+// Anew makes the next Allocate take what fits, without patience.
+func (a *Allocator) Anew() { a.given = a.given[:0] }
+
 // regret notes that what was granted does not fit any more.
 func (a *Allocator) regret(now time.Time) {
 	a.lowered = now

@@ -17,6 +17,8 @@ const (
 	longSilence = 2500 * time.Millisecond
 	// rateWindow is over what a bit rate is measured.
 	rateWindow = time.Second
+	// unnamed is what an encoding is taken for, in bit/s, while neither its name nor a second of it tells.
+	unnamed = 300_000
 	// packetOverhead is what a packet takes beside its RTP bytes: the SRTP tag, UDP and IP.
 	packetOverhead = 16 + 8 + 20
 )
@@ -123,7 +125,7 @@ func (e *Encoding) Rates() (rates [Temporals]int, top uint8) {
 		}
 		return rates, top
 	}
-	whole := 500_000
+	whole := unnamed
 	for _, r := range ladder() {
 		if r.rid == e.rid {
 			whole = r.bitrate
