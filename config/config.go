@@ -45,11 +45,21 @@ const (
 	AuditAllow  = "allow"
 )
 
-// TLS names the files of the server's certificate. Both are empty (plain HTTP, on loopback only)
-// or both are set.
+// TLS names the files of the server's certificate. Both are empty (plain HTTP, on loopback only,
+// unless ACME makes certificates) or both are set.
 type TLS struct {
 	CertFile string `mapstructure:"cert_file" yaml:"cert_file"`
 	KeyFile  string `mapstructure:"key_file" yaml:"key_file"`
+	// ACME has an authority make the certificate instead; the port must be 443 outside.
+	ACME ACME `mapstructure:"acme" yaml:"acme"`
+}
+
+// ACME is about an authority that makes certificates by itself (RFC 8555). Only where Domains are set does
+// a server ever connect to anything outside.
+type ACME struct {
+	Domains   []string `mapstructure:"domains" yaml:"domains"`     // of this server; none: files
+	Email     string   `mapstructure:"email" yaml:"email"`         // where the authority warns; may be empty
+	Directory string   `mapstructure:"directory" yaml:"directory"` // of the authority
 }
 
 // Log says what is logged and how.
@@ -147,6 +157,7 @@ func Default() Config {
 		Audit:         Audit{OnFailure: AuditRefuse, MinFreePercent: 2},
 		Recording:     Recording{Notice: "v1", MaxLoss: time.Second, MinFreePercent: 5, Retain: 30 * 24 * time.Hour},
 		Log:           Log{Level: "info", Format: "text"},
+		TLS:           TLS{ACME: ACME{Directory: "https://acme-v02.api.letsencrypt.org/directory"}},
 		Media:         Media{GSO: GSOAuto},
 		TURN:          TURN{Relay: RelayOn, Kbits: 20_000, Allocations: 2000, AllocationsPerIP: 400, Connections: 4000},
 		SFU:           SFU{SSRCLimit: 16},

@@ -94,6 +94,9 @@ func TestEnvironmentReachesEveryKey(t *testing.T) {
 		"BEDSIDE_RECORDING_BUCKET_SECRET_KEY":         secret,
 		"BEDSIDE_RECORDING_BUCKET_INSECURE":           "true",
 		"BEDSIDE_TLS_CERT_FILE":                       "c",
+		"BEDSIDE_TLS_ACME_DOMAINS":                    "v.hospital.example",
+		"BEDSIDE_TLS_ACME_EMAIL":                      "it@hospital.example",
+		"BEDSIDE_TLS_ACME_DIRECTORY":                  "https://ca.example/dir",
 		"BEDSIDE_TLS_KEY_FILE":                        "k",
 		"BEDSIDE_LOG_LEVEL":                           "warn",
 		"BEDSIDE_LOG_FORMAT":                          "json",
@@ -141,7 +144,7 @@ func TestEnvironmentReachesEveryKey(t *testing.T) {
 		Listen: ":1", PublicURL: "https://a.example", MetricsListen: ":2",
 		DataDir: "/d", DrainTimeout: 5 * time.Second, Audit: config.Audit{OnFailure: config.AuditAllow, MinFreePercent: 18},
 		ProxyProtocol: []string{"10.0.0.4/32", "2001:db8::/64"},
-		TLS:           config.TLS{CertFile: "c", KeyFile: "k"},
+		TLS:           config.TLS{CertFile: "c", KeyFile: "k", ACME: config.ACME{Domains: []string{"v.hospital.example"}, Email: "it@hospital.example", Directory: "https://ca.example/dir"}},
 		Log:           config.Log{Level: "warn", Format: "json"},
 		Media:         config.Media{Advertise: []string{"192.0.2.1", "2001:db8::1"}, GSO: config.GSOOff, Readers: 3},
 		TURN: config.TURN{Relay: config.RelayOff, Host: "a.example", URLs: []string{"turn:b.example", "turns:b.example:443?transport=tcp"},
@@ -176,7 +179,7 @@ proxy_protocol: [10.0.0.4, 10.0.0.4/24, 0.0.0.0/0, 10.0.0.0/24]
 data_dir: ""
 drain_timeout: 1h
 audit: {on_failure: ask, min_free_percent: 100}
-tls: {cert_file: a}
+tls: {cert_file: a, acme: {domains: [localhost, 192.0.2.1, Video.example], directory: "http://a"}}
 log: {level: chatty, format: xml}
 media: {advertise: [10.0.0.1, "10.0.0.1:0", 0.0.0.0], gso: on, readers: 9}
 sfu: {ssrc_limit: many}
@@ -228,6 +231,11 @@ signaling:
 		"signaling.token_key: must be 32 random bytes in base64 (openssl rand -base64 32)",
 		"signaling.window_lead: must be a duration with its unit, such as 90s, 30m or 1h30m",
 		"signaling.window_trail: must be a duration with its unit, such as 90s, 30m or 1h30m",
+		"tls.acme.directory: must be the https address of an ACME directory",
+		"tls.acme.domains: must be empty where tls.cert_file is set",
+		"tls.acme.domains[0]: must be a public host name in small letters, such as video.hospital.example",
+		"tls.acme.domains[1]: must be a public host name in small letters, such as video.hospital.example",
+		"tls.acme.domains[2]: must be a public host name in small letters, such as video.hospital.example",
 		"tls.key_file: must be set exactly when tls.cert_file is",
 		"turn.host: must be a host name or IP address without a port, or empty",
 		"turn.kbits: must be between 64 and 1000000",

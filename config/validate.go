@@ -55,6 +55,7 @@ func (c Config) problems() []error {
 	p.check(c.MetricsListen == "" || isListenAddress(c.MetricsListen), "metrics_listen", "host:port, or empty for none")
 	p.check(c.MetricsListen == "" || c.MetricsListen != c.Listen || strings.HasSuffix(c.Listen, ":0"), "metrics_listen", "another address than listen")
 	p.check((c.TLS.CertFile == "") == (c.TLS.KeyFile == ""), "tls.key_file", "set exactly when tls.cert_file is")
+	c.TLS.ACME.appendProblems(&p)
 	for i, n := range c.ProxyProtocol {
 		prefix, err := netip.ParsePrefix(n)
 		p.check(err == nil && prefix.Masked() == prefix && prefix.Bits() > 0, fmt.Sprintf("proxy_protocol[%d]", i),
@@ -91,11 +92,22 @@ func ParseAdvertised(s string, port uint16) (netip.AddrPort, error) {
 func (c Config) serverProblems() []error {
 	p := problems(c.problems())
 	p.check(filepath.IsAbs(c.DataDir), "data_dir", "the whole path of a directory of the server's own, such as /var/lib/bedside")
-	p.check(c.TLS.CertFile != "" || !isListenAddress(c.Listen) || isLoopback(c.Listen), "tls.cert_file",
+	p.check(len(c.TLS.ACME.Domains) == 0 || c.TLS.CertFile == "", "tls.acme.domains", "empty where tls.cert_file is set")
+	p.check(c.TLS.CertFile != "" || len(c.TLS.ACME.Domains) > 0 || !isListenAddress(c.Listen) || isLoopback(c.Listen), "tls.cert_file",
 		"set, unless listen is a loopback address: browsers give camera and microphone to HTTPS pages only")
 	p.check(!isBaseURL(c.PublicURL) || strings.HasPrefix(c.PublicURL, "https://") || isLoopback(strings.TrimPrefix(c.PublicURL, "http://")),
 		"public_url", "https://host[:port], unless it is localhost")
 	return p
+}
+
+func (a ACME) appendProblems(p *problems) {
+	p.check(len(a.Domains) <= 10, "tls.acme.domains", "10 at most")
+	for i, d := range a.Domains {
+		_, err := netip.ParseAddr(d)
+		p.check(err != nil && isHost(d) && strings.Contains(d, ".") && d == strings.ToLower(d), fmt.Sprintf("tls.acme.domains[%d]", i), "a public host name in small letters, such as video.hospital.example")
+	}
+	u, err := url.Parse(a.Directory)
+	p.check(err == nil && u.Scheme == "https" && u.Host != "", "tls.acme.directory", "the https address of an ACME directory")
 }
 
 func (s Signaling) appendProblems(p *problems) {

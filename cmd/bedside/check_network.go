@@ -125,7 +125,7 @@ func (h host) checkPublicURL(context.Context) []finding {
 	if err != nil {
 		return []finding{fail(check, "not a URL", "public_url: https://video.hospital.example")}
 	}
-	if h.cfg.TLS.CertFile == "" {
+	if h.cfg.TLS.CertFile == "" && len(h.cfg.TLS.ACME.Domains) == 0 {
 		return []finding{warn(check, "without a certificate only this machine can use the server",
 			"set tls.cert_file and tls.key_file; behind a proxy, note that media goes past it to "+h.cfg.Listen+"/udp")}
 	}
@@ -256,6 +256,9 @@ func firewallRules(cfg config.Config) []firewallRule {
 	if at, metrics, err := net.SplitHostPort(cfg.MetricsListen); err == nil && !isLoopbackHost(at) {
 		rules = append(rules, firewallRule{"in", "TCP", metrics, "the Prometheus server", or(at, "this server"), "metrics (HTTP, unencrypted)"})
 	}
+	if a := cfg.TLS.ACME; len(a.Domains) > 0 {
+		rules = append(rules, firewallRule{"out", "TCP", "443", "this server", a.Directory, "certificates (ACME), and DNS for that name"})
+	}
 	return rules
 }
 
@@ -267,7 +270,11 @@ func printFirewall(to io.Writer, rules []firewallRule, port string) {
 		_, _ = fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%s\t%s\n", r.Direction, r.Protocol, r.Port, r.From, r.To, r.Why)
 	}
 	_ = t.Flush()
-	_, _ = fmt.Fprint(to, "  out: nothing. The server opens no connection; only answers to the above leave it. A stateful\n",
+	out := "  out: nothing. The server opens no connection; only answers to the above leave it. A stateful\n"
+	if slices.ContainsFunc(rules, func(r firewallRule) bool { return r.Direction == "out" }) {
+		out = "  out: nothing else. Answers to what comes in leave the server, too. A stateful\n"
+	}
+	_, _ = fmt.Fprint(to, out,
 		"  filter must keep an idle UDP mapping for 30 s or more. No proxy may stand before the UDP port.\n",
 		"  On this machine, for everybody, that is one of:\n")
 	for _, line := range []string{

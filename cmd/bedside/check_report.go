@@ -26,12 +26,16 @@ func newReport(cfg config.Config) *report {
 		r.Security = append(r.Security, setting{name, fmt.Sprintf(format, args...)})
 	}
 	tls := "none: loopback only, a proxy on this machine must add it"
-	if cfg.TLS.CertFile != "" {
-		tls = "TLS 1.2 or 1.3, cipher suites of the Go standard library; plain HTTP answered on loopback only"
+	if cfg.TLS.CertFile != "" || len(cfg.TLS.ACME.Domains) > 0 {
+		tls = "TLS 1.2 or 1.3, forward secrecy and authenticated encryption only; plain HTTP answered on loopback only"
 	}
 	add("pages and API", "%s", tls)
 	add("media", "DTLS 1.2 and SRTP with a key for each connection, AES-128-GCM first; encrypted to the server, which can see it")
-	add("outgoing connections", "none: no STUN, telemetry, fonts, scripts or updates from elsewhere")
+	outgoing := "none: no STUN, telemetry, fonts, scripts or updates from elsewhere"
+	if a := cfg.TLS.ACME; len(a.Domains) > 0 {
+		outgoing = "certificates from " + a.Directory + ", which learns names, mail address and this server's address; nothing else"
+	}
+	add("outgoing connections", "%s", outgoing)
 	add("link", "a secret of 128 bits, in the fragment of the URL, which browsers do not send; revocable")
 	add("session token", "EdDSA, valid 60 s, once, never in a URL")
 	add("secret of the links", "%s", source(cfg.Signaling.InvitationSecret, cfg.DataDir))

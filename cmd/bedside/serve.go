@@ -65,7 +65,8 @@ type service struct {
 	cfg         config.Config
 	log         *slog.Logger
 	notify      notifier
-	certificate *certificate // nil: plain HTTP on loopback
+	certificate *certificate // nil: the issuer's, or plain HTTP on loopback
+	issuer      *issuer      // nil: nobody outside is asked for a certificate
 
 	data     *dataDir
 	store    *jetstream.Store
@@ -88,6 +89,10 @@ func (s *service) run(ctx context.Context, hangup <-chan os.Signal) (err error) 
 	running, err := assemble(s.cfg, d)
 	if err != nil {
 		return err
+	}
+	if s.issuer != nil {
+		s.issuer.start()
+		defer s.issuer.stop()
 	}
 	if s.certificate != nil {
 		registry.MustRegister(s.certificate.metric())
@@ -169,6 +174,9 @@ func (s *service) deps(registry *prometheus.Registry) (deps, error) {
 	d := deps{world: s.world, log: s.log, registry: registry, store: s.store, audit: s.trail, ready: s.store.Ready, recording: s.tapes.deps}
 	if s.certificate != nil {
 		d.tls = s.certificate.config()
+	} else if a := s.cfg.TLS.ACME; len(a.Domains) > 0 {
+		s.issuer = newIssuer(a, s.data.file(acmeDir), s.log)
+		d.tls = s.issuer.config()
 	} else {
 		d.tls = &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errNoCertificate }}
 	}
@@ -195,7 +203,7 @@ func (s *service) announce(d deps) {
 	if d.metrics != nil {
 		metrics = d.metrics.Addr().String()
 	}
-	s.log.Info("serving", "listen", d.sockets.addrPort().String(), "tls", s.certificate != nil, "public_url", s.cfg.PublicURL,
+	s.log.Info("serving", "listen", d.sockets.addrPort().String(), "tls", s.certificate != nil || s.issuer != nil, "public_url", s.cfg.PublicURL,
 		"media", d.advertise, "metrics", metrics, "data_dir", s.cfg.DataDir, "version", thisBuild().Version)
 	s.tell(notifyReady)
 }

@@ -23,6 +23,7 @@ const (
 	stateDir    = "state"
 	auditDir    = "audit"
 	keysDir     = "keys"
+	acmeDir     = "acme"
 )
 
 // dataDir is where one server keeps what must survive it. It is locked against a second one.
