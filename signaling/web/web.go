@@ -142,7 +142,7 @@ func contentSecurityPolicy(o Options) (string, error) {
 		"form-action 'none'",
 		"frame-ancestors " + ancestors,
 		"require-trusted-types-for 'script'",
-		"trusted-types bedside", // media.js: the URL of its worker, whatever it is given
+		"trusted-types bedside", // voice.js: the URL of its worker, whatever it is given
 	}, "; "), nil
 }
 

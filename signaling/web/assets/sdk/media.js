@@ -47,30 +47,11 @@ function trim(transceiver, kind, first) {
   if (list.length && transceiver.setCodecPreferences) transceiver.setCodecPreferences(list);
 }
 
-// Browsers ask for audio that is lost, and send it again when they are asked, once the description that they
-// are given has nack for it; their own never has. Firefox 153 does the second alone: it has no RED either.
-function repeating(sdp) {
-  const asks = codecs('audio').some((c) => c.mimeType.toLowerCase() === 'audio/red');
-  return sdp.split(/^(?=m=)/m).map((section) => {
-    if (!section.startsWith('m=audio') || !(asks || section.includes('\r\na=sendonly\r\n'))) return section;
-    return section.replace(/^a=rtpmap:(\d+) opus\/48000\/2\r\n/im, (line, type) => `${line}a=rtcp-fb:${type} nack\r\n`);
-  }).join('');
-}
-
-// The worker that carry.js is, once it runs: a sender given to one that does not come would be mute. Chromium
-// takes a transform only of a sender that has not sent (156, 2026-11-22), so all voices go through it.
-let worker;
-(() => {
-  const { href, origin } = new URL('./carry.js', import.meta.url);
-  const red = codecs('audio').some((c) => c.mimeType.toLowerCase() === 'audio/red');
-  if (!red || !globalThis.RTCRtpScriptTransform || origin !== location.origin) return; // workers are of the page's site
-  try {
-    // A policy of Trusted Types that returns one URL whatever it is asked.
-    const policy = globalThis.trustedTypes?.createPolicy('bedside', { createScriptURL: () => href });
-    const loading = new Worker(policy?.createScriptURL('') ?? href, { type: 'module' });
-    loading.onmessage = () => { worker = loading; };
-  } catch {} // the page forbids it
-})();
+// What voices need behind a bad network. It comes behind the page, which does not name it (a template is not
+// followed), and before the first connection.
+let voice;
+const loaded = import(`./voice.js`).then((m) => { voice = m; return m.ready; }).catch(() => {});
+const VOICE_MS = 300; // a connection does not wait longer for it
 
 /** One RTCPeerConnection: the participant's senders first, then the slots, negotiated by one offer. */
 export class Media {
@@ -115,7 +96,6 @@ export class Media {
     const sendEncodings = ENCODINGS[source].map((e) => ({ ...e }));
     const transceiver = this.#pc.addTransceiver(kind, { direction: 'sendonly', sendEncodings });
     trim(transceiver, kind, source === 'mic' ? 'RED' : this.#codec);
-    if (source === 'mic' && worker) transceiver.sender.transform = new RTCRtpScriptTransform(worker);
     this.senders.set(source, transceiver);
   }
 
@@ -133,9 +113,12 @@ export class Media {
   /** The offer to send, complete: the server needs no candidates of ours. */
   async offer(restart) {
     if (restart) this.#pc.restartIce();
+    if (!this.ready) await Promise.race([loaded, new Promise((done) => { setTimeout(done, VOICE_MS); })]);
+    voice?.work(this.senders.get('mic')?.sender);
     await this.#pc.setLocalDescription();
     const tracks = [...this.senders].map(([source, t]) => ({ mid: t.mid, source }));
-    return { sdp: repeating(this.#pc.localDescription.sdp), tracks };
+    const { sdp } = this.#pc.localDescription;
+    return { sdp: voice?.repeating(sdp) ?? sdp, tracks };
   }
 
   async answer(sdp) {
@@ -166,14 +149,7 @@ export class Media {
     this.#audio = { maxBitrate, delay };
     this.#hold();
     this.#fit('mic').catch(() => {}); // the connection has been closed meanwhile
-    this.#carry(carry);
-  }
-
-  // A browser carries the packet before in each; what else is to be, the worker puts in.
-  #carry(back) {
-    const agreed = this.senders.get('mic')?.sender.getParameters().codecs ?? [];
-    const typeOf = (mime) => agreed.find((c) => c.mimeType.toLowerCase() === mime)?.payloadType;
-    worker?.postMessage({ back, red: typeOf('audio/red'), opus: typeOf('audio/opus') });
+    voice?.carry(this.senders.get('mic')?.sender, carry);
   }
 
   // Voices of which lost parts come late, in later packets, are played that much later.
