@@ -139,7 +139,8 @@ func TestRecording(t *testing.T) {
 	for name, role := range c.names {
 		length := filmed(t, ffmpeg, out, name, role)
 		t.Logf("figure: %s recorded for %v, the film has %v of the picture (mark seen on both pages to stop pressed)", role, recorded.Round(time.Millisecond), length.Round(time.Millisecond))
-		if (length - recorded).Abs() > 2*time.Second {
+		// The marks are seen late on a busy machine, and a picture begins with a key frame.
+		if (length - recorded).Abs() > 3*time.Second {
 			t.Errorf("%s: %v of picture, recorded for %v", role, length, recorded)
 		}
 	}
@@ -247,6 +248,7 @@ func span(t *testing.T, film string, index int) time.Duration {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Logf("figure: track %d has %d packets from %.3f to %.3f s", index, len(times), first, last)
 	return time.Duration((last - first) * float64(time.Second))
 }
 
