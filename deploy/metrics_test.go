@@ -129,7 +129,7 @@ func TestMetrics(t *testing.T) {
 func writtenMetrics(t *testing.T) []string {
 	t.Helper()
 	names := make(map[string]bool)
-	for _, dir := range []string{"cmd", "sfu", "signaling", "turn"} {
+	for _, dir := range []string{"cmd", "sfu", "signaling", "turn", "recording"} {
 		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 				return err

@@ -284,6 +284,7 @@ func (s *Session) end(now time.Time, p *person) error {
 	part := p.part
 	p.part = nil
 	size, sum, err := part.close()
+	s.store.o.Metrics.bytes.Add(float64(size))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	entry := &s.manifest.Parts[part.n]
@@ -296,6 +297,7 @@ func (s *Session) end(now time.Time, p *person) error {
 
 // gap notes what is missing.
 func (s *Session) gap(now time.Time, t *Track, packets, frames int) {
+	s.store.o.Metrics.lost.Add(float64(packets))
 	s.mu.Lock()
 	if len(s.manifest.Gaps) < maxGaps {
 		s.manifest.Gaps = append(s.manifest.Gaps, Gap{now.UTC(), t.participant, t.source, packets, frames})
@@ -327,6 +329,7 @@ func (s *Session) fail(now time.Time, err error) {
 	if errors.Is(err, errNoSpace) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		s.failed = NoSpace
 	}
+	s.store.o.Metrics.failures.WithLabelValues(string(s.failed)).Inc()
 	s.store.o.Log.Error("recording failed", "recording", s.ID(), "reason", string(s.failed), "err", err)
 	s.mu.Lock()
 	s.mark(Mark{now.UTC(), string(Failed), string(s.failed)})
@@ -441,6 +444,7 @@ func (s *Session) runWatch() {
 		stuck := since != 0 && now.UnixNano()-since > int64(slowAfter)
 		switch {
 		case stuck && !told:
+			s.store.o.Metrics.failures.WithLabelValues(string(Stalled)).Inc()
 			s.store.o.Log.Error("recording stalled: the disk does not answer", "recording", s.ID())
 			s.notify(Event{At: now, Kind: Failed, Reason: Stalled})
 		case !stuck && told && since == 0:

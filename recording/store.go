@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"filippo.io/age"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/bedside-video/bedside/recording/seal"
 )
@@ -50,6 +51,8 @@ type Options struct {
 	// Remote takes what is finished, and the parts here are removed once it gives them back unchanged; nil:
 	// everything stays here.
 	Remote Remote
+	// Metrics may be nil: then nobody sees them.
+	Metrics *Metrics
 }
 
 // MinLoss is the least that MaxLoss can be.
@@ -91,6 +94,9 @@ func New(o Options) (*Store, error) {
 	}
 	if o.NewKey == nil {
 		o.NewKey = func(_ context.Context, to seal.Recipients) (seal.Key, error) { return seal.NewKey(to) }
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(prometheus.NewRegistry())
 	}
 	if err := os.MkdirAll(o.Dir, dirMode); err != nil {
 		return nil, fmt.Errorf("recordings: %w", err)
@@ -176,6 +182,7 @@ func (s *Store) Start(ctx context.Context, start Start) (*Session, error) {
 		return nil, errors.Join(fmt.Errorf("start recording: %w", ErrClosed), d.root.Close())
 	}
 	s.sessions[id] = x
+	s.o.Metrics.open.Inc()
 	go x.run()
 	go x.runWatch()
 	s.o.Log.Info("recording started", "recording", id, "consultation", start.Consultation)
@@ -205,6 +212,7 @@ func (s *Store) forget(x *Session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, x.ID())
+	s.o.Metrics.open.Dec()
 	_ = x.disk.root.Close() // nothing is written any more
 }
 

@@ -54,11 +54,13 @@ func (s *Store) runUpload(ctx context.Context) {
 				s.o.Log.Error("recordings are not uploaded; they stay here until they are", "err", err)
 			}
 			failing = true
+			s.o.Metrics.uploading.Set(1)
 		default:
 			if failing {
 				s.o.Log.Info("recordings are uploaded again")
 			}
 			failing = false
+			s.o.Metrics.uploading.Set(0)
 		}
 		pause := uploadEvery
 		if failing {

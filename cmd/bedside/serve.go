@@ -125,7 +125,7 @@ func (s *service) open(ctx context.Context, metrics prometheus.Registerer) (err 
 	}); err != nil {
 		return err
 	}
-	if s.tapes, err = openRecordings(s.cfg.Recording, s.data, s.world, s); err != nil {
+	if s.tapes, err = openRecordings(s.cfg.Recording, s.data, s.world, s, metrics); err != nil {
 		return err
 	}
 	var auditKey string

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/bedside-video/bedside/config"
 	"github.com/bedside-video/bedside/recording"
 	"github.com/bedside-video/bedside/recording/bucket"
@@ -30,8 +32,9 @@ type recordings struct {
 // openRecordings opens the store of recordings, if the configuration wants one. Keys to which nothing may
 // be sealed are a mistake in the configuration, and no start; a disk that fails is no reason not to treat
 // patients: then recording is refused, and its reason told to who asks for it.
-func openRecordings(c config.Recording, d *dataDir, w world, s *service) (recordings, error) {
+func openRecordings(c config.Recording, d *dataDir, w world, s *service, registry prometheus.Registerer) (recordings, error) {
 	var r recordings
+	metrics := recording.NewMetrics(registry)
 	if !c.Enabled {
 		return r, nil
 	}
@@ -57,7 +60,7 @@ func openRecordings(c config.Recording, d *dataDir, w world, s *service) (record
 	}
 	r.store, err = recording.New(recording.Options{
 		Dir: dir, Recipients: c.Recipients, MaxLoss: c.MaxLoss, MinFreePercent: c.MinFreePercent, Node: node(),
-		Key: ed25519.NewKeyFromSeed(key), Clock: w.clock, Rand: w.rand, Log: s.log, NewKey: newRecordingKey, Remote: remote,
+		Key: ed25519.NewKeyFromSeed(key), Clock: w.clock, Rand: w.rand, Log: s.log, NewKey: newRecordingKey, Remote: remote, Metrics: metrics,
 	})
 	if err != nil {
 		s.log.Error("nothing can be recorded", "error", err)

@@ -12,6 +12,8 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/bedside-video/bedside/config"
 	"github.com/bedside-video/bedside/recording/seal"
 	"github.com/bedside-video/bedside/signaling"
@@ -62,7 +64,7 @@ func TestOpenRecordings(t *testing.T) {
 			c := config.Default().Recording
 			c.Enabled, c.Dir, c.Recipients = !tt.off, tt.dir, tt.recipients
 			w := world{clock: time.Now, rand: rand.Reader}
-			r, err := openRecordings(c, d, w, &service{log: slog.New(slog.NewTextHandler(io.Discard, nil))})
+			r, err := openRecordings(c, d, w, &service{log: slog.New(slog.NewTextHandler(io.Discard, nil))}, prometheus.NewRegistry())
 			if !errors.Is(err, tt.err) || (tt.err == nil) != (err == nil) {
 				t.Fatalf("error %v, want %v", err, tt.err)
 			}
