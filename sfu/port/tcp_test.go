@@ -91,8 +91,8 @@ func serveHello(t *testing.T, conf *tls.Config) *pipeListener {
 		}
 		_, _ = io.WriteString(w, "plain")
 	})}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(l.HTTP()) }()
+	served, pages := make(chan error, 1), l.HTTP() // a door that nobody has opened yet takes no connection
+	go func() { served <- server.Serve(pages) }()
 	t.Cleanup(func() {
 		_ = server.Close()
 		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
