@@ -132,6 +132,7 @@ func assemble(cfg config.Config, d deps) (_ *server, err error) {
 	s.ice = s.port.ServeICE(s.tcp.ICE())
 	s.serveRelay()
 	pages := s.tcp.HTTP()
+	s.tcp.Start()
 	s.wg.Go(func() { s.runHTTP(s.http, pages) })
 	if d.metrics != nil {
 		s.metrics = httpServer(metricsHandler(registry))

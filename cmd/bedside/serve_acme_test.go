@@ -179,6 +179,8 @@ func TestACME(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = shared.Close() }()
+	shared.HTTP()
+	shared.Start()
 	pool := x509.NewCertPool()
 	pool.AddCert(authority.root)
 	dial := func(name string) error {

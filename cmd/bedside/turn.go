@@ -128,6 +128,7 @@ func assembleRelay(cfg config.Config, d deps) (_ *server, err error) {
 		return nil, err
 	}
 	s.serveRelay()
+	s.tcp.Start()
 	if d.metrics != nil {
 		s.metrics = httpServer(metricsHandler(registry))
 		s.wg.Go(func() { s.runHTTP(s.metrics, d.metrics) })

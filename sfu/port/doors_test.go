@@ -44,6 +44,7 @@ func openDoors(t *testing.T, conf *tls.Config, all bool) *arrivals {
 	if all {
 		doors["turn"], doors["turns"], doors["ice"] = a.tcp.TURN(), a.tcp.TURNS(), a.tcp.ICE()
 	}
+	a.tcp.Start()
 	for name, l := range doors {
 		go func() {
 			for {

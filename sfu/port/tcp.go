@@ -74,8 +74,8 @@ type arrival struct {
 	place  *list.Element
 }
 
-// ShareTCP starts accepting connections of a listener, which belongs to the TCP from then
-// on, unless there is an error.
+// ShareTCP shares the connections of a listener, which belongs to the TCP from then on, unless there is an
+// error. None is accepted before Start.
 func ShareTCP(listener net.Listener, o TCPOptions) (*TCP, error) {
 	t := &TCP{listener: listener, tls: o.TLS, stats: newTCPCounters(), done: make(chan struct{})}
 	t.silent.most, t.begun.most = maxSilent, maxBegun
@@ -85,9 +85,11 @@ func ShareTCP(listener net.Listener, o TCPOptions) (*TCP, error) {
 	if err := t.stats.register(o.Metrics); err != nil {
 		return nil, fmt.Errorf("port: metrics: %w", err)
 	}
-	t.wg.Go(t.runAccept)
 	return t, nil
 }
+
+// Start begins to accept: who serves what must have asked for their listeners. It is called once.
+func (t *TCP) Start() { t.wg.Go(t.runAccept) }
 
 // HTTP is where HTTP comes from. Connections that came over TLS have a ConnectionState method.
 func (t *TCP) HTTP() net.Listener { return t.doors[doorHTTP].open() }

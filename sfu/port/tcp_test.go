@@ -91,7 +91,8 @@ func serveHello(t *testing.T, conf *tls.Config) *pipeListener {
 		}
 		_, _ = io.WriteString(w, "plain")
 	})}
-	served, pages := make(chan error, 1), l.HTTP() // a door that nobody has opened yet takes no connection
+	served, pages := make(chan error, 1), l.HTTP()
+	l.Start()
 	go func() { served <- server.Serve(pages) }()
 	t.Cleanup(func() {
 		_ = server.Close()
@@ -217,6 +218,7 @@ func TestShareTCPClose(t *testing.T) {
 		pipe := newPipeListener()
 		l := share(t, pipe, nil)
 		door := l.HTTP()
+		l.Start()
 		silent, speaking, refused := pipe.dial(here), pipe.dial(here), pipe.dial(elsewhere)
 		for _, c := range []net.Conn{speaking, refused} { // nobody accepts the one, or reads the other's refusal
 			if _, err := io.WriteString(c, "G"); err != nil {
@@ -252,6 +254,7 @@ func TestShareTCPRefusalArrives(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := share(t, &elsewhereListener{tcp}, nil)
+	l.Start()
 	defer func() { _ = l.Close() }()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
