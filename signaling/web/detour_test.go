@@ -6,7 +6,7 @@ import (
 )
 
 // detourJS plays seconds of a connection to a Detour and tells what it decided when.
-const detourJS = `import('/sdk/v1/detour.js').then(({ Detour, withoutUDP, worthReturning }) => {
+const detourJS = `Promise.all([import('/sdk/v1/detour.js'), import('/sdk/v1/media.js')]).then(([{ Detour, worthReturning }, { withoutUDP }]) => {
 	const play = (...parts) => {
 		const d = new Detour();
 		const said = [];

@@ -1,4 +1,3 @@
-import { Detour, worthReturning } from './detour.js';
 import { BedsideError } from './error.js';
 import { Link } from './link.js';
 import { Media, kindOf } from './media.js';
@@ -53,7 +52,8 @@ export class Consultation extends EventTarget {
   #muted = new Set(); // sources the person has muted
   #told = new Map(); // source -> what the server knows of its muting
   #sampler = 0;
-  #detour = new Detour();
+  #paths; // detour.js, loaded when the call is up
+  #detour;
   #before = null;
   #reported = { summary: null, samples: 0 }; // the summary that the server was last told of
   #blocked = false;
@@ -88,6 +88,8 @@ export class Consultation extends EventTarget {
     this.#setConnection({ state: 'connecting' });
     await this.#open({ token: this.#token });
     this.#sampler = setInterval(() => this.#sample(), SAMPLE_MS);
+    // Without it media stays where ICE has put it. Not named by the page (asset.go): nobody waits for it.
+    import(`./detour.js`).then((m) => { this.#paths = m; this.#detour = new m.Detour(); }, () => {});
   }
 
   admit(participant) { return this.#ask('admit', { participant }); }
@@ -371,7 +373,7 @@ export class Consultation extends EventTarget {
 
   #online = () => {
     this.#wake();
-    this.#detour.reset();
+    this.#detour?.reset();
     if (this.#media) this.#media.avoidUDP = false;
     if (this.#link && this.#media?.ready) this.#negotiate(true);
   };
@@ -436,7 +438,7 @@ export class Consultation extends EventTarget {
     if (now && this.#before) {
       const figures = quality(this.#before, now);
       this.#emit('quality', figures);
-      this.#choosePath(this.#detour.sample(figures, performance.now()));
+      this.#choosePath(this.#detour?.sample(figures, performance.now()));
     }
     this.#before = now;
     if (now) this.#report(now);
@@ -449,9 +451,9 @@ export class Consultation extends EventTarget {
     const media = this.#media;
     if (what === 'try') {
       // Beside the call, so that a UDP that is still bad disturbs nobody.
-      const check = import('./check.js').then((m) => m.checkMedia(this.#server, { signal: this.#off.signal }));
+      const check = import(`./check.js`).then((m) => m.checkMedia(this.#server, { signal: this.#off.signal }));
       const found = await check.catch(() => null);
-      if (!found || !worthReturning(found) || media !== this.#media) return;
+      if (!found || !this.#paths.worthReturning(found) || media !== this.#media) return;
     }
     if (!what || !media?.hasTCP) return;
     media.avoidUDP = what === 'leave';

@@ -47,10 +47,3 @@ export class Detour {
 
 /** Whether a check of the way to the server says that media can go by UDP. */
 export const worthReturning = ({ udp, lossUp = 0, lossDown = 0 }) => udp && Math.max(lossUp, lossDown) <= CLEAN;
-
-/** An answer without the server's UDP addresses; as it is where there would be none left. */
-export function withoutUDP(sdp) {
-  const lines = sdp.split('\r\n');
-  if (!lines.some((l) => /^a=candidate:\S+ \d+ tcp /i.test(l))) return sdp;
-  return lines.filter((l) => !/^a=candidate:\S+ \d+ udp /i.test(l)).join('\r\n');
-}

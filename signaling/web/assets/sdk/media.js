@@ -1,4 +1,3 @@
-import { withoutUDP } from './detour.js';
 import { Slot } from './slot.js';
 
 // How long the very first connection may take before the network is to blame; how long a picture may
@@ -52,6 +51,13 @@ function trim(transceiver, kind, first) {
 let voice;
 const loaded = import(`./voice.js`).then((m) => { voice = m; return m.ready; }).catch(() => {});
 const VOICE_MS = 300; // a connection does not wait longer for it
+
+/** An answer without the server's UDP addresses; as it is where there would be none left. */
+export function withoutUDP(sdp) {
+  const lines = sdp.split('\r\n');
+  if (!lines.some((l) => /^a=candidate:\S+ \d+ tcp /i.test(l))) return sdp;
+  return lines.filter((l) => !/^a=candidate:\S+ \d+ udp /i.test(l)).join('\r\n');
+}
 
 /** One RTCPeerConnection: the participant's senders first, then the slots, negotiated by one offer. */
 export class Media {

@@ -4,14 +4,12 @@ import { askingScreen, devicesScreen, joinButtons } from './devices.js';
 import { page } from './dom.js';
 import { choose, switcher } from './languages.js';
 import { Lobby } from './lobby.js';
+import { pinScreen } from './pin.js';
 import { Room } from './room.js';
 import { endedScreen, problemScreen, welcomeScreen } from './screens.js';
 
 const LONGEST_TIMEOUT_MS = 2 ** 31 - 1; // setTimeout fires at once beyond it
 const AGAIN_MS = 15_000;
-// What few need is loaded when they do: no literals in import(), or the page would load them at once.
-const RECORDING = './recording.js';
-const PIN = './pin.js';
 
 // After these the link itself is of no more use.
 const HOPELESS = ['no_invitation', 'invitation_unknown', 'invitation_revoked', 'revoked', 'window_closed',
@@ -60,7 +58,7 @@ class App {
     try {
       consultation = await Consultation.exchange(this.#options.server, this.#options.invitation, { pin: this.#pin });
       // Most consultations may not be recorded, and need none of it.
-      if ((consultation.preview.recording ?? 'never') !== 'never') this.#ctx.recording = await import(RECORDING);
+      if ((consultation.preview.recording ?? 'never') !== 'never') this.#ctx.recording = await import('./recording.js');
     } catch (e) {
       return this.#closed ? undefined : this.#refused(e);
     }
@@ -94,16 +92,13 @@ class App {
     return this.#problem(e.code ?? 'internal', until ? { until } : e);
   }
 
-  async #askPin(wrong) {
+  #askPin(wrong) {
     this.#pin = '';
-    const module = await import(PIN).catch(() => null);
-    if (this.#closed) return undefined;
-    if (!module) return this.#problem('network');
     const go = (pin) => {
       this.#pin = pin;
       this.start();
     };
-    return this.#show('pin', () => module.pinScreen(this.#ctx, { wrong, go }));
+    this.#show('pin', () => pinScreen(this.#ctx, { wrong, go }));
   }
 
   async #devices(wanted) {

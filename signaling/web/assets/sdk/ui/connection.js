@@ -1,5 +1,4 @@
 import { BedsideError } from '../error.js';
-import { checkConnection } from '../check.js';
 import { el, label } from './dom.js';
 
 const STEPS = ['media', 'down', 'up'];
@@ -32,6 +31,7 @@ export class ConnectionCheck {
     };
     let result;
     try {
+      const { checkConnection } = await import(`../check.js`); // not named by the page (asset.go): most people never ask for it
       result = await checkConnection(this.#server, { audio: this.#ctx.audio(), signal: this.#off.signal, onstep });
     } catch (e) {
       if (this.#off.signal.aborted) return '';
