@@ -106,8 +106,9 @@ func TestAudioUnderLoss(t *testing.T) {
 		share      float64
 		whole      float64 // of the windows
 	}{
-		{"down, random", bench.Lean, good, bad, 0, false, 0.99, 0.95},
-		{"down, random, pion", bench.Pion, good, bad, 0, false, 0.99, 0.95},
+		// Who undoes RED and does not ask for what is lost is no browser.
+		{"down, random", bench.Lean, good, bad, 0, false, 0.99, 0.85},
+		{"down, random, pion", bench.Pion, good, bad, 0, false, 0.99, 0.85},
 		{"down, random, repeated", bench.Lean, good, bad, 0, true, 0.99, 0.95},
 		{"down, random, repeated, pion", bench.Pion, good, bad, 0, true, 0.99, 0.95},
 		{"down, bursts", bench.Lean, good, burst, 0, false, 0.96, 0},
