@@ -99,9 +99,6 @@ func TestPathsFromInside(t *testing.T) {
 	var fox *firefox // started when it is needed: it needs a processor while it does nothing
 	for i, y := range ways() {
 		t.Run(y.name, func(t *testing.T) {
-			if y.firefox && os.Getenv("SOAK") == "" {
-				t.Skip("SKIPPED: SOAK=1 has a patient with Firefox, too")
-			}
 			w.firewall(t, y.udp)
 			c := &consultation{t: t, server: s, names: map[string]string{}}
 			c.people = s.open(fmt.Sprintf("path-%d", i), "VP8", func(role string) string { return role }, clinician, patient)
