@@ -299,7 +299,8 @@
       if (pc.connectionState === 'connected') t.connected++;
       for (const s of (await pc.getStats()).values()) {
         if (s.type === 'outbound-rtp') t.sent += s.packetsSent;
-        if (s.type === 'inbound-rtp') t.received += s.packetsReceived;
+        // Padding, with which the server looks at the path, has no payload.
+        if (s.type === 'inbound-rtp' && s.bytesReceived > 0) t.received += s.packetsReceived;
         if (s.type === 'inbound-rtp' && s.kind === 'video') {
           t.decoded += s.framesDecoded ?? 0;
           t.streams.push({ mid: s.mid, decoded: s.framesDecoded ?? 0, lost: s.packetsLost, freezes: s.freezeCount });
