@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 
 	"github.com/bedside-video/bedside/bench/scenario"
 )
@@ -13,6 +14,12 @@ import (
 // field that a later version adds changes no hash of those who do not use it.
 func loadHash(s scenario.Scenario) string {
 	s.Name, s.Purpose, s.Seed, s.Objectives = "", "", 0, nil
+	s.People = slices.Clone(s.People)
+	for i := range s.People {
+		if g := &s.People[i]; g.Way == scenario.WayUDP {
+			g.Way = "" // as everybody's was before there were others
+		}
+	}
 	// A scenario is made of numbers and text: it can always be written, and read again.
 	b, _ := json.Marshal(s)
 	var v any

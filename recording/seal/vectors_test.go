@@ -23,7 +23,7 @@ func TestVectors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	read := 0
+	read, skipped := 0, map[string]int{} // a line for each would hide what else is skipped
 	for _, f := range files {
 		t.Run(f.Name(), func(t *testing.T) {
 			b, err := fs.ReadFile(vectors.Vectors, f.Name())
@@ -32,13 +32,14 @@ func TestVectors(t *testing.T) {
 			}
 			v := parseVector(t, b)
 			if v.skip != "" {
-				t.Skip(v.skip)
+				skipped[v.skip]++
+				return
 			}
 			read++
 			v.check(t)
 		})
 	}
-	t.Logf("figure: %d of %d vectors of the age format read", read, len(files))
+	t.Logf("figure: %d of %d vectors of the age format read; not for us: %v", read, len(files), skipped)
 	if read < 80 {
 		t.Errorf("only %d vectors were read", read)
 	}
