@@ -30,6 +30,8 @@ func newFakeShelf() *fakeShelf {
 
 // put keeps a recording of one part.
 func (s *fakeShelf) put(id, tenant, consultation string, keep time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.byID[id] = recording.Manifest{ID: id, Tenant: tenant, Consultation: consultation, State: recording.Complete, RetainUntil: keep,
 		Parts: []recording.Part{{Participant: "p_1", Size: 10, SHA256: "ab"}}}
 	for _, kind := range []string{signaling.FileManifest, signaling.FileKey, signaling.FilePart} {

@@ -48,6 +48,8 @@ type Change struct {
 	Profile string    `json:"profile,omitempty"`
 	Lobby   *bool     `json:"lobby,omitempty"`
 	Group   *bool     `json:"group,omitempty"`
+	// Recording is never, ask or required; a recording that the new policy does not allow stops.
+	Recording string `json:"recording,omitempty"`
 }
 
 // Consultation is one as the server has it.
