@@ -24,13 +24,12 @@ BROWSER  := ./signaling/web ./bench/browser ./bench/browser/bidi
 # What testdata/webrtcbin.py of bench/browser needs.
 GSTREAMER := python3-gi gir1.2-gst-plugins-bad-1.0 gstreamer1.0-nice gstreamer1.0-libav \
              $(addprefix gstreamer1.0-plugins-,base good bad ugly)
-# What measures runs without the race detector, which makes a packet in virtual time eight times as dear: a
-# package that has no goroutine, and of bench/sim what needs minutes of traffic for a figure. The same code
-# runs with the detector in the other tests of bench/sim.
-MEASURE  := ./sfu/bwe
-FIGURES  := ^Test(AudioUnderLoss|VoiceIsTheLastToGo|QualityGoals|StepDownAndBack|NeverBlack|UplinkLossIsNotDownlinkLoss|.*IsReportedAsSuch)$$
+# The race detector makes a packet in virtual time ten times as dear, so these run without it: a package that
+# has no goroutine, and whole consultations by the hundred. Of those some run with it, too.
+PLAIN    := ./sfu/bwe ./bench/sim
+RACED    := ^Test(Consultation|Schedules|RecordingSchedules|Restart|Reconnect|Hold|HandOver|Blackhole|LeanVisit|WHEP|RelayIsGone|KilledTab|StalledClient)$$
 # Everything else, at once and with the race detector.
-PACKAGES  = $$(go list ./... | grep -v -x -f <(go list $(BROWSER) $(MEASURE)))
+PACKAGES  = $$(go list ./... | grep -v -x -f <(go list $(BROWSER) $(PLAIN)))
 # The race detector needs a C compiler on Linux.
 RACE      = $$(command -v gcc clang >/dev/null && echo -race || true)
 
@@ -59,10 +58,12 @@ build:
 
 test: needs lint .tools/age typage
 	@echo '== tests'
-	go test -v $(RACE) -timeout 15m -skip '$(FIGURES)' $(PACKAGES) 2>&1 | awk -f .ci/summary.awk
-	echo '== tests that measure, without the race detector'
-	go test -v -timeout 5m $(MEASURE) 2>&1 | awk -f .ci/summary.awk
-	go test -v -timeout 5m -run '$(FIGURES)' ./bench/sim 2>&1 | awk -f .ci/summary.awk
+	go test -v $(RACE) -timeout 15m -skip '^TestInvariants$$' $(PACKAGES) 2>&1 | awk -f .ci/summary.awk
+	go test -v $(RACE) -timeout 5m -run '$(RACED)' ./bench/sim 2>&1 | awk -f .ci/summary.awk
+	go test -v $(RACE) -timeout 5m -run '^TestInvariants$$' ./signaling -schedules 50 2>&1 | awk -f .ci/summary.awk
+	echo '== tests without the race detector'
+	go test -v -timeout 5m $(PLAIN) 2>&1 | awk -f .ci/summary.awk
+	go test -v -timeout 5m -run '^TestInvariants$$' ./signaling 2>&1 | awk -f .ci/summary.awk
 	echo '== tests in a browser (some minutes)'
 	go test -v -count=1 -p 1 -timeout 10m $(BROWSER) 2>&1 | awk -f .ci/summary.awk
 
