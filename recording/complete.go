@@ -62,21 +62,6 @@ func (s *Store) recover() error {
 	return nil
 }
 
-// Expired lists the recordings that were to be kept until before now.
-func (s *Store) Expired(now time.Time) ([]Manifest, error) {
-	all, err := s.List("", "")
-	if err != nil {
-		return nil, err
-	}
-	var expired []Manifest
-	for _, m := range all {
-		if !m.RetainUntil.IsZero() && m.RetainUntil.Before(now) && m.State != Open && m.State != Erased {
-			expired = append(expired, m)
-		}
-	}
-	return expired, nil
-}
-
 // Erase destroys a recording's key, then its media, and leaves a tombstone: who it was about, when, and
 // that it is gone. Copies of the media elsewhere are noise from then on.
 func (s *Store) Erase(id, reason string) error {

@@ -214,3 +214,8 @@ func (m *Manifest) encode() ([]byte, error) {
 	}
 	return append(b, '\n'), nil
 }
+
+// Expired tells whether a recording was to be kept until now at most, and is there to be erased.
+func (m *Manifest) Expired(now time.Time) bool {
+	return !m.RetainUntil.IsZero() && !now.Before(m.RetainUntil) && m.State != Open && m.State != Erased
+}

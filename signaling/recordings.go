@@ -359,7 +359,7 @@ func (s *Server) purge() {
 	}
 	now := s.deps.Clock()
 	for _, m := range all {
-		if m.State == recording.Erased || m.State == recording.Open || m.RetainUntil.IsZero() || now.Before(m.RetainUntil) {
+		if !m.Expired(now) {
 			continue
 		}
 		event := audit.Event{Time: now, Name: audit.RecordingErased, Tenant: m.Tenant, Consultation: m.Consultation,
