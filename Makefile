@@ -24,7 +24,7 @@ BROWSER  := ./signaling/web ./bench/browser ./bench/browser/bidi
 # What testdata/webrtcbin.py of bench/browser needs.
 GSTREAMER := python3-gi gir1.2-gst-plugins-bad-1.0 gstreamer1.0-nice gstreamer1.0-libav \
              $(addprefix gstreamer1.0-plugins-,base good bad ugly)
-# The race detector makes a packet in virtual time ten times as dear, so these run without it: a package that
+# The race detector makes a packet in virtual time several times as dear, so these run without it: a package that
 # has no goroutine, and whole consultations by the hundred. Of those some run with it, too.
 PLAIN    := ./sfu/bwe ./bench/sim
 RACED    := ^Test(Consultation|Schedules|RecordingSchedules|Restart|Reconnect|Hold|HandOver|Blackhole|LeanVisit|WHEP|RelayIsGone|KilledTab|StalledClient)$$

@@ -15,8 +15,8 @@ const (
 	measureInterval = 2 * time.Second
 	figuresInterval = 10 * time.Second // of what clinicians are told: 20 people make two messages a second
 	// figuresPeople bounds what grows with the square of the people, if many are clinicians: a hundred of them
-	// were told a thousand figures a second, 8 % of the processor time (2026-11-22). Of more people than this
-	// clinicians are told figures of those alone whose connection is not good.
+	// would be told a thousand figures a second. Of more people than this clinicians are told figures of those
+	// alone whose connection is not good.
 	figuresPeople = 20
 	maxStat       = 100_000_000 // 35 minutes of sound in one slot
 )

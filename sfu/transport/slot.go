@@ -46,7 +46,7 @@ type Outgoing struct {
 	Timestamp uint32
 	Marker    bool
 	Blocks    int       // the payload is RED (codec.AppendRED) with so many earlier ones
-	At        time.Time // now; zero: the connection looks. One look for all receivers of a packet is 3 % less
+	At        time.Time // now; zero: the connection looks
 }
 
 // MaxPadding is the most padding that one packet holds (RFC 3550 section 5.1: a byte tells how much).
