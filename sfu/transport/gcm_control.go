@@ -8,8 +8,6 @@ import (
 const (
 	controlHeaderBytes = 8 // of RTCP, which stay readable
 	controlIndexBytes  = 4 // at the end: a bit and the index
-	// controlReplayWindow is how far behind the newest a packet of a sender may come.
-	controlReplayWindow = 64
 )
 
 var errNotSRTCP = errors.New("transport: not a sealed SRTCP packet")
@@ -43,7 +41,7 @@ func (g *gcm) openControl(b []byte, index uint32) ([]byte, error) {
 // wrap in the life of a key.
 type replays struct {
 	newest uint32
-	seen   uint64 // of the last controlReplayWindow indices, the newest in bit 0
+	seen   uint64 // of the last srtcpReplayWindow indices, the newest in bit 0
 }
 
 // fresh tells whether an index has not come yet.
@@ -52,7 +50,7 @@ func (r *replays) fresh(index uint32) bool {
 		return true
 	}
 	behind := r.newest - index
-	return behind < controlReplayWindow && r.seen&(1<<behind) == 0
+	return behind < srtcpReplayWindow && r.seen&(1<<behind) == 0
 }
 
 // mark takes an index that is fresh, once its packet has opened.
