@@ -50,7 +50,7 @@ func (p *Peer) allocate(now time.Time) {
 // held it back, that is the lowest layer of everybody.
 func (p *Peer) allowed(now time.Time, audio int, wants []layers.Want) int {
 	budget := p.budget()
-	if budget.State != bwe.Start.String() {
+	if budget.State != bwe.Start {
 		return budget.Bitrate
 	}
 	p.share.Anew() // it only grows, and every first second counts

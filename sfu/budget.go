@@ -34,14 +34,6 @@ func newEstimator(first int) *bwe.Estimator {
 	return e
 }
 
-// Budget is what may be sent to a peer.
-type Budget struct {
-	Bitrate int  // bit/s of IP packets, for everything
-	Known   bool // it is more than the first estimate
-	State   string
-	Reason  string
-}
-
 // path is what is known of the way to a peer. What comes back on it (feedback of the peer's own) is
 // all that it learns from: what publishers lose on their way here is not in it.
 type path struct {
@@ -71,12 +63,11 @@ func (x *path) close() {
 	x.running.Wait()
 }
 
-// budget of the peer; any goroutine may ask.
-func (p *Peer) budget() Budget {
+// budget is what may be sent to the peer; any goroutine may ask.
+func (p *Peer) budget() bwe.Estimate {
 	p.path.mu.Lock()
 	defer p.path.mu.Unlock()
-	e := p.path.current
-	return Budget{Bitrate: e.Bitrate, Known: e.Known, State: e.State.String(), Reason: e.Reason}
+	return p.path.current
 }
 
 // want says what would be sent to the peer if its path carried it, in bit/s: probing goes no further,

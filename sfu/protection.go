@@ -28,12 +28,12 @@ const inTime = 400 * time.Millisecond
 // margin is what a packet that is sent again may wait on its way.
 const margin = 20 * time.Millisecond
 
-// pathOf is what a Budget.State says of the path.
-func pathOf(state string) redundancy.Path {
+// pathOf is what the state of an estimate says of the path.
+func pathOf(state bwe.State) redundancy.Path {
 	switch state {
-	case bwe.Rising.String():
+	case bwe.Rising:
 		return redundancy.Idle
-	case bwe.Draining.String(), bwe.Losing.String(), bwe.Competing.String():
+	case bwe.Draining, bwe.Losing, bwe.Competing:
 		return redundancy.Full
 	}
 	return redundancy.Open

@@ -57,4 +57,4 @@ func (p *Peer) repairCopies() int {
 }
 
 // draining tells that the queue before the peer is too long, and what is lost is lost because of it.
-func (p *Peer) draining() bool { return p.budget().State == bwe.Draining.String() }
+func (p *Peer) draining() bool { return p.budget().State == bwe.Draining }
