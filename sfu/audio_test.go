@@ -105,8 +105,8 @@ func TestVoicesFollowTheWorstPath(t *testing.T) {
 			x.heard()
 		}
 		slotOf := func(x *actor, of string) *slot {
-			for slot, sitting := range x.taken {
-				if slot.kind == codec.Audio && sitting.sub.publication.peer.o.ID == of {
+			for _, slot := range x.seated {
+				if slot.kind == codec.Audio && slot.sitting != nil && slot.sitting.sub.publication.peer.o.ID == of {
 					return slot
 				}
 			}

@@ -27,7 +27,7 @@ type noPort struct{ transport.Port }
 
 // stage is a room whose peers have fake connections, in a synctest bubble.
 type stage struct {
-	t       *testing.T
+	t       testing.TB
 	room    *Room
 	metrics *prometheus.Registry
 }
@@ -213,12 +213,27 @@ func (o out) WriteRTX(x transport.Outgoing, payload []byte) error {
 // and video slots v0..v3, connected but not admitted.
 func (s *stage) enter(id string) *actor {
 	s.t.Helper()
-	a := &actor{s: s, opened: time.Now(), state: transport.StateConnected, sent: map[string][]delivery{}, past: map[string][]delivery{}, seqs: map[string]uint16{}}
-	a.Peer = newPeer(s.room, PeerOptions{ID: id, Publish: []codec.Source{codec.Mic, codec.Camera, codec.Screen}, Subscribe: true, Events: a})
-	a.conn = a
+	a := s.cast(id)
 	if err := s.room.add(context.Background(), a.Peer); err != nil {
 		s.t.Fatal(err)
 	}
+	a.equip()
+	a.StateChanged()
+	return a
+}
+
+// cast makes an actor that is nowhere yet.
+func (s *stage) cast(id string) *actor {
+	a := &actor{s: s, opened: time.Now(), state: transport.StateConnected, sent: map[string][]delivery{}, past: map[string][]delivery{}, seqs: map[string]uint16{}}
+	a.Peer = newPeer(s.room, PeerOptions{ID: id, Publish: []codec.Source{codec.Mic, codec.Camera, codec.Screen}, Subscribe: true, Events: a})
+	a.conn = a
+	return a
+}
+
+// equip gives the actor what enter says.
+func (a *actor) equip() {
+	s := a.s
+	s.t.Helper()
 	tracks := []Track{{"m", codec.Mic}, {"c", codec.Camera}, {"s", codec.Screen}}
 	if err := a.adopt(transport.Negotiation{AudioLevelID: 1}, tracks); err != nil {
 		s.t.Fatal(err)
@@ -242,8 +257,6 @@ func (s *stage) enter(id string) *actor {
 		a.bySSRC[uint32(100+i)] = x
 		a.Peer.mu.Unlock()
 	}
-	a.StateChanged()
-	return a
 }
 
 func (s *stage) admit(ids ...string) {

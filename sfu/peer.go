@@ -75,12 +75,13 @@ type seat struct {
 	reported time.Time // when reports last went out
 	failed   bool
 	assigner *slots.Assigner
-	taken    map[*slot]*sitting
 	seated   []*slot // the slots that the assigner knows
+	taken    int     // of these
 	epoch    uint64
 	layout   layout
 	layers   map[*Publication][]string // the RIDs last told
 	share    layers.Allocator
+	dividing dividing
 	audio    Audio // as told last
 	speakers []Level
 }
@@ -106,7 +107,7 @@ func newPeer(r *Room, o PeerOptions) *Peer {
 	p.path.estimator = newEstimator(r.server.first)
 	p.path.current = p.path.estimator.Estimate()
 	p.path.closing = make(chan struct{})
-	p.taken, p.layers = map[*slot]*sitting{}, map[*Publication][]string{}
+	p.layers = map[*Publication][]string{}
 	return p
 }
 

@@ -280,13 +280,13 @@ func (r *Room) settle(now time.Time, p *Peer, shown []*Publication) {
 			Pinned: p.pins(o), Since: pub.since,
 		})
 	}
-	r.crowded = r.crowded || len(wanted) > len(p.taken) // as they are before this, which errs on the side of looking again
+	r.crowded = r.crowded || len(wanted) > p.taken // as they are before this, which errs on the side of looking again
 	var changed []Assignment
 	for _, c := range p.assigner.Assign(now, wanted) {
 		changed = append(changed, r.seat(now, p, p.slotAt(c.Kind, c.Index), byOccupant[c.Occupant]))
 	}
 	for _, s := range p.seated {
-		t := p.taken[s]
+		t := s.sitting
 		if t == nil || t.muted == t.sub.publication.muted.Load() {
 			continue
 		}
@@ -304,9 +304,10 @@ func (r *Room) settle(now time.Time, p *Peer, shown []*Publication) {
 
 // seat empties a slot and, unless pub is nil, hands it to pub.
 func (r *Room) seat(now time.Time, p *Peer, s *slot, pub *Publication) Assignment {
-	if old := p.taken[s]; old != nil {
+	if old := s.sitting; old != nil {
 		old.sub.publication.detach(old.sub)
-		delete(p.taken, s)
+		s.sitting = nil
+		p.taken--
 	}
 	if pub == nil {
 		return Assignment{Mid: s.mid, RTP: s.assign(now, nil)}
@@ -320,14 +321,15 @@ func (r *Room) seat(now time.Time, p *Peer, s *slot, pub *Publication) Assignmen
 	}
 	sub := &Subscription{publication: pub, slot: s, since: now, careful: p.budget().Bitrate < openBitrate}
 	rtp := s.assign(now, sub)
-	p.taken[s] = &sitting{sub: sub, muted: pub.muted.Load(), rtp: rtp}
+	s.sitting = &sitting{sub: sub, muted: pub.muted.Load(), rtp: rtp}
+	p.taken++
 	pub.attach(sub)
 	return p.assignment(s)
 }
 
 // assignment tells who is in s.
 func (p *Peer) assignment(s *slot) Assignment {
-	t := p.taken[s]
+	t := s.sitting
 	pub := t.sub.publication
 	return Assignment{Mid: s.mid, Peer: pub.peer.o.ID, Source: pub.source, Muted: t.muted, RTP: t.rtp}
 }

@@ -152,7 +152,7 @@ func TestSlotChangesHands(t *testing.T) {
 		if len(before) != 1 || len(after) != 1 {
 			t.Fatalf("%d and %d packets, want 1 and 1", len(before), len(after))
 		}
-		boundary := b.taken[b.slots[3]].rtp
+		boundary := b.slots[3].sitting.rtp
 		if int32(before[0].Timestamp-boundary) >= 0 || int32(after[0].Timestamp-boundary) < 0 {
 			t.Errorf("timestamps %d, boundary %d, %d", before[0].Timestamp, boundary, after[0].Timestamp)
 		}

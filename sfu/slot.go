@@ -23,6 +23,8 @@ type slot struct {
 	index int // among the slots of its kind
 	out   outlet
 
+	sitting *sitting // nil: empty; the room's goroutine alone
+
 	mu       sync.Mutex
 	occupant *Subscription // nil: empty
 	rewriter forward.Rewriter

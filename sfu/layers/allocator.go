@@ -43,6 +43,9 @@ type Want struct {
 
 // Allocator divides what one participant's network takes. The zero value is ready.
 type Allocator struct {
+	filling filling
+	memory  memory
+
 	given    []given
 	profile  Profile
 	spoke    map[uint64]time.Time
@@ -52,31 +55,42 @@ type Allocator struct {
 	patience time.Duration
 }
 
+// memory is used again from call to call: an allocation every 100 ms for everybody made most of the garbage
+// of a server.
+type memory struct{ best, target, kept []Grant }
+
 // given is what a want was granted, and what it asked for.
 type given struct {
 	Grant
-	want Want
+	id             uint64
+	pinned, placed bool
+	height         int
 }
 
 // Allocate decides at now. Budget is what may be sent to the participant in bit/s, 0 for no limit; audio
-// is what their sound takes of it, and comes first. What is returned is in the order of wants; wanted is
-// what the budget has to be for all of it.
+// is what their sound takes of it, and comes first. What is returned is in the order of wants, and valid
+// until the next call; wanted is what the budget has to be for all of it.
 //
 // Never more than fits: a set that does not is left at once. More than before only when it has fitted for
 // a while, unless it was the participant who asked for something else.
 func (a *Allocator) Allocate(now time.Time, budget, audio int, p Profile, wants []Want) (grants []Grant, wanted int) {
 	a.listen(now, wants)
-	best := a.fill(math.MaxInt/2, p, wants, false)
+	x := &a.memory
+	x.best = a.filling.fill(x.best, math.MaxInt/2, p, wants, false)
+	best := x.best
 	wanted = audio
 	for _, g := range best {
 		wanted += g.Rate
 	}
 	wanted += wanted / 100 * unsure
-	target := best
+	left := math.MaxInt / 2
 	if budget > 0 {
-		target = a.fill(budget/100*headroom-audio, p, wants, true)
-	} else {
-		target = a.fill(math.MaxInt/2, p, wants, true)
+		left = budget/100*headroom - audio
+	}
+	target := best
+	if wanted > left || !allSent(wants) { // else it would come to the same
+		x.target = a.filling.fill(x.target, left, p, wants, true)
+		target = x.target
 	}
 	grants = target
 	kept, ok := a.keep(wants)
@@ -87,7 +101,7 @@ func (a *Allocator) Allocate(now time.Time, budget, audio int, p Profile, wants 
 	case !fits:
 		a.regret(now)
 		a.since = time.Time{}
-	case !slices.ContainsFunc(more(wants, kept, target), func(m bool) bool { return m }):
+	case !more(wants, kept, target, ""):
 		a.since = time.Time{}
 		a.forgive(now)
 		grants = kept
@@ -97,12 +111,8 @@ func (a *Allocator) Allocate(now time.Time, budget, audio int, p Profile, wants 
 		}
 		if now.Sub(a.since) < max(a.patience, patienceFirst) {
 			grants = kept
-			for i, m := range more(wants, kept, target) {
-				if m {
-					grants[i].Reason = ReasonHeld
-				}
-			}
-			light(wants, grants, budget/100*headroom-audio)
+			more(wants, kept, target, ReasonHeld)
+			light(wants, grants, left)
 			break
 		}
 		a.since, a.raised = time.Time{}, now
@@ -110,9 +120,22 @@ func (a *Allocator) Allocate(now time.Time, budget, audio int, p Profile, wants 
 	a.profile = p
 	a.given = a.given[:0]
 	for i := range wants {
-		a.given = append(a.given, given{grants[i], wants[i]})
+		w := &wants[i]
+		a.given = append(a.given, given{grants[i], w.ID, w.Pinned, w.Placed, w.Height})
 	}
 	return grants, wanted
+}
+
+// allSent tells whether every encoding of every want is coming.
+func allSent(wants []Want) bool {
+	for i := range wants {
+		for j := range wants[i].Ladder {
+			if !wants[i].Ladder[j].Sent {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // light makes key frames of what is granted nothing, as far as they fit in left bit/s: more has to fit for a
@@ -181,9 +204,9 @@ func (a *Allocator) asked(p Profile, wants []Want) bool {
 	if p != a.profile || len(wants) != len(a.given) {
 		return true
 	}
-	for i, w := range wants {
-		was := a.given[i].want
-		if w.ID != was.ID || w.Pinned != was.Pinned || w.Placed != was.Placed || w.Height != was.Height {
+	for i := range wants {
+		w, was := &wants[i], &a.given[i]
+		if w.ID != was.id || w.Pinned != was.pinned || w.Placed != was.placed || w.Height != was.height {
 			return true
 		}
 	}
@@ -196,10 +219,10 @@ func (a *Allocator) keep(wants []Want) ([]Grant, bool) {
 	if len(a.given) != len(wants) {
 		return nil, false
 	}
-	out := make([]Grant, 0, len(wants))
-	for i, w := range wants {
-		g := a.given[i].Grant
-		if a.given[i].want.ID != w.ID {
+	out := a.memory.kept[:0]
+	for i := range wants {
+		g, w := a.given[i].Grant, &wants[i]
+		if a.given[i].id != w.ID {
 			return nil, false
 		}
 		g.advance(w.Ladder)
@@ -212,6 +235,7 @@ func (a *Allocator) keep(wants []Want) ([]Grant, bool) {
 		}
 		out = append(out, g)
 	}
+	a.memory.kept = out
 	return out, true
 }
 
@@ -262,21 +286,25 @@ func total(grants []Grant) (sum int) {
 	return sum
 }
 
-// more tells for each want whether b is more than a. Where they are the same, a takes b's reason.
-func more(wants []Want, a, b []Grant) []bool {
-	out := make([]bool, len(wants))
-	for i, w := range wants {
-		x, y := height(w.Ladder, a[i]), height(w.Ladder, b[i])
+// more tells whether b is more than a for any want; there a's reason is held, unless that is empty. Where they
+// are the same, a takes b's.
+func more(wants []Want, a, b []Grant, held Reason) (any bool) {
+	for i := range wants {
+		ladder := wants[i].Ladder
+		x, y := height(ladder, a[i]), height(ladder, b[i])
 		switch {
-		case x != y:
-			out[i] = y > x
-		case a[i].Next != b[i].Next:
-			out[i] = b[i].Next >= 0
-		default:
+		case x == y && a[i].Next == b[i].Next:
 			a[i].Reason = b[i].Reason
+			continue
+		case x != y && y < x, x == y && b[i].Next < 0:
+			continue
+		}
+		any = true
+		if held != "" {
+			a[i].Reason = held
 		}
 	}
-	return out
+	return any
 }
 
 // height orders the grants of one ladder.

@@ -181,11 +181,15 @@ func Highest(encodings []Encoding) int {
 	return best
 }
 
+// usualEncodings is how many a publication has at most where order is to be made without allocating.
+const usualEncodings = 4
+
 // Order returns the indices of encodings, the lowest first.
-func Order(encodings []Encoding) []int {
-	order := make([]int, len(encodings))
-	for i := range order {
-		order[i] = i
+func Order(encodings []Encoding) []int { return appendOrder(nil, encodings) }
+
+func appendOrder(order []int, encodings []Encoding) []int {
+	for i := range encodings {
+		order = append(order, i)
 	}
 	slices.SortStableFunc(order, func(a, b int) int {
 		switch {

@@ -12,6 +12,7 @@ type filling struct {
 	left    int // bit/s
 	profile Profile
 	cands   []candidate // the most important first
+	points  []point     // of the candidates, one behind the other
 }
 
 // candidate is one want with what it may be granted.
@@ -29,9 +30,11 @@ type candidate struct {
 
 // fill puts the best set together that takes at most left bit/s: everybody's least in the order of
 // importance, then all that fits for whoever is pinned or speaks, then the rest step by step. With sent,
-// of the encodings that are being sent; without, of all.
-func (a *Allocator) fill(left int, p Profile, wants []Want, sent bool) []Grant {
-	f := filling{left: left, profile: p}
+// of the encodings that are being sent; without, of all. What it returns is in grants.
+func (f *filling) fill(grants []Grant, left int, p Profile, wants []Want, sent bool) []Grant {
+	f.left, f.profile, f.points = left, p, f.points[:0]
+	clear(f.cands)
+	f.cands = f.cands[:0]
 	for i := range wants {
 		f.add(i, &wants[i], sent)
 	}
@@ -40,9 +43,9 @@ func (a *Allocator) fill(left int, p Profile, wants []Want, sent bool) []Grant {
 	f.raiseMain()
 	for f.raiseOthers() {
 	}
-	grants := make([]Grant, len(wants))
-	for i := range grants {
-		grants[i] = none()
+	grants = grants[:0]
+	for range wants {
+		grants = append(grants, none())
 	}
 	for i := range f.cands {
 		f.grant(&f.cands[i], grants)
@@ -75,7 +78,8 @@ func class(p Profile, w *Want) int {
 const mains = 5
 
 func (f *filling) add(i int, w *Want, sent bool) {
-	all := points(f.profile, w.Ladder)
+	var room [9]point // three temporal layers of three encodings
+	all := appendPoints(room[:0], f.profile, w.Ladder)
 	if len(all) == 0 {
 		return
 	}
@@ -85,6 +89,7 @@ func (f *filling) add(i int, w *Want, sent bool) {
 		highest = len(w.Ladder) - 1 // to be looked at closely, and zoomed into
 	}
 	c.best = all[len(all)-1]
+	from := len(f.points)
 	lowest := slices.IndexFunc(w.Ladder, func(r Rung) bool { return r.Sent })
 	for _, q := range all {
 		if q.rung <= highest {
@@ -92,9 +97,10 @@ func (f *filling) add(i int, w *Want, sent bool) {
 		}
 		// Where nothing small enough is sent, the lowest that is.
 		if (q.rung <= highest || q.rung == lowest) && (!sent || w.Ladder[q.rung].Sent) {
-			c.points = append(c.points, q)
+			f.points = append(f.points, q)
 		}
 	}
+	c.points = f.points[from:]
 	if len(c.points) > 0 {
 		f.cands = append(f.cands, c)
 	}

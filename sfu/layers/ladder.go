@@ -10,21 +10,21 @@ type Rung struct {
 	KeyBits  int   // of a key frame
 }
 
-// Ladder describes a publication's encodings, the lowest first. Those of which nothing ever came are
+// Ladder appends a publication's encodings to rungs, the lowest first. Those of which nothing ever came are
 // left out.
-func Ladder(encodings []Encoding) []Rung {
-	out := make([]Rung, 0, len(encodings))
-	for _, i := range Order(encodings) {
+func Ladder(rungs []Rung, encodings []Encoding) []Rung {
+	var order [usualEncodings]int
+	for _, i := range appendOrder(order[:0], encodings) {
 		e := &encodings[i]
 		if e.last.IsZero() {
 			continue
 		}
 		rates, top := e.Rates()
-		out = append(out, Rung{
+		rungs = append(rungs, Rung{
 			Encoding: i, Sent: Sent(i, encodings), Height: e.height(), Rates: rates, Top: top, KeyBits: e.keyBits(),
 		})
 	}
-	return out
+	return rungs
 }
 
 // point is one thing that a subscription can be granted: a rung of its ladder, and a temporal layer.
@@ -33,9 +33,8 @@ type point struct {
 	t    uint8
 }
 
-// points lists what a profile wants of a ladder, what it likes least first.
-func points(p Profile, ladder []Rung) []point {
-	var out []point
+// appendPoints lists what a profile wants of a ladder, what it likes least first.
+func appendPoints(out []point, p Profile, ladder []Rung) []point {
 	for i, r := range ladder {
 		for t := range r.Top + 1 {
 			if keeps(p, i, t, r.Top, len(ladder)) {
