@@ -19,7 +19,7 @@ const linger = 5 * time.Second
 type booked struct {
 	forward.Arrival
 	nack         rtcp.Packet
-	highest      forward.Stream            // being sent, with a key frame of what is tapped
+	highest      forward.Stream            // what a tap is to have, with a key frame of what is tapped
 	translations [maxEncodings]translation // of a key frame's timestamp
 	whole        []codec.Packet            // a key frame of which nothing is missing any more, and what followed; else nil
 }

@@ -11,7 +11,7 @@
 //	          ─► Tap, if its owner is captured: the highest encoding, renumbered
 //
 // A subscription leaves one encoding for another when a key frame of that one is whole: the packet that completes it
-// carries all of it, out of the cache, into Subscription.change.
+// carries all of it, out of the cache, into Subscription.change. So does a tap.
 //
 // # Control
 //

@@ -189,8 +189,8 @@ func (e *encoding) book(now time.Time, c codec.Name, p *codec.Packet, repaired b
 			pub.startLocked(now, e, p.KeyFrame)
 		}
 	}
-	if p.KeyFrame && pub.tap.Load() != nil {
-		b.highest = pub.highestLocked()
+	if (p.KeyFrame || b.whole != nil) && pub.tap.Load() != nil {
+		b.highest = pub.highestLocked(now)
 	}
 	return b
 }

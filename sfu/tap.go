@@ -12,7 +12,8 @@ import (
 
 // Tap takes what one publication sends, beside its subscribers: a recorder has one for each track. It
 // is given one continuous stream, whatever happens among the encodings: the highest that is being
-// sent, RED and RTX undone, without duplicates, renumbered as for a subscriber. So a hole in the
+// sent (and is not about to be stopped), RED and RTX undone, without duplicates, renumbered as for a
+// subscriber. So a hole in the
 // sequence numbers is a loss, a repair that comes late has its older number (and no payload if it was
 // padding), and video begins with a key frame, at first and after a mute. The codec may change.
 //
@@ -78,7 +79,7 @@ func (r *Room) tap() {
 			case pub.tap.Load() == nil && r.capture.Open != nil:
 				if t := r.capture.Open(Captured{p.o.ID, pub.source, pub.refreshTap}); t != nil {
 					pub.tap.Store(&tapping{tap: t, rewriter: forward.NewRewriter(pub.clockRate(), 0, 0, 0, 0)})
-					pub.steerTap()
+					pub.refreshTap() // now, and not when the timer comes round: until its key frame there is no picture
 				}
 			}
 		}
@@ -96,23 +97,42 @@ type tapping struct {
 	packet   codec.Packet // as it leaves; here lest it be allocated
 }
 
-// rtp hands on a packet of the encoding that the tap takes. True: it is the first of an encoding.
+// rtp hands on a packet of the encoding that the tap takes. True: an encoding begins with it, or with the
+// key frame that it completes.
 func (t *tapping) rtp(now time.Time, e *encoding, c codec.Name, p *codec.Packet, a *booked) (switched bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.ended {
 		return false
 	}
-	if p.KeyFrame && a.Newest && e.stream != t.rewriter.Current() {
-		if a.highest != 0 {
-			t.rewriter.Target(a.highest)
-		}
-		if ts, ok := a.aligned(t.rewriter.Current()); ok {
-			t.rewriter.Align(ts)
-		}
+	current := t.rewriter.Current()
+	if e.stream != current && a.highest != 0 {
+		t.rewriter.Target(a.highest)
 	}
+	if c.Kind() == codec.Audio || current == 0 || current == e.stream {
+		return t.pass(now, e, c, p, a.Newest)
+	}
+	return t.change(now, e, c, a)
+}
+
+// change goes over to an encoding whose key frame has come whole, as Subscription.change does.
+func (t *tapping) change(now time.Time, e *encoding, c codec.Name, a *booked) (switched bool) {
+	if pending, _ := t.rewriter.Pending(); pending != e.stream || a.whole == nil {
+		return false
+	}
+	if ts, ok := a.aligned(t.rewriter.Current()); ok {
+		t.rewriter.Align(ts)
+	}
+	for i := range a.whole {
+		switched = t.pass(now, e, c, &a.whole[i], true) || switched
+	}
+	return switched
+}
+
+// pass hands on a packet of the encoding that is being taken, or of the one that begins with it.
+func (t *tapping) pass(now time.Time, e *encoding, c codec.Name, p *codec.Packet, newest bool) (switched bool) {
 	var out forward.Out
-	if t.rewriter.Forward(now, e.stream, c, p, a.Newest, &out) != forward.Forwarded {
+	if t.rewriter.Forward(now, e.stream, c, p, newest, &out) != forward.Forwarded {
 		return false
 	}
 	t.packet = *p
@@ -175,8 +195,9 @@ func (pub *Publication) steerTap() (current, pending forward.Stream) {
 	if t == nil {
 		return 0, 0
 	}
+	now := pub.peer.room.server.clock()
 	pub.mu.Lock()
-	highest := pub.highestLocked()
+	highest := pub.highestLocked(now)
 	pub.mu.Unlock()
 	return t.steer(highest)
 }
@@ -197,11 +218,31 @@ func (pub *Publication) refreshTap() {
 	}
 }
 
-func (pub *Publication) highestLocked() forward.Stream {
-	if i := layers.Highest(pub.rates); i >= 0 {
-		return pub.encodings[i].stream
+// tapLeaves is how long before a publisher is told to stop an encoding its tap begins to leave it: time for
+// three requests for the key frame of another. A tap that noticed only the silence had no picture for a
+// second. One that is still being sent as long after is not going to be stopped, and is taken again.
+const tapLeaves = 2 * time.Second
+
+// highestLocked is what a tap is to have: the highest encoding that is being sent, but for those that are
+// about to be stopped because nobody looks at them.
+func (pub *Publication) highestLocked(now time.Time) forward.Stream {
+	best := layers.Highest(pub.rates)
+	if best < 0 {
+		return 0
 	}
-	return 0
+	if len(pub.encodings) > 1 && pub.leavingLocked(best, now) {
+		for n, i := range layers.Order(pub.rates) {
+			if layers.Sent(i, pub.rates) && (n == 0 || !pub.leavingLocked(i, now)) {
+				best = i
+			}
+		}
+	}
+	return pub.encodings[best].stream
+}
+
+func (pub *Publication) leavingLocked(i int, now time.Time) bool {
+	idle := now.Sub(pub.wanted[i])
+	return pub.encodings[i].rid != "" && idle >= linger-tapLeaves && idle < linger+tapLeaves
 }
 
 // tapped hands a packet to the tap, and with the first of an encoding its time.
