@@ -198,3 +198,31 @@ func TestFilmOfDamaged(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// TestTimeBeginsWithTheFirstTap: people may take a while to be recorded after there is a recorder.
+func TestTimeBeginsWithTheFirstTap(t *testing.T) {
+	h := newHospital(t)
+	dir := t.TempDir()
+	var m recording.Manifest
+	var tapped time.Time
+	synctest.Test(t, func(t *testing.T) {
+		x := start(t, open(t, options(t, h, dir)), nil)
+		play(3 * time.Second)
+		tapped = time.Now()
+		play(2*time.Second, newSender(x, "a", codec.Mic, codec.Opus, tapped), newSender(x, "a", codec.Camera, codec.VP8, tapped))
+		m = stop(t, x)
+	})
+	if !m.Created.Equal(tapped) {
+		t.Errorf("time 0 is %v after the first tap", m.Created.Sub(tapped))
+	}
+	name, _ := film(t, source(t, dir, m.ID), h.records)
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for title, d := range ffprobe(t, b) {
+		if d.Start != 0 || d.End < 1.95 || d.End > 2.05 {
+			t.Errorf("%s goes from %v to %v s", title, d.Start, d.End)
+		}
+	}
+}

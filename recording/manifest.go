@@ -36,7 +36,7 @@ type Manifest struct {
 	Consultation string     `json:"consultation"`
 	Node         string     `json:"node"`
 	State        State      `json:"state"`
-	Created      time.Time  `json:"created"` // time 0 of every part
+	Created      time.Time  `json:"created"` // the first Tap: time 0 of every part
 	Ended        time.Time  `json:"ended,omitzero"`
 	Reason       string     `json:"reason,omitempty"` // why it ended
 	RetainUntil  time.Time  `json:"retain_until,omitzero"`

@@ -61,7 +61,7 @@ type Session struct {
 	disk   disk
 	notify func(Event)
 	to     age.Recipient
-	epoch  time.Time
+	epoch  time.Time // of the first Tap, set once
 
 	id string
 
@@ -103,6 +103,11 @@ func (s *Session) Tap(participant string, source codec.Source, keyFrame func()) 
 	if s.stop != "" || len(s.fresh) == maxFresh {
 		t.inbox.end("stopped") // takes nothing
 		return t
+	}
+	if s.epoch.IsZero() {
+		// Time 0 is when the first may be recorded, not when there was a key for it.
+		s.epoch = s.store.o.Clock()
+		s.manifest.Created, s.changed = s.epoch.UTC(), true
 	}
 	s.fresh = append(s.fresh, t)
 	return t

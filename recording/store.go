@@ -164,7 +164,7 @@ func (s *Store) Start(ctx context.Context, start Start) (*Session, error) {
 		start.Notify = func(Event) {}
 	}
 	x := &Session{
-		store: s, id: id, disk: d, notify: start.Notify, to: to, epoch: now, changed: true,
+		store: s, id: id, disk: d, notify: start.Notify, to: to, changed: true,
 		manifest: Manifest{
 			Format: format, ID: id, Tenant: start.Tenant, Consultation: start.Consultation, Node: s.o.Node, State: Open, Created: now.UTC(),
 			RetainUntil: start.RetainUntil.UTC(),
