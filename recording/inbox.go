@@ -42,10 +42,10 @@ const maxClocks = 16
 
 func (x *inbox) put(now time.Time, c codec.Name, p *codec.Packet) {
 	x.mu.Lock()
-	defer x.mu.Unlock()
 	m := &x.mail
 	if x.ended || len(m.packets) == inboxPackets || len(m.bytes)+len(p.Payload) > inboxBytes {
 		x.lost++
+		x.mu.Unlock()
 		return
 	}
 	at := len(m.bytes)
@@ -55,6 +55,7 @@ func (x *inbox) put(now time.Time, c codec.Name, p *codec.Packet) {
 		Taken: now, Codec: c, Seq: p.Seq, Timestamp: p.Timestamp, Marker: p.Marker,
 		KeyFrame: p.KeyFrame, FrameStart: p.FrameStart, Payload: m.bytes[at:],
 	})
+	x.mu.Unlock()
 }
 
 func (x *inbox) clock(c codec.Clock) {

@@ -21,7 +21,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		lost: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "bedside_recording_lost_packets_total", Help: "Packets of people who are recorded that are not in the recording."}),
 		bytes: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "bedside_recording_bytes_total", Help: "Bytes of finished parts, sealed and with padding."}),
+			Name: "bedside_recording_bytes_total", Help: "Bytes written of recordings, sealed and with padding."}),
 		uploading: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "bedside_recording_upload_failing", Help: "1 while finished recordings cannot be uploaded."}),
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/bedside-video/bedside/recording/mkv"
 	"github.com/bedside-video/bedside/recording/seal"
+	"github.com/bedside-video/bedside/sfu/codec"
 )
 
 // part is one file that is being written.
@@ -24,8 +25,9 @@ type part struct {
 	sum    hash.Hash
 	sealed *seal.Writer
 	mkv    mkv.Writer
-	tracks map[int]mkv.Track // by number
+	tracks trackList
 	buf    []byte
+	told   int64 // bytes, by news
 }
 
 // newPart creates the file and writes its header. Its name must be in the manifest already.
@@ -34,7 +36,7 @@ func newPart(d disk, sync func(*os.File) error, id string, n int, to age.Recipie
 	if err != nil {
 		return nil, fmt.Errorf("part %d: %w", n, err)
 	}
-	p := &part{n: n, file: file, sync: sync, sum: sha256.New(), tracks: make(map[int]mkv.Track)}
+	p := &part{n: n, file: file, sync: sync, sum: sha256.New()}
 	if p.sealed, err = seal.NewWriter(io.MultiWriter(file, p.sum), to, budget); err != nil {
 		return nil, errors.Join(fmt.Errorf("part %d: %w", n, err), file.Close())
 	}
@@ -46,6 +48,11 @@ func newPart(d disk, sync func(*os.File) error, id string, n int, to age.Recipie
 		return nil, errors.Join(fmt.Errorf("part %d: %w", n, err), file.Close())
 	}
 	return p, nil
+}
+
+// has tells whether a track of that codec is in the part.
+func (p *part) has(track int, c codec.Name) bool {
+	return p.tracks[track].Number != 0 && p.tracks[track].Codec == c
 }
 
 func (p *part) write(track int, f *frame) error {
@@ -70,6 +77,13 @@ func (p *part) flush(now time.Time) error {
 	}
 	p.sealed.Synced()
 	return nil
+}
+
+// news is how many bytes there are more than at the last call.
+func (p *part) news() int64 {
+	more := p.sealed.Size() - p.told
+	p.told += more
+	return more
 }
 
 // close ends the file and says what it is.

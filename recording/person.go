@@ -13,7 +13,7 @@ import (
 type person struct {
 	id     string
 	tracks []*Track
-	known  map[codec.Source]mkv.Track // what a header says of each source that has sent a frame
+	known  trackList // what a header says of each source that has sent a frame
 	part   *part
 	// Before a part's header can be written, its first frames wait for the other tracks.
 	waiting []frame
@@ -26,6 +26,9 @@ const (
 	headerWait  = 400 * time.Millisecond
 	headerBytes = 4 << 20
 )
+
+// trackList has the tracks of one participant by their numbers; a Number of 0 is none.
+type trackList [6]mkv.Track
 
 // trackNumber of a source in every file.
 func trackNumber(s codec.Source) int {
@@ -44,22 +47,22 @@ func trackNumber(s codec.Source) int {
 
 // add takes a frame. It goes to the part that is open if that has such a track, and otherwise waits for
 // the next part.
-func (p *person) add(f frame) error {
-	was, ok := p.known[f.source]
-	if !ok || was.Codec != f.Codec || f.Width > 0 && was.Width == 0 {
-		p.known[f.source] = mkv.Track{
-			Number: trackNumber(f.source), Name: string(f.source), Codec: f.Codec,
+func (p *person) add(f *frame) error {
+	n := trackNumber(f.source)
+	if was := &p.known[n]; was.Number == 0 || was.Codec != f.Codec || f.Width > 0 && was.Width == 0 {
+		p.known[n] = mkv.Track{
+			Number: n, Name: string(f.source), Codec: f.Codec,
 			Width: f.Width, Height: f.Height, Private: bytes.Clone(f.Private),
 		}
 	}
-	if p.part != nil && len(p.waiting) == 0 && p.part.tracks[trackNumber(f.source)].Codec == f.Codec {
-		return p.part.write(trackNumber(f.source), &f)
+	if p.part != nil && len(p.waiting) == 0 && p.part.has(n, f.Codec) {
+		return p.part.write(n, f)
 	}
 	if len(p.waiting) == 0 {
 		p.since = f.Taken
 	}
-	f.Data = bytes.Clone(f.Data) // what it aliases is used again
-	p.waiting = append(p.waiting, f)
+	p.waiting = append(p.waiting, *f)
+	p.waiting[len(p.waiting)-1].Data = bytes.Clone(f.Data) // what it aliases is used again
 	p.bytes += len(f.Data)
 	return nil
 }
@@ -84,7 +87,7 @@ func (p *person) ready(now time.Time) bool {
 func (p *person) header(created time.Time) mkv.Header {
 	h := mkv.Header{Title: p.id, Date: created}
 	for _, s := range []codec.Source{codec.Mic, codec.Camera, codec.Screen, codec.Exam, codec.Auscultation} {
-		if t, ok := p.known[s]; ok && p.uses(s) {
+		if t := p.known[trackNumber(s)]; t.Number != 0 && p.uses(s) {
 			h.Tracks = append(h.Tracks, t)
 		}
 	}
@@ -111,7 +114,7 @@ func (p *person) settle() error {
 	for i := range p.waiting {
 		f := &p.waiting[i]
 		// Of a codec that changed while the header was waited for, only the latest is in it.
-		if p.part.tracks[trackNumber(f.source)].Codec == f.Codec {
+		if p.part.has(trackNumber(f.source), f.Codec) {
 			err = errors.Join(err, p.part.write(trackNumber(f.source), f))
 		}
 	}
@@ -122,5 +125,5 @@ func (p *person) settle() error {
 func (p *person) drop() { p.waiting, p.bytes = nil, 0 }
 
 func newPerson(id string) *person {
-	return &person{id: id, known: make(map[codec.Source]mkv.Track)}
+	return &person{id: id}
 }

@@ -226,7 +226,7 @@ func (s *Session) work(now time.Time, p *person) error {
 	var err error
 	kept := p.tracks[:0]
 	for _, t := range p.tracks {
-		loss, over := t.work(now, s.epoch, func(f frame) {
+		loss, over := t.work(now, s.epoch, func(f *frame) {
 			if s.failed == "" && err == nil {
 				err = p.add(f)
 			}
@@ -248,6 +248,9 @@ func (s *Session) work(now time.Time, p *person) error {
 	}
 	if err == nil && p.part != nil {
 		err = p.part.flush(now)
+	}
+	if p.part != nil {
+		s.store.o.Metrics.bytes.Add(float64(p.part.news()))
 	}
 	return err
 }
@@ -289,7 +292,7 @@ func (s *Session) end(now time.Time, p *person) error {
 	part := p.part
 	p.part = nil
 	size, sum, err := part.close()
-	s.store.o.Metrics.bytes.Add(float64(size))
+	s.store.o.Metrics.bytes.Add(float64(part.news()))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	entry := &s.manifest.Parts[part.n]
@@ -378,11 +381,14 @@ func (s *Session) resume(now time.Time) {
 // save writes the manifest if it changed.
 func (s *Session) save() error {
 	s.mu.Lock()
-	changed := s.changed
+	if !s.changed {
+		s.mu.Unlock()
+		return nil
+	}
 	s.changed = false
 	b, err := s.manifest.encode()
 	s.mu.Unlock()
-	if !changed || err != nil {
+	if err != nil {
 		return err
 	}
 	if err := s.disk.replace(manifestName(s.ID()), b); err != nil {

@@ -21,7 +21,8 @@ type Track struct {
 	timeline  mkv.Timeline
 	asked     time.Time // when a key frame was asked for last
 	heard     bool
-	described bool // a frame has come
+	described bool  // a frame has come
+	frame     frame // as it is handed on; here lest it be allocated
 }
 
 // reorderWait is how long a missing packet is waited for: a round trip of 200 ms and the publisher's
@@ -48,7 +49,7 @@ type frame struct {
 }
 
 // work makes frames of what came until now. It returns what was lost and whether this was the last.
-func (t *Track) work(now, epoch time.Time, emit func(frame)) (loss mkv.Loss, over bool) {
+func (t *Track) work(now, epoch time.Time, emit func(*frame)) (loss mkv.Loss, over bool) {
 	m, lost, ended := t.inbox.take(t.spare)
 	clocks := m.clocks
 	for i := range m.packets {
@@ -57,8 +58,13 @@ func (t *Track) work(now, epoch time.Time, emit func(frame)) (loss mkv.Loss, ove
 			clocks = clocks[1:]
 		}
 		t.heard = true
-		t.order.Put(&m.packets[i])
-		t.drain(m.packets[i].Taken, epoch, emit)
+		p := &m.packets[i]
+		if t.order.Pass(p) {
+			t.next(&mkv.Ordered{Packet: *p}, epoch, emit)
+			continue
+		}
+		t.order.Put(p)
+		t.drain(p.Taken, epoch, emit)
 	}
 	for _, c := range clocks {
 		t.timeline.Clock(c.clock)
@@ -75,16 +81,22 @@ func (t *Track) work(now, epoch time.Time, emit func(frame)) (loss mkv.Loss, ove
 	return loss, ended
 }
 
-func (t *Track) drain(now, epoch time.Time, emit func(frame)) {
+func (t *Track) drain(now, epoch time.Time, emit func(*frame)) {
 	for p, ok := t.order.Take(now); ok; p, ok = t.order.Take(now) {
-		f, ok := t.frames.Put(&p)
-		if !ok {
-			continue
-		}
-		t.described = true
-		at := t.timeline.Time(f.Taken, f.Timestamp, f.Codec.ClockRate())
-		emit(frame{t.source, max(at.Sub(epoch), 0), f})
+		t.next(&p, epoch, emit)
 	}
+}
+
+// next makes a frame of a packet that is in its turn, if that completes one.
+func (t *Track) next(p *mkv.Ordered, epoch time.Time, emit func(*frame)) {
+	f, ok := t.frames.Put(p)
+	if !ok {
+		return
+	}
+	t.described = true
+	at := t.timeline.Time(f.Taken, f.Timestamp, f.Codec.ClockRate())
+	t.frame = frame{t.source, max(at.Sub(epoch), 0), f}
+	emit(&t.frame)
 }
 
 // ask asks for a key frame when nothing can be made of the pictures without one.

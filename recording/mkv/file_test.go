@@ -39,7 +39,7 @@ func film(t testing.TB, picture codec.Name, length time.Duration) (file []byte, 
 				track = mkv.Track{Number: s.track, Name: "x" + strconv.Itoa(s.track), Codec: f.Codec, Width: f.Width, Height: f.Height, Private: f.Private}
 			}
 			at := s.timeline.Time(f.Taken, f.Timestamp, f.Codec.ClockRate()).Sub(epoch())
-			frames = append(frames, mkv.Block{Track: s.track, At: at, Key: f.Key, Data: f.Data})
+			frames = append(frames, mkv.Block{Track: s.track, At: at, Key: f.Key, Data: bytes.Clone(f.Data)})
 		}
 		tracks = append(tracks, track)
 	}

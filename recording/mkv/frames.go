@@ -23,6 +23,9 @@ type Frame struct {
 // maxFrame bounds a picture: a key frame of 1280x720 at the worst has 500 kB.
 const maxFrame = 4 << 20
 
+// maxKept bounds the buffer that is kept from one picture to the next.
+const maxKept = 256 << 10
+
 // Loss says what did not become frames.
 type Loss struct {
 	Packets int // missing or unreadable
@@ -36,14 +39,15 @@ type Frames struct {
 	lost    bool // part of the current frame is missing
 	current Frame
 	open    bool
+	buffer  []byte // of the current frame's data, used again
 	h264    h264Frame
 	loss    Loss
 }
 
 var errPayload = errors.New("mkv: malformed payload")
 
-// Put takes the next packet, and returns the frame that it completes, if any. The frame's data are its
-// receiver's.
+// Put takes the next packet, and returns the frame that it completes, if any. The frame's data are valid
+// until the next call.
 func (f *Frames) Put(p *Ordered) (Frame, bool) {
 	f.loss.Packets += p.Missing
 	if p.Codec == codec.Opus {
@@ -86,7 +90,10 @@ func (f *Frames) Put(p *Ordered) (Frame, bool) {
 
 // begin starts a frame with its first packet that came.
 func (f *Frames) begin(p *Ordered) {
-	f.current = Frame{Taken: p.Taken, Timestamp: p.Timestamp, Codec: p.Codec}
+	if cap(f.current.Data) > cap(f.buffer) && cap(f.current.Data) <= maxKept {
+		f.buffer = f.current.Data
+	}
+	f.current = Frame{Taken: p.Taken, Timestamp: p.Timestamp, Codec: p.Codec, Data: f.buffer[:0]}
 	f.h264 = h264Frame{}
 	f.open = true
 	f.lost = !p.FrameStart && p.Codec == codec.VP8
@@ -116,7 +123,7 @@ func (f *Frames) add(p *Ordered) error {
 
 func (f *Frames) finish() (Frame, bool) {
 	frame := f.current
-	f.open, f.current = false, Frame{}
+	f.open = false // the buffer stays in current for the next
 	if frame.Key {
 		if err := describe(&frame, &f.h264); err != nil {
 			frame.Key = false

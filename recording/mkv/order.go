@@ -65,6 +65,19 @@ func (o *Order) Put(p *Packet) {
 	}
 }
 
+// Pass takes a packet that is in its turn already, which most are, and reports whether it is. If not, it is
+// to be Put.
+func (o *Order) Pass(p *Packet) bool {
+	if !o.begun {
+		o.begun, o.next = true, p.Seq
+	}
+	if o.held > 0 || p.Seq != o.next {
+		return false
+	}
+	o.next++
+	return true
+}
+
 // Take returns the next packet that is in its turn now, if there is one.
 func (o *Order) Take(now time.Time) (Ordered, bool) {
 	if o.held == 0 {
