@@ -45,7 +45,7 @@ help:
 	@echo 'make sim    SCENARIO=consult, or a file: a scenario of bench/scenario in virtual time'
 	@echo 'make soak   the long runs: seeded schedules, 100 kills under load'
 	@echo 'make fuzz   every fuzz target for FUZZTIME=$(FUZZTIME)'
-	@echo 'make bench  every benchmark, then Bedside beside plain pion and the floor (ROUNDS=5 SHAPES=a,b,c,d)'
+	@echo 'make bench  every benchmark, then Bedside, also with everybody recorded, beside plain pion and the floor (ROUNDS=5 SHAPES=a,b,c,d)'
 	@echo 'make clean  what the others leave behind: .tools, dist, the cache of test results'
 
 # No C, no paths of this machine, and the commit, whatever GOFLAGS says: two builds of a commit with one

@@ -51,6 +51,7 @@ type Config struct {
 	Network    Network
 	Stack      bench.Stack // carries the media; with bench.Pion links change nothing
 	GCM        bool        // people offer AES-128-GCM alone
+	Record     bool        // all rooms are recorded: a clinician asks, and everybody agrees
 	Verify     float64     // share of the people who decrypt and check every packet, with bench.Lean
 	// Clock is the generator's; the zero value is bench.SystemClock.
 	Clock bench.Clock

@@ -16,6 +16,9 @@ const (
 	mostCPU = 0.8
 	// mostLate is how late the 99th percentile of what it sends may be.
 	mostLate = 2 * time.Millisecond
+	// mostly is the share of what people send that a recorder must have written by the end of the hold: the
+	// headers of RTP are not, and the last second may be on its way.
+	mostly = 0.85
 	// beat is that of the metronome.
 	beat = 5 * time.Millisecond
 )

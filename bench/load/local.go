@@ -17,6 +17,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"filippo.io/age"
 )
 
 const (
@@ -44,13 +46,33 @@ type Local struct {
 // StartLocal starts the binary with a configuration of its own on free ports of this machine, for one
 // API key, and returns when it serves. cpus are those that it may run on; empty for all.
 func StartLocal(ctx context.Context, binary, apiKey string, cpus []int) (*Local, error) {
+	return startLocal(ctx, binary, apiKey, "", cpus)
+}
+
+// StartLocalRecorder starts a server that may record, to keys of which nobody has the secret half, into
+// its directory.
+func StartLocalRecorder(ctx context.Context, binary, apiKey string, cpus []int) (*Local, error) {
+	var recipients []string
+	for range 2 {
+		id, err := age.GenerateHybridIdentity()
+		if err != nil {
+			return nil, fmt.Errorf("load: local server: %w", err)
+		}
+		recipients = append(recipients, id.Recipient().String())
+	}
+	// The disk is as full as it is.
+	recording := fmt.Sprintf("recording: {enabled: true, recipients: [%s], min_free_percent: 0}\n", strings.Join(recipients, ", "))
+	return startLocal(ctx, binary, apiKey, recording, cpus)
+}
+
+func startLocal(ctx context.Context, binary, apiKey, more string, cpus []int) (*Local, error) {
 	dir, err := os.MkdirTemp("", "bedside-bench-")
 	if err != nil {
 		return nil, fmt.Errorf("load: local server: %w", err)
 	}
 	l := &Local{dir: dir, journal: newJournal(), ended: make(chan struct{})}
 	file := filepath.Join(dir, "bedside.yaml")
-	if err := os.WriteFile(file, localConfig(dir, apiKey), 0o600); err != nil {
+	if err := os.WriteFile(file, append(localConfig(dir, apiKey), more...), 0o600); err != nil {
 		return nil, errors.Join(fmt.Errorf("load: local server: %w", err), os.RemoveAll(dir))
 	}
 	l.command = exec.Command(binary, "serve", "--config", file)

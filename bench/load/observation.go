@@ -325,6 +325,7 @@ func (o *observation) serverCost() result.Server {
 	s.Forwarded = o.to.server.forwarded - o.from.server.forwarded
 	s.RSSBefore, s.RSSEnd, s.RSSPeak = o.before.server.rss, o.to.server.rss, o.rssPeak
 	s.Goroutines = o.to.server.goroutines
+	s.Recorded = o.to.server.recording.bytes - o.from.server.recording.bytes
 	return s
 }
 
@@ -337,7 +338,27 @@ func (o *observation) generator() result.Generator {
 	}
 	g.CPUShare = share(o.to.cpu-o.from.cpu, o.to.at.Sub(o.from.at), g.Cores)
 	judge(&g, &o.late)
+	if o.run.cfg.Record {
+		g.Invalid = append(g.Invalid, o.unrecorded()...)
+	}
 	return g
+}
+
+// unrecorded is what the server did not record that it should have: then it did less than what is measured.
+func (o *observation) unrecorded() (faults []string) {
+	from, to := o.from.server.recording, o.to.server.recording
+	rooms := len(o.run.rooms)
+	if from.open != rooms || to.open != rooms {
+		faults = append(faults, fmt.Sprintf("%d rooms were recorded when the hold began and %d when it ended, of %d", from.open, to.open, rooms))
+	}
+	sent := o.to.traffic.SentBytes - o.from.traffic.SentBytes
+	if got := to.bytes - from.bytes; float64(got) < mostly*float64(sent) {
+		faults = append(faults, fmt.Sprintf("%d bytes were recorded of %d that people sent", got, sent))
+	}
+	if lost, failed := to.lost-from.lost, to.failureCount-from.failureCount; lost > 0 || failed > 0 {
+		faults = append(faults, fmt.Sprintf("the recorder lost %d packets and failed %d times", lost, failed))
+	}
+	return faults
 }
 
 // serverViolations are the invariants that the server itself says were broken meanwhile.

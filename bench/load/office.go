@@ -31,6 +31,8 @@ type office struct {
 	base string // URL
 	name string // of the run: begins every external id
 	now  func() time.Time
+	// recording is the policy of all consultations; "" for the server's default, never.
+	recording string
 
 	seats []seat
 	ids   []string // of the consultations, by room; "" where no answer came
@@ -47,6 +49,15 @@ func Bedside(base, apiKey, name string, http *http.Client) (Target, error) {
 		return nil, err
 	}
 	return &office{api: api, base: base, name: name, now: time.Now}, nil
+}
+
+// BedsideRecording is a Bedside whose rooms may be recorded, for Config.Record. Its recorder must be on.
+func BedsideRecording(base, apiKey, name string, http *http.Client) (Target, error) {
+	t, err := Bedside(base, apiKey, name, http)
+	if err == nil {
+		t.(*office).recording = wire.PolicyAsk
+	}
+	return t, err
 }
 
 // ID implements Target.
@@ -96,6 +107,7 @@ func (o *office) consultation(s scenario.Scenario, p scenario.Plan, room int, pe
 	now := o.now()
 	n := client.NewConsultation{
 		ExternalID: o.externalID(room), Start: now, End: now.Add(p.End + spareTime), MaxParticipants: max(2, len(people)),
+		Recording: o.recording,
 	}
 	patients := 0
 	for _, i := range people {

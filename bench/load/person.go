@@ -217,6 +217,21 @@ func (p *person) arrive(ctx context.Context, c *bench.Client) {
 	if err := p.adapt(c); err != nil && ctx.Err() == nil {
 		p.refuse("adapt", err)
 	}
+	if p.run.cfg.Record {
+		if err := p.beRecorded(ctx, c); err != nil && ctx.Err() == nil {
+			p.refuse("record", err)
+		}
+	}
+}
+
+// beRecorded agrees to being recorded, and asks for it if that is up to this person. Those who come later
+// pause it until they have agreed, too.
+func (p *person) beRecorded(ctx context.Context, c *bench.Client) error {
+	_, err := c.Call(ctx, &wire.Consent{Recording: wire.ConsentGranted, Notice: c.View().Policy.Notice})
+	if err == nil && p == p.run.recorder(p.room) {
+		_, err = c.Call(ctx, &wire.Record{Action: wire.RecordRequest})
+	}
+	return err
 }
 
 // leave says goodbye, or goes without where nobody would hear it.

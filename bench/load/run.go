@@ -13,6 +13,7 @@ import (
 	"github.com/bedside-video/bedside/bench/linkem/link"
 	"github.com/bedside-video/bedside/bench/result"
 	"github.com/bedside-video/bedside/bench/scenario"
+	"github.com/bedside-video/bedside/signaling/wire"
 )
 
 // leadTime is between the last preparation and the start of the plan.
@@ -103,6 +104,16 @@ func (r *run) find(room int, ref string) *person {
 		}
 	}
 	panic("load: internal error: the plan names " + ref + ", who is not invited")
+}
+
+// recorder is who asks for the recording of a room: its first clinician, nil if there is none.
+func (r *run) recorder(room int) *person {
+	for _, p := range r.rooms[room] {
+		if p.group.Role == wire.RoleClinician {
+			return p
+		}
+	}
+	return nil
 }
 
 // play lets everybody do what they do, and measures. The inputs are nil when there is nothing to

@@ -23,8 +23,16 @@ type serverState struct {
 	rss        uint64
 	goroutines int
 	forwarded  uint64
+	recording  recorderState
 	violations map[string]uint64 // by invariant
 	version    string
+}
+
+// recorderState is what the server says of its recordings.
+type recorderState struct {
+	open         int
+	bytes, lost  uint64 // sealed bytes written, packets that are not in them
+	failureCount uint64
 }
 
 // server observes the server from outside.
@@ -98,6 +106,14 @@ func parseMetrics(r io.Reader) (serverState, error) {
 			}
 		case "bedside_invariant_violations_total":
 			s.violations[label(labels, "invariant")] += uint64(value)
+		case "bedside_recordings":
+			s.recording.open = int(value)
+		case "bedside_recording_bytes_total":
+			s.recording.bytes = uint64(value)
+		case "bedside_recording_lost_packets_total":
+			s.recording.lost = uint64(value)
+		case "bedside_recording_failures_total":
+			s.recording.failureCount += uint64(value)
 		case "bedside_build_info":
 			s.version = label(labels, "version")
 		}

@@ -128,6 +128,7 @@ type Server struct {
 	CPUPacket  Duration `json:"cpu_per_packet"`      // Build fills it in
 	RSSPerson  uint64   `json:"rss_per_participant"` // (RSSEnd - RSSBefore) by those connected; Build fills it in
 	Connected  int      `json:"participants_at_end"` // at the end of the hold
+	Recorded   uint64   `json:"recorded,omitempty"`  // bytes that it wrote of recordings, sealed
 }
 
 // Generator is how the generator itself did. A run whose generator was the limit proves nothing.

@@ -56,6 +56,8 @@ func TestRunUsage(t *testing.T) {
 		{"key with local", []string{"run", good, "--local", "--api-key-file", key}, "leave --api-key-file"},
 		{"server with URL", []string{"run", good, "--url", "https://x.example", "--server-cpus", "0"}, "are for --local"},
 		{"CPUs", []string{"run", good, "--local", "--own-cpus", "0-x"}, `--own-cpus: "0-x" is not a list of CPUs`},
+		{"recording by WHIP", []string{"run", good, "--target", "whip", "--url", "http://x.example", "--record"}, "records nobody"},
+		{"recording unseen", []string{"run", good, "--url", "https://x.example", "--record"}, "--record needs --metrics-url"},
 		{"share", []string{"run", good, "--local", "--verify", "2"}, "--verify: a share is between 0 and 1"},
 		{"output", []string{"run", good, "--local", "--json", filepath.Join(good, "x.json")}, "x.json: not a directory"},
 		{"target", []string{"run", good, "--target", "janus", "--url", "http://x.example"}, `--target: "janus" is neither`},

@@ -35,6 +35,7 @@ type targetFlags struct {
 	url, keyFile, metrics string
 	pid                   int
 	insecure, local, gcm  bool
+	record                bool
 	bedside               string
 	serverCPUs, ownCPUs   string
 }
@@ -48,6 +49,7 @@ func (f *targetFlags) add(c *cobra.Command) {
 	c.Flags().BoolVar(&f.insecure, "insecure-skip-verify", false, "accept any certificate")
 	c.Flags().BoolVar(&f.gcm, "gcm", false, "offer AES-128-GCM alone, to compare servers that encrypt alike")
 	c.Flags().BoolVar(&f.local, "local", false, "start a server on this machine for the run")
+	c.Flags().BoolVar(&f.record, "record", false, "have every room recorded: a clinician asks, everybody agrees; with --url the server must be able to")
 	c.Flags().StringVar(&f.bedside, "bedside", "", "the server for --local (default: beside this program, or built from the source tree)")
 	c.Flags().StringVar(&f.serverCPUs, "server-cpus", "", "CPUs of the server of --local, such as 0 or 0,2-3 (Linux)")
 	c.Flags().StringVar(&f.ownCPUs, "own-cpus", "", "CPUs of this program (Linux)")
@@ -60,6 +62,12 @@ func (f *targetFlags) check() error {
 	}
 	if f.kind == kindWHIP && (f.local || f.keyFile != "" || f.metrics != "") {
 		return errors.New("--target whip goes with --url and --server-pid: leave --local, --api-key-file and --metrics-url out")
+	}
+	if f.kind == kindWHIP && f.record {
+		return errors.New("--record: a server with WHIP and WHEP alone records nobody")
+	}
+	if f.record && !f.local && f.metrics == "" {
+		return errors.New("--record needs --metrics-url: what is recorded is seen there")
 	}
 	if f.pid < 0 || f.pid > 0 && (f.local || f.metrics != "") {
 		return errors.New("--server-pid is for a server that is not --local and has no --metrics-url")
@@ -96,7 +104,7 @@ func (f *targetFlags) open(ctx context.Context, args []string) (site, error) {
 	if f.insecure {
 		trust = &tls.Config{InsecureSkipVerify: true} // asked for by name
 	}
-	s := site{cfg: load.Config{TLS: trust, HTTP: load.HTTPClient(trust), MetricsURL: f.metrics, PID: f.pid, GCM: f.gcm}, stop: func() error { return nil }}
+	s := site{cfg: load.Config{TLS: trust, HTTP: load.HTTPClient(trust), MetricsURL: f.metrics, PID: f.pid, GCM: f.gcm, Record: f.record}, stop: func() error { return nil }}
 	s.cfg.Run = result.Run{Version: version(), Command: append([]string{"bedside-bench"}, args...), Machine: machine()}
 	own, _ := parseCPUs(f.ownCPUs) // check has seen them
 	if len(own) > 0 {
@@ -128,7 +136,11 @@ func (f *targetFlags) start(ctx context.Context, s *site) error {
 	}
 	s.key = "bedside_" + rand.Text()
 	cpus, _ := parseCPUs(f.serverCPUs) // check has seen them
-	local, err := load.StartLocal(ctx, binary, s.key, cpus)
+	start := load.StartLocal
+	if f.record {
+		start = load.StartLocalRecorder
+	}
+	local, err := start(ctx, binary, s.key, cpus)
 	if err != nil {
 		return failure{errors.Join(err, remove())}
 	}
@@ -167,6 +179,9 @@ func (s site) newTarget() (load.Target, error) {
 	}
 	if s.cfg.Run.Target.Kind == kindWHIP {
 		return load.WHIP(s.base, "bench-"+hex.EncodeToString(name))
+	}
+	if s.cfg.Record {
+		return load.BedsideRecording(s.base, s.key, "bench-"+hex.EncodeToString(name), s.cfg.HTTP)
 	}
 	return load.Bedside(s.base, s.key, "bench-"+hex.EncodeToString(name), s.cfg.HTTP)
 }

@@ -88,9 +88,12 @@ func (b bed) load(ctx context.Context, args ...string) error {
 
 // target starts a server and returns how bedside-bench finds it. A Bedside is started by bedside-bench.
 func (b bed) target(ctx context.Context, server string) (flags []string, stop func() error, err error) {
-	if server == "bedside" {
-		return []string{"--local", "--bedside", filepath.Join(b.dir, "bedside"), "--server-cpus", b.serverCPU, "--own-cpus", b.loadCPU},
-			func() error { return nil }, nil
+	if server == bedside || server == recording {
+		flags := []string{"--local", "--bedside", filepath.Join(b.dir, "bedside"), "--server-cpus", b.serverCPU, "--own-cpus", b.loadCPU}
+		if server == recording {
+			flags = append(flags, "--record")
+		}
+		return flags, func() error { return nil }, nil
 	}
 	running, cancel := context.WithCancel(ctx)
 	c := b.program(running, b.serverCPU, "serve", server)

@@ -105,8 +105,6 @@ func (r row) faults() (n int, first string) {
 	return n, first
 }
 
-const yardstick = "plainpion"
-
 // table writes all rows: medians, with the smallest and the largest.
 func table(w io.Writer, rows []row) error {
 	t := tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)
@@ -130,11 +128,45 @@ func table(w io.Writer, rows []row) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	if err := priceOfRecording(w, rows); err != nil {
+		return err
+	}
 	for _, r := range rows {
 		if n, why := r.faults(); n > 0 {
 			if _, err := fmt.Fprintf(w, "INVALID: %s, %s: %d of %d rounds: %s\n", r.shape, r.server, n, len(r.rounds), why); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// What recording everybody may add (issue 8): of processor time, and to the 99th percentile of the delay.
+const (
+	recordingCPU   = 0.15
+	recordingDelay = 100 * time.Microsecond
+)
+
+// priceOfRecording says what recording everybody adds, in the same rounds.
+func priceOfRecording(w io.Writer, rows []row) error {
+	for _, r := range rows {
+		i := slices.IndexFunc(rows, func(o row) bool { return o.shape == r.shape && o.server == bedside })
+		if r.server != recording || i < 0 {
+			continue
+		}
+		cpu := r.ratio(rows[i], func(f figures) float64 { return float64(f.cpu) })
+		var more []float64
+		for k := range min(len(r.rounds), len(rows[i].rounds)) {
+			more = append(more, float64(r.rounds[k].p99-rows[i].rounds[k].p99))
+		}
+		delay := spreadOf(more)
+		verdict := "kept"
+		if cpu.median > 1+recordingCPU || delay.median > float64(recordingDelay) {
+			verdict = "MISSED"
+		}
+		if _, err := fmt.Fprintf(w, "%s: recording everybody costs %s of the processor time and adds %s ms to p99 (wanted: %.2f, %.1f ms; %s)\n", r.shape,
+			cpu.write(1, 2), delay.write(float64(time.Millisecond), 2), 1+recordingCPU, recordingDelay.Seconds()*1000, verdict); err != nil {
+			return err
 		}
 	}
 	return nil

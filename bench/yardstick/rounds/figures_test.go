@@ -62,6 +62,34 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// TestPriceOfRecording compares round by round: the second, slow for both, says nothing about recording.
+func TestPriceOfRecording(t *testing.T) {
+	rounds := func(factor float64, more time.Duration) (out []figures) {
+		for _, slow := range []float64{1, 3, 1} {
+			out = append(out, read(ofRun(time.Duration(slow*factor*float64(time.Second)), 100_000, 0, time.Duration(slow)*time.Millisecond+more)))
+		}
+		return out
+	}
+	for _, tt := range []struct {
+		factor float64
+		more   time.Duration
+		want   string
+	}{
+		{1.1, 50 * time.Microsecond, "a: recording everybody costs 1.10 (1.10-1.10) of the processor time and adds 0.05 (0.05-0.05) ms to p99 (wanted: 1.15, 0.1 ms; kept)\n"},
+		{1.2, 0, "a: recording everybody costs 1.20 (1.20-1.20) of the processor time and adds 0.00 (0.00-0.00) ms to p99 (wanted: 1.15, 0.1 ms; MISSED)\n"},
+		{1, 200 * time.Microsecond, "a: recording everybody costs 1.00 (1.00-1.00) of the processor time and adds 0.20 (0.20-0.20) ms to p99 (wanted: 1.15, 0.1 ms; MISSED)\n"},
+	} {
+		var b strings.Builder
+		if err := priceOfRecording(&b, []row{{"a", bedside, rounds(1, 0)}, {"a", recording, rounds(tt.factor, tt.more)}}); err != nil || b.String() != tt.want {
+			t.Errorf("%q, %v, want %q", b.String(), err, tt.want)
+		}
+	}
+	var b strings.Builder
+	if err := priceOfRecording(&b, []row{{"a", recording, rounds(1, 0)}}); err != nil || b.String() != "" {
+		t.Errorf("without Bedside itself: %q, %v", b.String(), err)
+	}
+}
+
 func TestNothingMeasured(t *testing.T) {
 	if f := read(result.Result{}); len(f.faults) != 1 {
 		t.Errorf("%+v", f)
@@ -69,7 +97,7 @@ func TestNothingMeasured(t *testing.T) {
 }
 
 func TestParse(t *testing.T) {
-	if o, err := parse(nil); err != nil || o.rounds != 5 || len(o.shapes) != 4 || len(o.servers) != 3 {
+	if o, err := parse(nil); err != nil || o.rounds != 5 || len(o.shapes) != 4 || len(o.servers) != 4 {
 		t.Errorf("%+v, %v", o, err)
 	}
 	for _, args := range []string{"-shapes z", "-servers janus", "-rounds 0", "-knee 3", "-knee -1", "more"} {

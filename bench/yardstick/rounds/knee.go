@@ -35,6 +35,9 @@ func (b bed) knees(ctx context.Context, o options, out, progress io.Writer) erro
 	for n := range o.rounds {
 		for i := range o.servers {
 			server := o.servers[(i+n)%len(o.servers)]
+			if server == recording {
+				continue
+			}
 			fmt.Fprintf(progress, "round %d of %d: knee, %s\n", n+1, o.rounds, server)
 			if err := b.knee(ctx, server, file, n+1, o, out); err != nil {
 				return fmt.Errorf("round %d, knee, %s: %w", n+1, server, err)

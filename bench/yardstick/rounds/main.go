@@ -78,8 +78,18 @@ func parse(args []string) (options, error) {
 	return o, nil
 }
 
-// candidates are the servers that can be measured.
-func candidates() []string { return []string{"bedside", yardstick, "floor"} }
+// The servers that can be measured, beside the floor.
+const (
+	bedside = "bedside"
+	// recording is Bedside with everybody recorded, to files on the disk of the system's temporary directory.
+	recording = "bedside-recording"
+	yardstick = "plainpion"
+)
+
+func candidates() []string { return []string{bedside, recording, yardstick, "floor"} }
+
+// carries tells whether a server is measured under a shape: what recording costs is asked of shape a alone.
+func carries(server, shape string) bool { return server != recording || shape == "a" }
 
 func run(ctx context.Context, o options, out, progress io.Writer) error {
 	scratch, err := os.MkdirTemp("", "rounds-")
@@ -106,6 +116,9 @@ func run(ctx context.Context, o options, out, progress io.Writer) error {
 			for i := range o.servers {
 				// Another one begins in each round.
 				server := o.servers[(i+n)%len(o.servers)]
+				if !carries(server, shape) {
+					continue
+				}
 				fmt.Fprintf(progress, "round %d of %d: shape %s, %s\n", n+1, o.rounds, shape, server)
 				r, err := b.measure(ctx, server, shape, filepath.Join(o.dir, fmt.Sprintf("%s-%s-%d.json", shape, server, n+1)))
 				if err != nil {
@@ -122,7 +135,9 @@ func run(ctx context.Context, o options, out, progress io.Writer) error {
 	var all []row
 	for _, shape := range o.shapes {
 		for _, server := range o.servers {
-			all = append(all, *rows[[2]string{shape, server}])
+			if r := rows[[2]string{shape, server}]; r != nil {
+				all = append(all, *r)
+			}
 		}
 	}
 	return table(out, all)
