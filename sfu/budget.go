@@ -9,6 +9,7 @@ import (
 
 	"github.com/bedside-video/bedside/sfu/bwe"
 	"github.com/bedside-video/bedside/sfu/codec"
+	"github.com/bedside-video/bedside/sfu/twcc"
 )
 
 // What is estimated of a path, in bit/s. Below the least there is not even audio; above the most is a
@@ -79,7 +80,7 @@ func (p *Peer) want(bitrate int) {
 }
 
 // acknowledged takes transport-wide feedback.
-func (p *Peer) acknowledged(now time.Time, feedback *rtcp.TransportLayerCC) {
+func (p *Peer) acknowledged(now time.Time, feedback *twcc.Feedback) {
 	x := &p.path
 	x.acks = p.conn.Acknowledge(feedback, x.acks[:0]) // RTCP calls do not overlap
 	x.mu.Lock()

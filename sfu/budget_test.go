@@ -4,9 +4,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pion/rtcp"
-
 	"github.com/bedside-video/bedside/sfu/bwe"
+	"github.com/bedside-video/bedside/sfu/twcc"
 )
 
 // delivers makes the actor's client tell that it got packets of 1,000 bytes, each 8 ms, since from.
@@ -18,7 +17,7 @@ func (a *actor) delivers(from time.Time, n int) {
 		a.acks = append(a.acks, bwe.Ack{Sent: from.Add(at), Arrived: from.Sub(a.opened) + at, Size: 1000, Fate: bwe.Received})
 	}
 	a.mu.Unlock()
-	a.RTCP(time.Now(), &rtcp.TransportLayerCC{})
+	a.Feedback(time.Now(), &twcc.Feedback{})
 }
 
 func TestBudget(t *testing.T) {

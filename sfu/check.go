@@ -12,6 +12,7 @@ import (
 	"github.com/bedside-video/bedside/sfu/codec"
 	"github.com/bedside-video/bedside/sfu/forward"
 	"github.com/bedside-video/bedside/sfu/transport"
+	"github.com/bedside-video/bedside/sfu/twcc"
 )
 
 const (
@@ -184,6 +185,9 @@ func (c *check) RTP(now time.Time, name codec.Name, p *codec.Packet, _ bool) {
 	c.seq++
 	_ = c.out.Write(transport.Outgoing{Codec: name, Seq: c.seq, Timestamp: p.Timestamp, Marker: p.Marker}, p.Payload)
 }
+
+// Feedback is of nothing that was sent: a check sends no media.
+func (c *check) Feedback(time.Time, *twcc.Feedback) {}
 
 // RTCP notes when the client's reports were sent, so that ours tell it the round trip.
 func (c *check) RTCP(now time.Time, packet rtcp.Packet) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/bedside-video/bedside/sfu/codec"
 	"github.com/bedside-video/bedside/sfu/forward"
+	"github.com/bedside-video/bedside/sfu/twcc"
 )
 
 // controlInterval is the quantum of what goes out periodically: transport feedback is due every 100 ms,
@@ -90,11 +91,6 @@ func (p *Peer) RTCP(now time.Time, packet rtcp.Packet) {
 		p.measureRoundTrip(now, x.Reports)
 		p.delivered(now, x.Reports)
 		p.reportedLost(now)
-	case *rtcp.TransportLayerCC:
-		p.acknowledged(now, x)
-		if !p.draining() { // what is lost to a queue, no redundancy mends
-			p.received(x)
-		}
 	case *rtcp.ReceiverEstimatedMaximumBitrate:
 		p.estimated(now, x)
 	case *rtcp.PictureLossIndication:
@@ -105,6 +101,15 @@ func (p *Peer) RTCP(now time.Time, packet rtcp.Packet) {
 		}
 	case *rtcp.TransportLayerNack:
 		p.nacked(now, x)
+	}
+}
+
+// Feedback takes what a client tells of what it got. It is called where RTCP is.
+func (p *Peer) Feedback(now time.Time, x *twcc.Feedback) {
+	p.noteRTCP(now)
+	p.acknowledged(now, x)
+	if !p.draining() { // what is lost to a queue, no redundancy mends
+		p.received(x)
 	}
 }
 

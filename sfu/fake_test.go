@@ -20,6 +20,7 @@ import (
 	"github.com/bedside-video/bedside/sfu/bwe"
 	"github.com/bedside-video/bedside/sfu/codec"
 	"github.com/bedside-video/bedside/sfu/transport"
+	"github.com/bedside-video/bedside/sfu/twcc"
 )
 
 // noPort is a transport.Port that these tests never use: their connections are fakes.
@@ -92,7 +93,7 @@ func (a *actor) WriteRTCP(p ...rtcp.Packet) error {
 	a.rtcp = append(a.rtcp, p...)
 	return nil
 }
-func (a *actor) Acknowledge(_ *rtcp.TransportLayerCC, acks []bwe.Ack) []bwe.Ack {
+func (a *actor) Acknowledge(_ *twcc.Feedback, acks []bwe.Ack) []bwe.Ack {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return append(acks, a.acks...)

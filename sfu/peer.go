@@ -17,6 +17,7 @@ import (
 	"github.com/bedside-video/bedside/sfu/layers"
 	"github.com/bedside-video/bedside/sfu/slots"
 	"github.com/bedside-video/bedside/sfu/transport"
+	"github.com/bedside-video/bedside/sfu/twcc"
 )
 
 // assumedRoundTrip stands in until a client's receiver report has told the real one: that of a
@@ -63,7 +64,7 @@ type connection interface {
 type courier interface {
 	WriteRTCP(...rtcp.Packet) error
 	TransportFeedback() []rtcp.Packet
-	Acknowledge(x *rtcp.TransportLayerCC, acks []bwe.Ack) []bwe.Ack
+	Acknowledge(x *twcc.Feedback, acks []bwe.Ack) []bwe.Ack
 	Outbound() transport.Outbound
 	MarkProbe(id uint8)
 }

@@ -3,11 +3,10 @@ package sfu
 import (
 	"time"
 
-	"github.com/pion/rtcp"
-
 	"github.com/bedside-video/bedside/sfu/bwe"
 	"github.com/bedside-video/bedside/sfu/codec"
 	"github.com/bedside-video/bedside/sfu/redundancy"
+	"github.com/bedside-video/bedside/sfu/twcc"
 )
 
 // protection decides how much of a peer's audio is repeated. Peer.mu guards it.
@@ -81,7 +80,7 @@ func (x *shield) note(seq uint16, blocks int) {
 }
 
 // received takes transport-wide feedback.
-func (p *Peer) received(x *rtcp.TransportLayerCC) {
+func (p *Peer) received(x *twcc.Feedback) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.protection.meter.Feedback(x)

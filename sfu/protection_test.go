@@ -6,9 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pion/rtcp"
-
 	"github.com/bedside-video/bedside/sfu/codec"
+	"github.com/bedside-video/bedside/sfu/twcc"
 )
 
 // say publishes one packet of speech.
@@ -17,10 +16,11 @@ func (a *actor) say(text string) { a.send1("m", "", text, 100) }
 // loses tells that of the last 50 packets so many were lost, and lets the server decide.
 func (a *actor) loses(n uint16) {
 	a.s.t.Helper()
-	a.RTCP(time.Now(), &rtcp.TransportLayerCC{PacketStatusCount: 50, PacketChunks: []rtcp.PacketStatusChunk{
-		&rtcp.RunLengthChunk{PacketStatusSymbol: rtcp.TypeTCCPacketReceivedSmallDelta, RunLength: 50 - n},
-		&rtcp.RunLengthChunk{PacketStatusSymbol: rtcp.TypeTCCPacketNotReceived, RunLength: n},
-	}})
+	x := &twcc.Feedback{Packets: make([]twcc.Packet, 50)}
+	for i := range x.Packets[:50-n] {
+		x.Packets[i].Came = true
+	}
+	a.Feedback(time.Now(), x)
 	a.s.advance(reportInterval + controlInterval)
 }
 
@@ -130,20 +130,18 @@ func TestRepeatedAudioIsPlannedFor(t *testing.T) {
 
 // losesInBursts tells that of 50 packets 20 ms apart, three in a row were lost every ten.
 func (a *actor) losesInBursts(seq *uint16) {
-	x := &rtcp.TransportLayerCC{BaseSequenceNumber: *seq, PacketStatusCount: 50, ReferenceTime: uint32(*seq) * 20 / 64}
-	last := int64(x.ReferenceTime) * 64
+	x := &twcc.Feedback{Base: *seq, Reference: uint32(*seq) * 20 / 64}
+	last := int64(x.Reference) * 64
 	for i := range uint16(50) {
-		symbol := uint16(rtcp.TypeTCCPacketReceivedLargeDelta)
-		if i%10 >= 5 && i%10 < 8 {
-			symbol = rtcp.TypeTCCPacketNotReceived
-		} else {
+		var p twcc.Packet
+		if i%10 < 5 || i%10 >= 8 {
 			at := int64(*seq+i) * 20
-			x.RecvDeltas = append(x.RecvDeltas, &rtcp.RecvDelta{Type: symbol, Delta: (at - last) * 1000})
+			p = twcc.Packet{Came: true, Delta: int16(at-last) * 4}
 			last = at
 		}
-		x.PacketChunks = append(x.PacketChunks, &rtcp.RunLengthChunk{PacketStatusSymbol: symbol, RunLength: 1})
+		x.Packets = append(x.Packets, p)
 	}
 	*seq += 50
-	a.RTCP(time.Now(), x)
+	a.Feedback(time.Now(), x)
 	a.s.advance(reportInterval)
 }

@@ -7,20 +7,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pion/rtcp"
-
 	"github.com/bedside-video/bedside/bench/linkem/link"
 	"github.com/bedside-video/bedside/sfu/bwe"
+	"github.com/bedside-video/bedside/sfu/twcc"
 )
 
 // feedbackOf builds a feedback packet: 1 received, 0 not.
-func feedbackOf(first uint16, received ...uint16) *rtcp.TransportLayerCC {
-	x := &rtcp.TransportLayerCC{BaseSequenceNumber: first, PacketStatusCount: uint16(len(received)), ReferenceTime: 10}
-	x.PacketChunks = []rtcp.PacketStatusChunk{&rtcp.StatusVectorChunk{SymbolList: received}}
+func feedbackOf(first uint16, received ...uint16) *twcc.Feedback {
+	x := &twcc.Feedback{Base: first, Reference: 10}
 	for _, r := range received {
-		if r == 1 {
-			x.RecvDeltas = append(x.RecvDeltas, &rtcp.RecvDelta{Type: 1, Delta: 1000})
-		}
+		x.Packets = append(x.Packets, twcc.Packet{Came: r == 1, Delta: 4 * int16(r)})
 	}
 	return x
 }
@@ -45,7 +41,7 @@ func TestHistory(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name    string
-		x       *rtcp.TransportLayerCC
+		x       *twcc.Feedback
 		want    [][3]int // size, fate, fate before
 		waiting int      // index of the packet; -1: none
 	}{
@@ -225,12 +221,13 @@ func play(t *testing.T, b []byte) {
 				now = now.Add(time.Duration(y) * time.Microsecond / 8)
 			}
 		case 3, 4:
-			f := &rtcp.TransportLayerCC{BaseSequenceNumber: seq - x%512, PacketStatusCount: y, ReferenceTime: uint32(b[5]) << (b[0] >> 4)}
-			f.PacketChunks = []rtcp.PacketStatusChunk{
-				&rtcp.StatusVectorChunk{SymbolList: []uint16{x & 3, x >> 2 & 3, x >> 4 & 3, 1, 1}}, &rtcp.RunLengthChunk{PacketStatusSymbol: y & 3, RunLength: y >> 3},
-			}
-			for i := range int(b[5]) {
-				f.RecvDeltas = append(f.RecvDeltas, &rtcp.RecvDelta{Delta: int64(int16(y*uint16(i+1))) * 250})
+			f := &twcc.Feedback{Base: seq - x%512, Reference: uint32(b[5]) << (b[0] >> 4)}
+			for i := range min(y, twcc.MaxPackets) {
+				came := y&4 != 0
+				if i < 3 {
+					came = x>>i&1 != 0
+				}
+				f.Packets = append(f.Packets, twcc.Packet{Came: came, Delta: int16(y * (i + 1))})
 			}
 			e.Feedback(now, h.Acknowledge(f, nil))
 		case 5:

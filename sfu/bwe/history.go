@@ -3,7 +3,7 @@ package bwe
 import (
 	"time"
 
-	"github.com/pion/rtcp"
+	"github.com/bedside-video/bedside/sfu/twcc"
 )
 
 // HistorySize is how many packets a History remembers: 0.7 s of 15 Mbit/s. What is told later of
@@ -115,37 +115,27 @@ func (h *History) find(number uint32) *record {
 
 // Acknowledge appends to acks what one feedback packet tells that was not known. It may contradict
 // itself or speak of packets that were never sent: what cannot be so is left out.
-func (h *History) Acknowledge(x *rtcp.TransportLayerCC, acks []Ack) []Ack {
+func (h *History) Acknowledge(x *twcc.Feedback, acks []Ack) []Ack {
 	if h.records == nil {
 		return acks
 	}
-	first := h.newest - uint32(uint16(h.newest)-x.BaseSequenceNumber)
+	first := h.newest - uint32(uint16(h.newest)-x.Base)
 	if h.newest-first >= HistorySize {
 		return acks // of packets to come, or long gone
 	}
-	at := h.since(x.ReferenceTime)
+	at := h.since(x.Reference)
 	acks = h.skip(first, acks)
-	number, deltas := first, x.RecvDeltas
-	left := int(x.PacketStatusCount)
-	for _, chunk := range x.PacketChunks {
-		for i := range chunkLength(chunk) {
-			if left == 0 || int32(number-h.newest) > 0 {
-				return acks
-			}
-			left--
-			symbol := chunkSymbol(chunk, i)
-			fate := Lost
-			if symbol == rtcp.TypeTCCPacketReceivedSmallDelta || symbol == rtcp.TypeTCCPacketReceivedLargeDelta {
-				if len(deltas) == 0 {
-					return acks
-				}
-				at += time.Duration(deltas[0].Delta) * time.Microsecond
-				deltas = deltas[1:]
-				fate = Received
-			}
-			acks = h.tell(number, fate, at, acks)
-			number++
+	for i := range x.Packets {
+		number, p := first+uint32(i), &x.Packets[i]
+		if int32(number-h.newest) > 0 {
+			return acks
 		}
+		fate := Lost
+		if p.Came {
+			at += time.Duration(p.Delta) * twcc.DeltaUnit
+			fate = Received
+		}
+		acks = h.tell(number, fate, at, acks)
 	}
 	return acks
 }
@@ -157,7 +147,7 @@ func (h *History) since(reference uint32) time.Duration {
 	}
 	h.clock += int64(int32((reference-h.reference)<<8) >> 8)
 	h.reference = reference
-	return time.Duration(h.clock) * 64 * time.Millisecond
+	return time.Duration(h.clock) * twcc.ReferenceUnit
 }
 
 // skip gives up waiting for what is older than first.
@@ -188,24 +178,4 @@ func (h *History) tell(number uint32, fate Fate, at time.Duration, acks []Ack) [
 	return append(acks, Ack{
 		Sent: h.epoch.Add(time.Duration(r.sent)), Arrived: at, Size: int(r.size), Probe: r.probe, Fate: fate, Was: was,
 	})
-}
-
-func chunkLength(c rtcp.PacketStatusChunk) int {
-	switch c := c.(type) {
-	case *rtcp.RunLengthChunk:
-		return int(c.RunLength)
-	case *rtcp.StatusVectorChunk:
-		return len(c.SymbolList)
-	}
-	return 0
-}
-
-func chunkSymbol(c rtcp.PacketStatusChunk, i int) uint16 {
-	switch c := c.(type) {
-	case *rtcp.RunLengthChunk:
-		return c.PacketStatusSymbol
-	case *rtcp.StatusVectorChunk:
-		return c.SymbolList[i]
-	}
-	return rtcp.TypeTCCPacketNotReceived
 }

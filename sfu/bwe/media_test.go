@@ -3,10 +3,11 @@ package bwe_test
 import (
 	"time"
 
-	"github.com/pion/interceptor/pkg/twcc"
+	piontwcc "github.com/pion/interceptor/pkg/twcc"
 	"github.com/pion/rtcp"
 
 	"github.com/bedside-video/bedside/sfu/bwe"
+	"github.com/bedside-video/bedside/sfu/twcc"
 )
 
 // Of RFC 8867 section 4: video of 30 frames/s that follows the estimate, audio of 20 kbit/s.
@@ -37,7 +38,8 @@ type media struct {
 	limit     int // bit/s that the source has at most, 0: as much as is wanted
 	source    func(estimate int) int
 
-	recorder  *twcc.Recorder
+	recorder  *piontwcc.Recorder // the client's
+	told      twcc.Feedback
 	inFlight  map[uint32]rtcp.Packet
 	fbNumber  uint32
 	got       []int // bytes that arrived, per tenth of a second
@@ -57,7 +59,7 @@ func newMedia(w *world, start, delay time.Duration) *media { return newFlow(w, s
 func newFlow(w *world, start, delay time.Duration, reverse bool) *media {
 	m := &media{
 		w: w, e: bwe.New(bwe.Config{Min: mediaMin, Max: mediaMax, Start: mediaStart}), delay: delay,
-		sentAt: map[uint32]time.Duration{}, inFlight: map[uint32]rtcp.Packet{}, recorder: twcc.NewRecorder(1),
+		sentAt: map[uint32]time.Duration{}, inFlight: map[uint32]rtcp.Packet{}, recorder: piontwcc.NewRecorder(1),
 		feedEvery: 50 * time.Millisecond,
 	}
 	m.est = m.e.Tick(w.clock(), time.Time{})
@@ -168,10 +170,16 @@ func (m *media) report() {
 }
 
 func (m *media) feedback(number uint32, _ int) {
-	p := m.inFlight[number].(*rtcp.TransportLayerCC)
+	b, err := m.inFlight[number].Marshal()
+	if err == nil {
+		err = m.told.Parse(b)
+	}
+	if err != nil {
+		panic(err)
+	}
 	delete(m.inFlight, number)
 	m.e.RTT(2 * m.delay)
-	m.e.Feedback(m.w.clock(), m.history.Acknowledge(p, nil))
+	m.e.Feedback(m.w.clock(), m.history.Acknowledge(&m.told, nil))
 	m.tick()
 }
 

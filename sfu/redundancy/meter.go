@@ -3,7 +3,7 @@ package redundancy
 import (
 	"time"
 
-	"github.com/pion/rtcp"
+	"github.com/bedside-video/bedside/sfu/twcc"
 )
 
 // Meter measures the loss on the way to one subscriber over some seconds: from transport-wide feedback
@@ -26,35 +26,28 @@ type Meter struct {
 const keep = 0.75
 
 const (
-	// referenceTime is the unit of that of a feedback.
-	referenceTime = 64 * time.Millisecond
 	// longestRun is what a loss may last and be a burst: more is a pause, or an outage.
 	longestRun = time.Second
 )
 
 // Feedback takes what a subscriber received. A packet that is told again, because it came late, counts
 // once; one that was told lost and comes after all stays lost, as for a listener.
-func (m *Meter) Feedback(f *rtcp.TransportLayerCC) {
+func (m *Meter) Feedback(f *twcc.Feedback) {
 	m.fed = true
-	seq, end := f.BaseSequenceNumber, f.BaseSequenceNumber+f.PacketStatusCount
+	seq := f.Base
 	if m.started && int16(seq-m.next) > 0 {
 		m.run = 0 // a feedback was lost: what is between is not known
 	}
-	delta := 0
-	at := time.Duration(f.ReferenceTime) * referenceTime
-	for _, chunk := range f.PacketChunks {
-		for i, n := 0, symbols(chunk); i < n && seq != end; i++ {
-			came := symbol(chunk, i) != rtcp.TypeTCCPacketNotReceived
-			if came && delta < len(f.RecvDeltas) {
-				at += time.Duration(f.RecvDeltas[delta].Delta) * time.Microsecond
-				delta++
-			}
-			if !m.started || int16(seq-m.next) >= 0 {
-				m.packet(came, at)
-				m.next, m.started = seq+1, true
-			}
-			seq++
+	at := time.Duration(f.Reference) * twcc.ReferenceUnit
+	for _, p := range f.Packets {
+		if p.Came {
+			at += time.Duration(p.Delta) * twcc.DeltaUnit
 		}
+		if !m.started || int16(seq-m.next) >= 0 {
+			m.packet(p.Came, at)
+			m.next, m.started = seq+1, true
+		}
+		seq++
 	}
 }
 
@@ -71,26 +64,6 @@ func (m *Meter) packet(came bool, at time.Duration) {
 		m.silent += gap.Seconds() * 1000 * float64(m.run) / float64(m.run+1)
 	}
 	m.run, m.last = 0, at
-}
-
-func symbols(chunk rtcp.PacketStatusChunk) int {
-	switch c := chunk.(type) {
-	case *rtcp.RunLengthChunk:
-		return int(c.RunLength)
-	case *rtcp.StatusVectorChunk:
-		return len(c.SymbolList)
-	}
-	return 0
-}
-
-func symbol(chunk rtcp.PacketStatusChunk, i int) uint16 {
-	switch c := chunk.(type) {
-	case *rtcp.RunLengthChunk:
-		return c.PacketStatusSymbol
-	case *rtcp.StatusVectorChunk:
-		return c.SymbolList[i]
-	}
-	return rtcp.TypeTCCPacketNotReceived
 }
 
 // Came takes one packet of an incoming stream that came as itself, and how many right before it did not,

@@ -13,6 +13,7 @@ import (
 	"github.com/pion/rtcp"
 
 	"github.com/bedside-video/bedside/sfu/codec"
+	"github.com/bedside-video/bedside/sfu/twcc"
 )
 
 // codecs is the length of an array indexed by codec.Name.
@@ -39,6 +40,8 @@ type Handler interface {
 	Open(mid, rid string) Sink
 	// RTCP hands over one packet of a compound. Calls do not overlap, nor with those of a Sink.
 	RTCP(now time.Time, p rtcp.Packet)
+	// Feedback hands over another, as RTCP does; f is valid until it returns.
+	Feedback(now time.Time, f *twcc.Feedback)
 	// StateChanged tells that State may return something else now.
 	StateChanged()
 	// TooManyStreams tells that the client sends more SSRCs than the limit; no more are read.

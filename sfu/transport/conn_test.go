@@ -17,6 +17,7 @@ import (
 
 	"github.com/bedside-video/bedside/sfu/codec"
 	"github.com/bedside-video/bedside/sfu/port"
+	"github.com/bedside-video/bedside/sfu/twcc"
 )
 
 // nowhere is a Port that nothing comes from.
@@ -67,7 +68,10 @@ func (r *recorder) Open(mid, rid string) Sink {
 func (r *recorder) RTP(_ time.Time, c codec.Name, p *codec.Packet, repaired bool) {
 	r.packets = append(r.packets, fmt.Sprint(c, " seq ", p.Seq, " payload ", len(p.Payload), " repaired ", repaired))
 }
-func (r *recorder) Flush()                      { r.flushed++ }
+func (r *recorder) Flush() { r.flushed++ }
+func (r *recorder) Feedback(time.Time, *twcc.Feedback) {
+	r.packets = append(r.packets, "feedback")
+}
 func (r *recorder) RTCP(time.Time, rtcp.Packet) { r.packets = append(r.packets, "rtcp") }
 func (r *recorder) StateChanged()               {}
 func (r *recorder) TooManyStreams()             { r.tooMany++ }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/bedside-video/bedside/sfu/codec"
 	"github.com/bedside-video/bedside/sfu/port"
+	"github.com/bedside-video/bedside/sfu/twcc"
 )
 
 // counter is a Handler and a Sink that passes on what arrives.
@@ -22,11 +23,12 @@ type counter struct {
 	states  chan struct{}
 }
 
-func (c *counter) Flush()                      {}
-func (c *counter) Open(string, string) Sink    { return c }
-func (c *counter) RTCP(time.Time, rtcp.Packet) {}
-func (c *counter) StateChanged()               { notify(c.states) }
-func (c *counter) TooManyStreams()             {}
+func (c *counter) Flush()                             {}
+func (c *counter) Open(string, string) Sink           { return c }
+func (c *counter) RTCP(time.Time, rtcp.Packet)        {}
+func (c *counter) Feedback(time.Time, *twcc.Feedback) {}
+func (c *counter) StateChanged()                      { notify(c.states) }
+func (c *counter) TooManyStreams()                    {}
 func (c *counter) RTP(_ time.Time, _ codec.Name, p *codec.Packet, _ bool) {
 	select {
 	case c.packets <- p.Seq:

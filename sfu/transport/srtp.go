@@ -10,6 +10,7 @@ import (
 	"github.com/pion/srtp/v3"
 
 	"github.com/bedside-video/bedside/sfu/bwe"
+	"github.com/bedside-video/bedside/sfu/twcc"
 )
 
 const (
@@ -119,7 +120,7 @@ func (c *Conn) send(now time.Time, h *header, index uint64, payload []byte, keep
 }
 
 // Acknowledge tells what transport-wide feedback says that was not known, appended to acks.
-func (c *Conn) Acknowledge(x *rtcp.TransportLayerCC, acks []bwe.Ack) []bwe.Ack {
+func (c *Conn) Acknowledge(x *twcc.Feedback, acks []bwe.Ack) []bwe.Ack {
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
 	return c.out.history.Acknowledge(x, acks)

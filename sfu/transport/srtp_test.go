@@ -16,6 +16,7 @@ import (
 
 	"github.com/bedside-video/bedside/sfu/bwe"
 	"github.com/bedside-video/bedside/sfu/codec"
+	"github.com/bedside-video/bedside/sfu/twcc"
 )
 
 // established is a connection with keys, as after a handshake, and what its client protects with and
@@ -243,11 +244,7 @@ func TestPadding(t *testing.T) {
 	if got := e.Outbound(); got.Bytes != uint64(len(e.port.sent[0])+len(e.port.sent[1])+2*ipOverhead) || got.Waiting.IsZero() || !got.Tracked {
 		t.Errorf("outbound: %+v", got)
 	}
-	acks := e.Acknowledge(&rtcp.TransportLayerCC{
-		BaseSequenceNumber: 1, PacketStatusCount: 2,
-		PacketChunks: []rtcp.PacketStatusChunk{&rtcp.RunLengthChunk{PacketStatusSymbol: 1, RunLength: 2}},
-		RecvDeltas:   []*rtcp.RecvDelta{{Delta: 250}, {Delta: 500}},
-	}, nil)
+	acks := e.Acknowledge(&twcc.Feedback{Base: 1, Packets: []twcc.Packet{{Came: true, Delta: 1}, {Came: true, Delta: 2}}}, nil)
 	if len(acks) != 2 || acks[0].Probe != 7 || acks[1].Probe != 0 || acks[0].Fate != bwe.Received || acks[1].Arrived-acks[0].Arrived != 500*time.Microsecond {
 		t.Errorf("acknowledged: %+v", acks)
 	}
@@ -268,6 +265,7 @@ type sunk struct{ recorder }
 func (*sunk) Open(string, string) Sink                       { return &sunk{} }
 func (*sunk) RTP(time.Time, codec.Name, *codec.Packet, bool) {}
 func (*sunk) RTCP(time.Time, rtcp.Packet)                    {}
+func (*sunk) Feedback(time.Time, *twcc.Feedback)             {}
 
 // One packet in and one out allocate nothing.
 func TestPacketsAllocateNothing(t *testing.T) {

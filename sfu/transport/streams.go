@@ -6,17 +6,20 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/pion/interceptor/pkg/twcc"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/srtp/v3"
 
 	"github.com/bedside-video/bedside/sfu/codec"
+	"github.com/bedside-video/bedside/sfu/twcc"
 )
 
 // maxRTCPSenders bounds the SSRCs in whose name a client sends RTCP: SRTCP keeps a replay window for
 // each. A browser has one for each of its streams, RTX included, and one for all its slots.
 const maxRTCPSenders = 64
+
+// keptStatuses is how much of the memory for transport-wide feedback a connection keeps.
+const keptStatuses = 256
 
 // inbound is what a client sends.
 type inbound struct {
@@ -34,7 +37,8 @@ type inbound struct {
 	senders  map[uint32]*replays // of RTCP
 	overflow bool                // told
 	sinks    map[encoding]Sink
-	touched  []*stream // to be flushed at the end of the burst; <= SSRCLimit
+	touched  []*stream     // to be flushed at the end of the burst; <= SSRCLimit
+	told     twcc.Feedback // re-used
 }
 
 // encoding names one encoding of one published track; rid is "" without simulcast.
@@ -151,12 +155,36 @@ func (in *inbound) control(now time.Time, b []byte) {
 	}
 	seen.mark(index)
 	in.conn.stamp(now)
-	packets, err := rtcp.Unmarshal(plain)
-	if err != nil {
-		return
-	}
-	for _, p := range packets {
-		in.conn.handler.RTCP(now, p)
+	in.compound(now, plain)
+}
+
+// compound hands on the packets of a compound one by one, as far as they can be read. Transport-wide feedback
+// is most of what comes, and is read without garbage.
+func (in *inbound) compound(now time.Time, b []byte) {
+	for len(b) >= 4 {
+		length := 4 * (1 + int(binary.BigEndian.Uint16(b[2:])))
+		if length > len(b) {
+			return
+		}
+		first := b[:length]
+		b = b[length:]
+		if twcc.Is(first) {
+			if in.told.Parse(first) != nil {
+				return
+			}
+			in.conn.handler.Feedback(now, &in.told)
+			if cap(in.told.Packets) > keptStatuses {
+				in.told.Packets = nil // of a stall
+			}
+			continue
+		}
+		packets, err := rtcp.Unmarshal(first)
+		if err != nil {
+			return
+		}
+		for _, p := range packets {
+			in.conn.handler.RTCP(now, p)
+		}
 	}
 }
 
@@ -312,25 +340,34 @@ func (s *stream) resolve(n *negotiated) bool {
 // own bandwidth estimation works (draft-holmer-rmcat-transport-wide-cc-extensions-01).
 type feedback struct {
 	mu       sync.Mutex
-	recorder *twcc.Recorder
-	start    time.Time
+	recorder twcc.Recorder
+	start    time.Time // zero: nothing has come
 }
 
 func (f *feedback) record(ssrc uint32, seq uint16, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.recorder == nil {
-		// The sender SSRC is that of nobody: the server sends no media of its own.
-		f.recorder, f.start = twcc.NewRecorder(1), now
+	if f.start.IsZero() {
+		f.start = now
 	}
-	f.recorder.Record(ssrc, seq, now.Sub(f.start).Microseconds())
+	f.recorder.Record(ssrc, seq, now.Sub(f.start))
 }
 
-func (f *feedback) build() []rtcp.Packet {
+// feedbackSSRC is who sends it: nobody, as the server sends no media of its own.
+const feedbackSSRC = 1
+
+func (f *feedback) build() (packets []rtcp.Packet) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.recorder == nil {
+	if f.start.IsZero() {
 		return nil
 	}
-	return f.recorder.BuildFeedbackPacket()
+	for {
+		b, ok := f.recorder.Append(nil, feedbackSSRC)
+		if !ok {
+			return packets
+		}
+		raw := rtcp.RawPacket(b)
+		packets = append(packets, &raw)
+	}
 }
