@@ -13,7 +13,7 @@ const (
 	nadaTau   = 0.5 // s
 	// referenceBits is the delay reference times the reference rate: 10 ms at 1.3 Mbit/s. A flow at
 	// rate r rests at a queueing delay of referenceBits/r, within these bounds.
-	referenceBits  = 0.010 * 1.3e6
+	referenceBits  = 0.0090 * 1.3e6
 	referenceLeast = 0.004
 	referenceMost  = 0.035
 )
@@ -58,12 +58,14 @@ type control struct {
 	since             time.Time
 	limited           bool
 
+	used   float64   // what arrives, smoothed
 	before float64   // smooth queue of the last feedback
 	quiet  time.Time // since when there is no queue; zero: there is
 	held   time.Time // when congestion was last acted upon
 	emptying
 	flat   flat
-	rebase bool // the Estimator is to take the delay as it is for that of the empty path
+	full   float64 // what left the last queue, or came of the last probe that filled the path: 0 for not known
+	rebase bool    // the Estimator is to take the delay as it is for that of the empty path
 	trial  trial
 	rival  rival
 }
@@ -77,6 +79,8 @@ type emptying struct {
 	emptied  time.Time // when it was gone
 	// impatience is for how many seconds it has not become shorter although less is sent.
 	impatience float64
+	// relief is how much shorter, in seconds, it would be by what has been sent less than leaves it.
+	relief float64
 }
 
 func (c *control) bounded() float64 {
@@ -98,6 +102,7 @@ func (c *control) reference() float64 {
 }
 
 func (c *control) update(s signal) {
+	c.used += (s.acked - c.used) * min(1, s.dt/usedOver)
 	reference := c.reference() + 2*s.noise
 	switch {
 	case c.state == Competing:
@@ -126,9 +131,10 @@ func (c *control) tooLong(s signal) bool {
 		s.queue > reference+drainAbove/3 && s.queue+0.1*s.slope > reference+2*drainAbove
 }
 
-// drains tells that a queue of our own is being emptied, or of what was sent then, not all is known yet.
+// drains tells that a queue of our own is being emptied, or made by a probe, or of what was sent then, not all
+// is known yet.
 func (c *control) drains(s signal) bool {
-	return c.state == Draining || c.state != Competing && c.tooLong(s) || !c.emptied.IsZero() && s.now.Sub(c.emptied) < s.rtt
+	return s.probing || s.echo || c.state == Draining || c.state != Competing && c.tooLong(s) || !c.emptied.IsZero() && s.now.Sub(c.emptied) < s.rtt
 }
 
 // drain sends less than what leaves the queue, the less the longer it is.
@@ -144,10 +150,13 @@ func (c *control) drain(s signal, reference float64) {
 		}
 		c.state = Steady // so that it is entered anew
 		c.enter(s.now, Draining, fmt.Sprintf("%.0f ms of queue, %.0f kbit/s leave it", s.queue*1e3, leaves/1e3))
-		c.capacity, c.peak, c.impatience, c.share = leaves, s.queue, 0, 0
+		c.capacity, c.peak, c.impatience, c.share, c.relief = leaves, s.queue, 0, 0, 0
 		c.flat = flat{}
 	}
 	c.peak = max(c.peak, s.queue)
+	if s.queue < c.peak*rivalYields {
+		c.peak, c.since, c.relief = s.queue, s.now, 0 // it does become shorter
+	}
 	// At first what is seen to leave is still from before; later it is what we have made of it.
 	if age := s.now.Sub(c.since); age < max(200*time.Millisecond, s.rtt) {
 		c.capacity = leaves
@@ -159,7 +168,9 @@ func (c *control) drain(s signal, reference float64) {
 			c.share = max(c.share, c.capacity)
 			c.capacity = leaves
 		}
-		if c.flat.holds(s) {
+		less := max(0, 1-s.sent/max(c.capacity, c.share)) * s.dt
+		c.relief += less
+		if c.flat.holds(s, less) {
 			c.rebase = true
 			return
 		}
@@ -181,7 +192,7 @@ func (c *control) drained(s signal, reference float64) {
 		}
 	}
 	c.rate = min(c.entry, max(c.rate, c.capacity*drainAfter))
-	c.held, c.emptied = s.now, s.now
+	c.held, c.emptied, c.full = s.now, s.now, c.capacity
 	c.enter(s.now, Steady, "the queue is gone")
 }
 
@@ -239,12 +250,25 @@ func (c *control) shown(s signal) float64 {
 	if c.state == Start {
 		return 1.5*s.acked + 20e3
 	}
-	return growOver*s.acked/(1-min(s.losses.inherent, 0.5)) + 10e3
+	through := 1 - min(s.losses.inherent, 0.25)
+	most := growOver*s.acked + 10e3
+	if c.full > 0 && most > c.full {
+		most = max(c.full, growUsed*c.used)
+	}
+	return most / through
 }
 
 // growOver is how far above what arrives the rate grows of itself: an encoder that follows it grows with
 // it, a ladder of layers is only ever a part of it, and what no layer uses is nothing that is known.
 const growOver = 1.15
+
+// growUsed is how far it grows above what has filled the path: as an encoder does that follows it. Layers of
+// which the next does not fit would let it come to what does not get through.
+const growUsed = 1.08
+
+// usedOver is the time constant, in seconds, of what is used: half a second of a thin link is a few packets
+// more or less.
+const usedOver = 0.5
 
 // stuck tells that there has been no queue for so long that a rate which could grow would have.
 func (c *control) stuck(now time.Time) bool {
@@ -267,8 +291,12 @@ func (c *control) refresh(s signal) {
 func (c *control) probed(s signal, found float64, passes bool) {
 	if passes {
 		c.rate = max(c.rate, found)
+		if c.full > 0 {
+			c.full = max(c.full, found)
+		}
 		return
 	}
+	c.full = found
 	if c.state == Start {
 		c.enter(s.now, Steady, fmt.Sprintf("a probe filled the path at %.0f kbit/s", found/1e3))
 	}
@@ -276,6 +304,7 @@ func (c *control) probed(s signal, found float64, passes bool) {
 	if c.rate > found*probeNoise || c.rate < found*probeKeeps {
 		c.rate = found * probeKeeps
 	}
+	c.rate = min(c.rate, found)
 }
 
 // probeNoise is how far off what a probe finds may be: it is a few packets. probeKeeps is what is taken of it.
@@ -287,7 +316,7 @@ const (
 // moved goes on after the path has become another.
 func (c *control) moved(now time.Time) {
 	c.rate = min(c.entry, max(c.capacity, c.share))
-	c.before, c.held = 0, now
+	c.before, c.held, c.full = 0, now, 0
 	c.enter(now, Steady, "the path has become longer")
 }
 
@@ -295,19 +324,32 @@ func (c *control) moved(now time.Time) {
 type flat struct {
 	since time.Time
 	at    float64 // the queue then
+	less  float64 // how much shorter a queue would be by now
+	lost  lossCount
 }
 
 // flatFor and flatWithin say what is flat. A queue that we send less into falls, and one that TCP fills
-// rises by a packet a round trip: 20 ms a second at 2 Mbit/s.
+// rises by a packet a round trip: 20 ms a second at 2 Mbit/s. Where no less could be sent, because sound is
+// most of it, a delay that is flat for as long as flatLong without loss is no queue either: one that stays
+// so long is full, and what does not fit in is lost.
 const (
 	flatFor    = 900 * time.Millisecond
 	flatWithin = 0.008
+	flatTells  = 2 // times as much shorter as counts as flat
+	flatLong   = 3 * time.Second
 )
 
-func (f *flat) holds(s signal) bool {
-	if f.since.IsZero() || math.Abs(s.queue-f.at) > flatWithin+s.noise {
-		*f = flat{since: s.now, at: s.queue}
+// holds takes a feedback; less is how much shorter a queue of ours would have become since the last.
+func (f *flat) holds(s signal, less float64) bool {
+	within := flatWithin + s.noise
+	if f.since.IsZero() || math.Abs(s.queue-f.at) > within {
+		*f = flat{since: s.now, at: s.queue, lost: s.losses.all}
 		return false
 	}
-	return s.now.Sub(f.since) > flatFor
+	f.less += less
+	since := s.now.Sub(f.since)
+	if since > flatFor && f.less > flatTells*within {
+		return true
+	}
+	return since > flatLong && s.losses.all.since(f.lost) <= s.losses.inherent+0.01
 }

@@ -46,8 +46,9 @@ func (d *delay) add(sent, arrived time.Duration) {
 	}
 }
 
-// update makes current what the packets added so far tell.
-func (d *delay) update(now time.Time, dt float64) {
+// update makes current what the packets added so far tell. What is queueing delay for certain, however long,
+// does not become that of the empty path with age.
+func (d *delay) update(now time.Time, dt float64, queued bool) {
 	least := d.least()
 	raw := least.Seconds()
 	if !d.known {
@@ -62,6 +63,9 @@ func (d *delay) update(now time.Time, dt float64) {
 	d.noise += (min(math.Abs(off), 0.05) - d.noise) * min(1, dt/2)
 	if off < -max(0.01, 4*d.noise) {
 		d.smooth = raw // what is so much shorter is no noise
+	}
+	if queued {
+		d.turned = now
 	}
 	for now.Sub(d.turned) >= baseAge/baseBuckets {
 		d.turned = d.turned.Add(baseAge / baseBuckets)

@@ -128,7 +128,7 @@ func (e *Estimator) Feedback(now time.Time, acks []Ack) {
 		e.first = now
 	}
 	e.heard = now
-	e.delay.update(now, dt)
+	e.delay.update(now, dt, e.control.state == Draining)
 	s := e.signal(now, dt)
 	e.judge(s)
 	e.control.update(s)

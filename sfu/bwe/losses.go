@@ -12,6 +12,8 @@ const (
 	// lossUsual is what a path may well lose, until lossKnown packets have told.
 	lossUsual = 0.02
 	lossKnown = 500
+	// lossAtOnce is how much is taken for the path's nature when nothing is known of it yet.
+	lossAtOnce = 0.15
 )
 
 // losses tells how much is lost, and how much of it is lost whatever is sent: the noise of a radio.
@@ -25,6 +27,16 @@ type losses struct {
 	seen      int     // packets of all windows, as far as it matters
 	inherent  float64
 	known     bool
+	all       lossCount
+}
+
+// lossCount counts packets since the beginning.
+type lossCount struct{ got, lost int }
+
+// since is the share that was lost since an earlier count.
+func (n lossCount) since(o lossCount) float64 {
+	got, lost := n.got-o.got, n.lost-o.lost
+	return float64(max(lost, 0)) / float64(max(got+lost, 1))
 }
 
 func (l *losses) add(a *Ack) {
@@ -32,10 +44,14 @@ func (l *losses) add(a *Ack) {
 	case a.Fate == Received && a.Was == Lost:
 		l.got++
 		l.lost = max(0, l.lost-1)
+		l.all.got++
+		l.all.lost--
 	case a.Fate == Received:
 		l.got++
+		l.all.got++
 	case a.Fate == Lost:
 		l.lost++
+		l.all.lost++
 	}
 }
 
@@ -53,7 +69,7 @@ func (l *losses) update(now time.Time, draining bool) bool {
 	l.since, l.got, l.lost = now, 0, 0
 	l.seen = min(l.seen+l.packets, lossKnown)
 	if !l.known {
-		l.known, l.inherent = true, l.fraction
+		l.known, l.inherent = true, min(l.fraction, lossAtOnce)
 	}
 	return true
 }

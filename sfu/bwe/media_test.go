@@ -37,6 +37,7 @@ type media struct {
 	paused    bool
 	limit     int // bit/s that the source has at most, 0: as much as is wanted
 	source    func(estimate int) int
+	voices    int // that are sent beside, whatever the estimate: Opus at 24 kbit/s
 
 	recorder  *piontwcc.Recorder // the client's
 	told      twcc.Feedback
@@ -57,8 +58,12 @@ func newMedia(w *world, start, delay time.Duration) *media { return newFlow(w, s
 
 // newFlow is newMedia; reverse sends it the other way.
 func newFlow(w *world, start, delay time.Duration, reverse bool) *media {
+	return newFlowOf(w, bwe.Config{Min: mediaMin, Max: mediaMax, Start: mediaStart}, start, delay, reverse)
+}
+
+func newFlowOf(w *world, c bwe.Config, start, delay time.Duration, reverse bool) *media {
 	m := &media{
-		w: w, e: bwe.New(bwe.Config{Min: mediaMin, Max: mediaMax, Start: mediaStart}), delay: delay,
+		w: w, e: bwe.New(c), delay: delay,
 		sentAt: map[uint32]time.Duration{}, inFlight: map[uint32]rtcp.Packet{}, recorder: piontwcc.NewRecorder(1),
 		feedEvery: 50 * time.Millisecond,
 	}
@@ -72,8 +77,11 @@ func newFlow(w *world, start, delay time.Duration, reverse bool) *media {
 	phase := time.Duration(w.random.IntN(33)) * time.Millisecond
 	w.every(start+phase, time.Second/30, m.frame)
 	w.every(start+phase, 20*time.Millisecond, func() {
-		if !m.paused {
+		if !m.paused && m.voices == 0 {
 			m.send(audioBytes+overhead, 0)
+		}
+		for range m.voices {
+			m.send(voicePacket, 0)
 		}
 	})
 	w.every(start+phase, m.feedEvery, m.report)
@@ -104,6 +112,12 @@ func (m *media) frame() {
 		return
 	}
 	audio := (audioBytes + overhead) * 8 * 50
+	if m.voices > 0 {
+		if rate <= m.sound() {
+			return
+		}
+		audio = m.sound()
+	}
 	size := float64(max(rate-audio, 20_000)) / 8 / 30
 	size *= 0.8 + 0.4*m.w.random.Float64()
 	n := int(size)/(maxPayload+overhead) + 1
@@ -111,6 +125,15 @@ func (m *media) frame() {
 		m.w.after(time.Duration(i)*time.Second/30*2/5/time.Duration(n), func() { m.send(int(size)/n, 0) })
 	}
 }
+
+// voicePacket is 20 ms of Opus at 24 kbit/s, with its headers.
+const voicePacket = 60 + 56
+
+// padPacket is the most padding that a packet holds, with its headers.
+const padPacket = 255 + 56
+
+// sound is what the voices take in bit/s.
+func (m *media) sound() int { return m.voices * voicePacket * 8 * 50 }
 
 // pad sends what a probe asks for beside the media.
 func (m *media) pad() {
@@ -122,7 +145,7 @@ func (m *media) pad() {
 	}
 	want := int(float64(p.Bitrate) / 8 * (m.w.now - m.probeFrom).Seconds())
 	for m.probed < want {
-		m.send(1000, p.ID)
+		m.send(padPacket, p.ID)
 	}
 }
 

@@ -6,7 +6,7 @@ import "time"
 // not been shown to get through is never promised.
 const (
 	probeLeast  = 150 * time.Millisecond
-	probeBits   = 64e3 // at least, eight packets of 1,000 bytes: fewer tell nothing
+	probeBits   = 24e3 // at least, ten packets of padding: fewer tell nothing
 	probeMost   = time.Second
 	probeSoon   = 200 * time.Millisecond // after one that succeeded
 	probeFirst  = 2 * time.Second        // after one that did not, doubled each time

@@ -9,14 +9,18 @@ import (
 // would be the end of the call, so loss decides then, as it does for TCP.
 const (
 	rivalAfter = 1200 * time.Millisecond // of sending less, without the queue becoming half as long
-	rivalQueue = 0.08                    // s; a shorter one has more time to go
-	rivalGone  = time.Second             // without a queue: a TCP that has halved is back in that time
-	rivalBack  = 20 * time.Second        // in which it is known again at once
-	rivalAgain = 400 * time.Millisecond  // then
-	rivalRise  = 0.5                     // of what TCP rises
-	rivalCut   = 0.7                     // on loss
-	rivalTest  = 12 * time.Second        // then we yield for a moment to see whether it is still so
-	rivalYield = 0.5
+	// rivalRelief is how much shorter, in seconds, a queue of ours would have become; less tells nothing, and
+	// nor does one that has become so by most of it.
+	rivalRelief = 0.1
+	rivalQueue  = 0.12                   // s; a shorter one has more time to go
+	rivalGone   = time.Second            // without a queue: a TCP that has halved is back in that time
+	rivalBack   = 20 * time.Second       // in which it is known again at once
+	rivalAgain  = 400 * time.Millisecond // then
+	rivalRise   = 0.5                    // of what TCP rises
+	rivalCut    = 0.7                    // on loss
+	rivalTest   = 12 * time.Second       // then we yield for a moment to see whether it is still so
+	rivalYield  = 0.5
+	rivalYields = 0.6 // of the longest queue: one that becomes so short does yield
 )
 
 // rival is what is known of the others.
@@ -40,8 +44,11 @@ func (c *control) rivals(s signal) bool {
 	if s.now.Sub(c.rival.left) < rivalBack {
 		patience = rivalAgain
 	}
-	if age < patience+s.rtt || s.queue < c.peak/2 {
+	if age < patience+s.rtt || s.queue < c.peak/2 || c.relief < max(rivalRelief, c.peak/3) {
 		return false
+	}
+	if s.now.Sub(c.flat.since) > flatFor*2/3 && age < 2*patience+s.rtt {
+		return false // it may yet turn out to be a longer path
 	}
 	c.rate = min(c.entry, max(c.capacity, c.share))
 	c.rival, c.flat = rival{tested: s.now, cut: s.now}, flat{}
@@ -59,14 +66,14 @@ func (c *control) compete(s signal, reference float64) {
 	} else if s.now.Sub(r.gone) > rivalGone {
 		r.left = s.now
 		c.rate = max(c.rate, r.from)
-		c.held = s.now
+		c.held, c.full = s.now, 0
 		c.enter(s.now, Steady, "the queue of others is gone")
 		return
 	}
 	if c.yield(s) {
 		return
 	}
-	if s.queue > reference+drainAbove && c.flat.holds(s) {
+	if s.queue > reference+drainAbove && c.flat.holds(s, 0) {
 		c.rebase, c.entry = true, c.rate
 		return
 	}

@@ -42,5 +42,5 @@ func (e *Estimator) answer(now time.Time) {
 	e.control.enter(now, Steady, "heard again")
 	e.stall = stall{}
 	e.probes.next, e.probes.pause = now.Add(probeSoon), 0
-	e.losses = losses{inherent: e.losses.inherent, known: e.losses.known}
+	e.losses = losses{all: e.losses.all, inherent: e.losses.inherent, known: e.losses.known}
 }
