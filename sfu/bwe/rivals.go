@@ -9,8 +9,7 @@ import (
 // would be the end of the call, so loss decides then, as it does for TCP.
 const (
 	rivalAfter = 1200 * time.Millisecond // of sending less, without the queue becoming half as long
-	// rivalRelief is how much shorter, in seconds, a queue of ours would have become; less tells nothing, and
-	// nor does one that has become so by most of it.
+	// rivalRelief is how much shorter, in seconds, a queue of ours would have become: less tells nothing.
 	rivalRelief = 0.1
 	rivalQueue  = 0.12                   // s; a shorter one has more time to go
 	rivalGone   = time.Second            // without a queue: a TCP that has halved is back in that time
