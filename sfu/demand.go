@@ -85,8 +85,11 @@ func (pub *Publication) startLocked(now time.Time, e *encoding, key bool) {
 }
 
 // requestKeyFrame asks for a key frame of what a subscription receives or waits for, at the rate that
-// forward.KeyFrameRequests allows.
+// forward.KeyFrameRequests allows. What is muted is asked when it comes back: its key frames reach nobody.
 func (pub *Publication) requestKeyFrame(now time.Time, s *Subscription) {
+	if pub.muted.Load() {
+		return
+	}
 	stream, _, waits := s.waits(now)
 	pub.mu.Lock()
 	defer pub.mu.Unlock()
@@ -119,7 +122,7 @@ func (pub *Publication) control(now time.Time, report bool) []rtcp.ReceptionRepo
 			continue
 		}
 		switch {
-		case !slices.Contains(used, e.stream):
+		case pub.muted.Load() || !slices.Contains(used, e.stream):
 			e.keyFrames.Cancel()
 		case slices.Contains(waited, e.stream) && !e.keyFrame.Arriving(now) && e.keyFrames.Want(now) || e.keyFrames.Due(now):
 			pub.sendKeyFrameRequest(e)

@@ -180,8 +180,17 @@ func TestMute(t *testing.T) {
 		if got := b.got("v0"); got != nil {
 			t.Errorf("%d packets of a muted camera", len(got))
 		}
+		a.asked()
+		s.advance(5 * time.Second)
+		b.RTCP(time.Now(), &rtcp.PictureLossIndication{MediaSSRC: 103})
+		if got := a.asked(); got != nil {
+			t.Errorf("asked %d times for a key frame that nobody would get", len(got))
+		}
 		if err := a.Mute(context.Background(), "c", false); err != nil {
 			t.Fatal(err)
+		}
+		if got := a.asked(); len(got) != 1 {
+			t.Errorf("asked %d times for a key frame when it is back, want once and at once", len(got))
 		}
 		wantHeard(t, b, "v0: a camera")
 		a.publish("c", "", delta)
