@@ -13,6 +13,7 @@ import (
 // for it after closing the devices.
 type pipe struct {
 	src, dst *os.File
+	beat     *Beat
 
 	mu   sync.Mutex
 	link *link.Link
@@ -43,6 +44,9 @@ func (p *pipe) arm() error {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if due, ok := p.link.Next(); ok && !due.After(now) {
+		p.beat.note(now.Sub(due))
+	}
 	for k, ok := p.link.Pop(now); ok; k, ok = p.link.Pop(now) {
 		// A full or closed device drops the packet, as a wire would.
 		_, _ = p.dst.Write(k.Data)

@@ -21,6 +21,9 @@ type TunnelConfig struct {
 	Number   uint8      // of the tunnel: two with one number cannot be open on one machine
 	Up, Down link.Shape // from and to the client's namespace
 	Seed     uint64
+	// Namespace of another tunnel, whose client is to have this one, too; empty for a new one. It has to be
+	// closed before the other.
+	Namespace string
 }
 
 // Tunnel joins this network namespace and a new one by two TUN devices, with a link in each direction
@@ -31,7 +34,9 @@ type Tunnel struct {
 	Namespace      string // as ip netns names it
 	Server, Client netip.Addr
 
+	joined   bool // the namespace is another tunnel's
 	up, down *pipe
+	beat     *Beat
 	devices  []*os.File
 	wg       sync.WaitGroup
 }
@@ -52,13 +57,18 @@ func OpenTunnel(ctx context.Context, cfg TunnelConfig) (*Tunnel, error) {
 		Server:    netip.AddrFrom4([4]byte{10, 88, cfg.Number, 1}),
 		Client:    netip.AddrFrom4([4]byte{10, 88, cfg.Number, 2}),
 	}
-	client, server, err := t.open(ctx, fmt.Sprintf("bslink%d", cfg.Number))
+	inside := "link0"
+	if cfg.Namespace != "" {
+		t.Namespace, t.joined, inside = cfg.Namespace, true, fmt.Sprintf("link%d", cfg.Number)
+	}
+	client, server, err := t.open(ctx, inside, fmt.Sprintf("bslink%d", cfg.Number))
 	if err != nil {
 		return nil, fmt.Errorf("linkem: tunnel %d: %w", cfg.Number, err)
 	}
 	t.devices = []*os.File{client, server}
-	t.up = &pipe{src: client, dst: server, link: up}
-	t.down = &pipe{src: server, dst: client, link: down}
+	t.beat = NewBeat()
+	t.up = &pipe{src: client, dst: server, link: up, beat: t.beat}
+	t.down = &pipe{src: server, dst: client, link: down, beat: t.beat}
 	for _, p := range []*pipe{t.up, t.down} {
 		t.wg.Go(func() { _ = p.run() }) // it ends when Close closes its device
 	}
@@ -77,6 +87,9 @@ func (t *Tunnel) Set(up, down link.Shape) error {
 func (t *Tunnel) Report() Report {
 	return Report{Up: t.up.counters(), Down: t.down.counters()}
 }
+
+// Late returns how late the tunnel was since it was last asked.
+func (t *Tunnel) Late() Lateness { return t.beat.Take() }
 
 // Drain waits until nothing is on the way or ctx ends: so the last packets of a command that has ended
 // reach the server.
@@ -102,5 +115,9 @@ func (t *Tunnel) Close() error {
 		errs = append(errs, d.Close())
 	}
 	t.wg.Wait()
-	return errors.Join(append(errs, t.remove())...)
+	t.beat.Close()
+	if !t.joined {
+		errs = append(errs, t.remove())
+	}
+	return errors.Join(errs...)
 }

@@ -13,18 +13,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	tunPath      = "/dev/net/tun"
-	clientDevice = "link0"
-)
+const tunPath = "/dev/net/tun"
 
-// open makes the namespace and a device in each of the two; it leaves nothing behind if it fails.
-func (t *Tunnel) open(ctx context.Context, serverDevice string) (client, server *os.File, err error) {
+// open makes the namespace, unless it is another's, and a device in each of the two; it leaves nothing
+// behind if it fails.
+func (t *Tunnel) open(ctx context.Context, clientDevice, serverDevice string) (client, server *os.File, err error) {
 	if err := available(); err != nil {
 		return nil, nil, err
 	}
-	if err := ip(ctx, "netns add "+t.Namespace); err != nil {
-		return nil, nil, fmt.Errorf("%w (left over? ip netns delete %s)", err, t.Namespace)
+	if !t.joined {
+		if err := ip(ctx, "netns add "+t.Namespace); err != nil {
+			return nil, nil, fmt.Errorf("%w (left over? ip netns delete %s)", err, t.Namespace)
+		}
 	}
 	defer func() {
 		if err != nil {
@@ -33,11 +33,13 @@ func (t *Tunnel) open(ctx context.Context, serverDevice string) (client, server 
 					_ = d.Close()
 				}
 			}
-			_ = t.remove()
+			if !t.joined {
+				_ = t.remove()
+			}
 		}
 	}()
 	inside := make(chan opened)
-	go runInside(t.Namespace, inside)
+	go runInside(t.Namespace, clientDevice, inside)
 	first := <-inside
 	if client, err = first.device, first.err; err != nil {
 		return client, nil, fmt.Errorf("device in %s: %w", t.Namespace, err)
@@ -45,23 +47,40 @@ func (t *Tunnel) open(ctx context.Context, serverDevice string) (client, server 
 	if server, err = openTUN(serverDevice); err != nil {
 		return client, server, fmt.Errorf("device %s: %w", serverDevice, err)
 	}
+	for _, args := range t.setup(clientDevice, serverDevice) {
+		if err = ip(ctx, args); err != nil {
+			return client, server, err
+		}
+	}
+	if err = onlyFromClient(serverDevice); !t.joined {
+		err = nil // only two tunnels need it
+	}
+	return client, server, err
+}
+
+// setup is what ip(8) has to be told.
+func (t *Tunnel) setup(clientDevice, serverDevice string) []string {
 	in := "-n " + t.Namespace + " "
-	for _, args := range []string{
+	commands := []string{
 		in + "link set lo up",
 		// No IPv6 address of the link's own and no groups: neighbour discovery and IGMP would be counted.
 		in + "link set " + clientDevice + " addrgenmode none multicast off",
 		in + "link set " + clientDevice + " mtu 1500 txqueuelen 1000 up",
 		in + fmt.Sprintf("addr add %v peer %v dev %s", t.Client, t.Server, clientDevice),
-		in + "route add default dev " + clientDevice,
 		"link set " + serverDevice + " addrgenmode none multicast off",
 		"link set " + serverDevice + " mtu 1500 txqueuelen 1000 up",
 		fmt.Sprintf("addr add %v peer %v dev %s", t.Server, t.Client, serverDevice),
-	} {
-		if err = ip(ctx, args); err != nil {
-			return client, server, err
-		}
 	}
-	return client, server, nil
+	if !t.joined {
+		commands = append(commands, in+"route add default dev "+clientDevice)
+	}
+	return commands
+}
+
+// onlyFromClient has the kernel drop what comes out of the device from another address than its client's
+// (RFC 3704): with two tunnels from one namespace, what went out by one would be answered by the other.
+func onlyFromClient(device string) error {
+	return os.WriteFile("/proc/sys/net/ipv4/conf/"+device+"/rp_filter", []byte("1"), 0)
 }
 
 // remove deletes the namespace, whatever context the tunnel was opened in.
@@ -93,11 +112,11 @@ type opened struct {
 
 // runInside opens the client's device on a thread that has entered the namespace. It never unlocks the
 // thread, so that the runtime ends it with the goroutine and nothing else runs in there.
-func runInside(namespace string, done chan<- opened) {
+func runInside(namespace, device string, done chan<- opened) {
 	runtime.LockOSThread()
 	var o opened
 	if o.err = enter(namespace); o.err == nil {
-		o.device, o.err = openTUN(clientDevice)
+		o.device, o.err = openTUN(device)
 	}
 	done <- o
 }

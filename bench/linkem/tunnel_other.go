@@ -9,7 +9,7 @@ import (
 	"os/exec"
 )
 
-func (t *Tunnel) open(context.Context, string) (client, server *os.File, err error) {
+func (t *Tunnel) open(context.Context, string, string) (client, server *os.File, err error) {
 	return nil, nil, fmt.Errorf("%w: only Linux has network namespaces", ErrUnavailable)
 }
 

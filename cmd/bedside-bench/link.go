@@ -24,6 +24,8 @@ type linkFlags struct {
 	up, down string
 	seed     uint64
 	number   uint8
+	control  bool
+	join     string
 }
 
 func linkCommand(w world) *cobra.Command {
@@ -44,11 +46,19 @@ A direction is described by settings with commas between them:
   reorder                    jitter may let packets overtake
   loss=2%                    lost at random
   burst=4                    … in runs of so many packets on average
-  dup=0.1%                   duplicated`,
+  dup=0.1%                   duplicated
+
+With --control there is no command: the link stays until its standard input ends, and is told there what to be,
+a line each: "both rate=1mbit,delay=40ms", "up loss=2%", "down", "report". It answers with lines of JSON, first
+where it is, then what has happened. On a busy machine give it, and nothing else, a priority of its own:
+chrt -f 20 bedside-bench link --control.`,
 		Example: `  bedside-bench link --up rate=1mbit,delay=40ms,loss=2%,burst=4 --down rate=2mbit,delay=40ms -- ping -c 5 10.88.0.1`,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
+			switch {
+			case len(args) == 0 && !f.control:
 				return errors.New("link: no command: write it behind --")
+			case len(args) > 0 && f.control:
+				return errors.New("link: --control takes no command")
 			}
 			return nil
 		},
@@ -59,12 +69,14 @@ A direction is described by settings with commas between them:
 	c.Flags().StringVar(&f.down, "down", "", "the link from this machine to the command; empty: perfect")
 	c.Flags().Uint64Var(&f.seed, "seed", 1, "the same seed draws the same fates")
 	c.Flags().Uint8Var(&f.number, "number", 0, "of the link, if there are several at once")
+	c.Flags().BoolVar(&f.control, "control", false, "run no command, but take changes from standard input")
+	c.Flags().StringVar(&f.join, "join", "", "a network namespace that has a link already, to put behind this one, too")
 	return c
 }
 
 // runBehindLink runs a command behind a link and reports.
 func runBehindLink(ctx context.Context, w world, f linkFlags, args []string) (err error) {
-	cfg := linkem.TunnelConfig{Number: f.number, Seed: f.seed}
+	cfg := linkem.TunnelConfig{Number: f.number, Seed: f.seed, Namespace: f.join}
 	if cfg.Up, err = link.Parse(f.up); err != nil {
 		return fmt.Errorf("--up: %w", err)
 	}
@@ -74,6 +86,13 @@ func runBehindLink(ctx context.Context, w world, f linkFlags, args []string) (er
 	tunnel, err := linkem.OpenTunnel(ctx, cfg)
 	if err != nil {
 		return failure{err}
+	}
+	if f.control {
+		err := controlled(ctx, w, tunnel)
+		if err := errors.Join(err, tunnel.Close()); err != nil {
+			return failure{err}
+		}
+		return nil
 	}
 	cmd := tunnel.Command(ctx, args[0], args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = w.in, w.out, w.errs
@@ -93,4 +112,18 @@ func runBehindLink(ctx context.Context, w world, f linkFlags, args []string) (er
 		return failure{err}
 	}
 	return nil
+}
+
+// controlled keeps a link until standard input or ctx ends. Standard input cannot be interrupted: a read
+// of it that nobody waits for any more ends with the process.
+func controlled(ctx context.Context, w world, tunnel *linkem.Tunnel) error {
+	done := make(chan error, 1)
+	runControl := func() { done <- linkem.Control(tunnel, w.in, w.out) }
+	go runControl()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
 }

@@ -37,6 +37,7 @@ func TestUsage(t *testing.T) {
 		{"no command", []string{"link"}, exitUsage, "", "no command: write it behind --"},
 		{"wrong direction", []string{"link", "--up", "speed=1mbit", "--", "true"}, exitUsage, "", `--up: link: "speed=1mbit": unknown setting`},
 		{"the other", []string{"link", "--down", "loss=2", "--", "true"}, exitUsage, "", `--down: link: "loss=2": loss 2: not a probability`},
+		{"control and a command", []string{"link", "--control", "--", "true"}, exitUsage, "", "--control takes no command"},
 		{"number", []string{"link", "--number", "256", "--", "true"}, exitUsage, "", `invalid argument "256"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -84,6 +85,18 @@ func TestLink(t *testing.T) {
 				t.Errorf("exit %d\n%s\n%s\nwant %d, %q, %q", code, out, errs, c.code, c.out, c.errs)
 			}
 		})
+	}
+}
+
+func TestLinkControlled(t *testing.T) {
+	number := needTunnel(t)
+	var out, errs bytes.Buffer
+	w := world{in: strings.NewReader("both rate=1mbit\nreport\n"), out: &out, errs: &errs}
+	if code := run(t.Context(), w, []string{"link", number, "--control"}); code != exitFine {
+		t.Fatalf("exit %d: %s", code, errs.String())
+	}
+	if lines := strings.Split(out.String(), "\n"); len(lines) != 4 || !strings.HasPrefix(lines[0], `{"namespace":"bedside-link-`) || !strings.Contains(lines[2], `"late":{"looked":`) {
+		t.Errorf("it said %s", out.String())
 	}
 }
 

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 )
@@ -26,4 +27,14 @@ type Milliseconds time.Duration
 // MarshalJSON implements json.Marshaler.
 func (m Milliseconds) MarshalJSON() ([]byte, error) {
 	return strconv.AppendFloat(nil, float64(m)/float64(time.Millisecond), 'f', -1, 64), nil
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (m *Milliseconds) UnmarshalJSON(b []byte) error {
+	ms, err := strconv.ParseFloat(string(b), 64)
+	if err != nil {
+		return fmt.Errorf("link: milliseconds: %w", err)
+	}
+	*m = Milliseconds(ms * float64(time.Millisecond))
+	return nil
 }

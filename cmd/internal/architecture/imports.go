@@ -81,7 +81,7 @@ func layers() []layer {
 		{pkg: "bench/compare", pure: true, ours: []string{"bench/result", "bench/scenario"}, why: "comparing is arithmetic"},
 		{pkg: "bench/scenario", pure: true, ours: []string{"signaling/wire", "bench/linkem/link"}, libs: []string{"go.yaml.in/yaml/v3"},
 			why: "a scenario is data, in the words of the protocol"},
-		{pkg: "bench/linkem", ours: []string{"bench/linkem/link"}, why: "a link is emulated without knowing what crosses it"},
+		{pkg: "bench/linkem", ours: []string{"bench/linkem/link", "bench/hist"}, why: "a link is emulated without knowing what crosses it"},
 		{pkg: "bench/linkem/link", pure: true, why: "what befalls a packet is a function of the seed and the time"},
 		{pkg: "bench/sim", ours: []string{"..."}, why: "the simulation holds everything, and only tests hold it"},
 		{pkg: "bench/yardstick", ours: []string{"bench", "bench/yardstick/...", "signaling/wire"},
