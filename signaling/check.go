@@ -104,6 +104,7 @@ func (s *Server) checkRoute(kind string, serve func(http.ResponseWriter, *http.R
 		h.Set("Vary", "Origin")
 		if origin := strings.Join(r.Header["Origin"], ", "); slices.Contains(s.cfg.Origins, origin) {
 			h.Set("Access-Control-Allow-Origin", origin)
+			h.Set("Access-Control-Expose-Headers", "Server-Timing")
 		}
 		err := s.mayCheck(r)
 		if err == nil {
@@ -186,8 +187,8 @@ func (s *Server) download(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// upload reads what the client sends at transferRate, and forgets it. The client measures how long that
-// takes.
+// upload reads what the client sends at transferRate, and forgets it. It tells how long the body took to come
+// (Server-Timing, W3C): the client's own time has the opening of a connection in it, and the way back.
 func (s *Server) upload(w http.ResponseWriter, r *http.Request) error {
 	if r.ContentLength > transferBytes {
 		return refusal(wire.CodeMessageTooLarge, fmt.Sprintf("the body may have %d bytes", transferBytes))
@@ -203,6 +204,8 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request) error {
 	for t.more() {
 		n, err := io.CopyN(io.Discard, body, transferChunk)
 		if t.done += n; errors.Is(err, io.EOF) {
+			took := s.deps.Clock().Sub(t.began)
+			w.Header().Set("Server-Timing", fmt.Sprintf("body;dur=%.1f", took.Seconds()*1000))
 			w.WriteHeader(http.StatusNoContent)
 			return nil
 		}

@@ -1,6 +1,7 @@
 package signaling_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -37,6 +38,10 @@ func TestChecksOfConnections(t *testing.T) {
 		began = time.Now()
 		if a = w.check("upload", strings.Repeat("x", 500_000)); a.status != 204 || time.Since(began) < 980*time.Millisecond {
 			t.Errorf("upload: %d in %v", a.status, time.Since(began))
+		}
+		var told float64
+		if _, err := fmt.Sscanf(a.header.Get("Server-Timing"), "body;dur=%f", &told); err != nil || told < 980 || told > 1020 {
+			t.Errorf("the body took %q", a.header.Get("Server-Timing"))
 		}
 		for _, kind := range []string{"media", "download", "upload"} {
 			if line := `bedside_checks_total{kind="` + kind + `",outcome="ok"} 1`; !strings.Contains(w.metricsText(), line+"\n") {

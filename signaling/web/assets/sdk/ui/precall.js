@@ -76,5 +76,7 @@ async function check(wanted) {
 }
 
 const lacking = unsupported();
+// The check is there before it is wanted: over a slow line, a second of the ten that it may take.
+if (!lacking) import(`../check.js`).catch(() => {});
 if (lacking) show('problem', problemScreen(ctx, { code: lacking }), lacking);
 else start();
