@@ -1,14 +1,8 @@
 package browser_test
 
 import (
-	"bufio"
-	"fmt"
-	"io"
-	"os"
 	"testing"
 	"time"
-
-	"github.com/bedside-video/bedside/bench/linkem/link"
 )
 
 const (
@@ -17,40 +11,14 @@ const (
 )
 
 // TestBlackhole has two people in Chromium behind a link that loses everything for 5 s: sight and sound
-// come back by themselves, and nobody sees the lobby again. A network namespace holds the browser, and
-// the second half of the test with it.
+// come back by themselves, and nobody sees the lobby again.
 func TestBlackhole(t *testing.T) {
 	if *updateImages {
 		t.Skip("-update-images takes pictures only")
 	}
-	tunnel := openTunnel(t, "delay=20ms", 200)
-	s := startServer(t)
-	b := behind{
-		Origin: originBehind(s, tunnel),
-		People: s.open("blackhole", "VP8", func(role string) string { return role }, clinician, patient),
-	}
-	shape, hole := link.Shape{Delay: 20 * time.Millisecond}, link.Shape{Delay: 20 * time.Millisecond, Loss: 1}
-	runInside(t, tunnel, "TestBehindTheLink", b, func(in io.Writer) {
-		if err := tunnel.Set(hole, hole); err != nil {
-			t.Fatal(err)
-		}
-		<-time.After(blackholeLength)
-		if err := tunnel.Set(shape, shape); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.WriteString(in, "over\n"); err != nil {
-			t.Fatal(err)
-		}
-	})
-}
-
-// TestBehindTheLink is the half of TestBlackhole that runs where its browser is.
-func TestBehindTheLink(t *testing.T) {
-	b, inside := fromOutside(t)
-	if !inside || len(b.People) == 0 || b.Voices {
-		t.Skip("TestBlackhole runs it")
-	}
-	c := consultationBehind(t, b)
+	const wire = "delay=20ms"
+	e := emulate(t, wire, 200, "")
+	c := consultationBehind(t, e, "blackhole")
 	doctor, sam := c.arrive(clinician), c.arrive(patient)
 	for _, p := range c.present {
 		p.expects("ERR_") // a network that is gone
@@ -64,10 +32,9 @@ func TestBehindTheLink(t *testing.T) {
 		ask[bool](p, "globalThis.seen = [], new MutationObserver(() => seen.push(bedsideTest.state())).observe(document.body, "+
 			"{ subtree: true, attributeFilter: ['data-bedside-state'] }), true")
 	}
-	fmt.Println("hole")
-	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
-		t.Fatal(err)
-	}
+	e.set(wire + ",loss=100%")
+	<-time.After(blackholeLength)
+	e.set(wire)
 	over := time.Now()
 	// Ten frames are no straggler.
 	var waits []func()

@@ -42,15 +42,19 @@ func newConsultation(t *testing.T, codec string, display func(role string) strin
 	for _, p := range c.people {
 		c.names[p.ID] = p.Role
 	}
-	c.script = func(name string) string {
-		ids, err := json.Marshal(c.names)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return strings.Replace(pageScript, "(PERSON)", fmt.Sprintf("(%q, %s, %t)", name, ids, portraits), 1)
-	}
+	c.script = func(name string) string { return scriptFor(t, name, c.names, portraits) }
 	c.newTab = func(name string) *tab { return newTab(c.t, t, browser, name, c.script(name)) }
 	return c
+}
+
+// scriptFor is page.js for one person.
+func scriptFor(t *testing.T, name string, names map[string]string, portraits bool) string {
+	t.Helper()
+	ids, err := json.Marshal(names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Replace(pageScript, "(PERSON)", fmt.Sprintf("(%q, %s, %t)", name, ids, portraits), 1)
 }
 
 func (c *consultation) invited(role string) invited {

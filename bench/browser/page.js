@@ -112,13 +112,15 @@
     return track;
   };
 
+  // A plain page sends the camera as it is, and nobody looks at what it shows: that takes a third of the time.
+  const plain = Boolean(window.bedsidePlain);
   const devices = navigator.mediaDevices;
   const getUserMedia = devices.getUserMedia.bind(devices);
   devices.getUserMedia = async (constraints) => {
     const real = await getUserMedia(constraints);
     const me = PEOPLE[person];
     return new MediaStream([
-      ...real.getVideoTracks().map((t) => draw(me.quadrants, t)),
+      ...real.getVideoTracks().map((t) => (plain ? t : draw(me.quadrants, t))),
       ...real.getAudioTracks().map((t) => (deaf ? t : sing(me.tone, t))),
     ]);
   };
@@ -200,7 +202,7 @@
   // on while it moves from one person's tile to another's.
   const watched = new WeakSet();
   const watch = (video) => {
-    if (watched.has(video)) return;
+    if (plain || watched.has(video)) return;
     watched.add(video);
     const next = (_, { receiveTime }) => {
       requestAnimationFrame(() => look(video, receiveTime));
@@ -211,7 +213,7 @@
   new MutationObserver(() => {
     const videos = all('.tile[data-participant] video');
     videos.forEach(watch);
-    requestAnimationFrame(() => videos.forEach((v) => look(v)));
+    if (!plain) requestAnimationFrame(() => videos.forEach((v) => look(v)));
   }).observe(document, { subtree: true, childList: true, attributes: true, attributeFilter: ['data-participant', 'data-source', 'data-shown'] });
 
   // ---- what the test asks ----

@@ -55,6 +55,13 @@ func (b *safeBuffer) String() string {
 var binaries string
 
 func TestMain(m *testing.M) {
+	if text := os.Getenv(linkEnv); text != "" {
+		if err := beLink(text); err != nil {
+			_, _ = fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	var err error
 	if binaries, err = os.MkdirTemp("", "bedside-browser-"); err != nil {
 		panic(err)

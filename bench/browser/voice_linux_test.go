@@ -1,15 +1,8 @@
 package browser_test
 
 import (
-	"bufio"
-	"encoding/json"
 	"fmt"
-	"io"
-	"os"
-	"strings"
 	"testing"
-
-	"github.com/bedside-video/bedside/bench/linkem/link"
 )
 
 // voiceLoss is what the voices in TestVoices lose, either way.
@@ -21,57 +14,15 @@ func TestVoices(t *testing.T) {
 	if *updateImages {
 		t.Skip("-update-images takes pictures only")
 	}
-	tunnel := openTunnel(t, "delay=20ms", 170)
-	s := startServer(t)
-	b := behind{
-		Origin: originBehind(s, tunnel), Voices: true,
-		People: s.open("voices", "VP8", func(role string) string { return role }, clinician, patient),
-	}
-	runInside(t, tunnel, "TestVoicesFromInside", b, func(in io.Writer) {
-		lossy := link.Shape{Delay: 20e6, Loss: voiceLoss}
-		if err := tunnel.Set(lossy, lossy); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.WriteString(in, "lossy\n"); err != nil {
-			t.Fatal(err)
-		}
-	})
-}
-
-// voiceStats are of the voice that a page sends and of the one that it hears.
-const voiceStats = `(async () => {
-	const all = [...(await bedsideTest.connections.at(-1).getStats()).values()].filter((s) => s.kind === 'audio');
-	const heard = all.find((s) => s.type === 'inbound-rtp' && s.packetsReceived > 100) ?? {};
-	const sent = all.find((s) => s.type === 'outbound-rtp' && s.packetsSent > 100) ?? {};
-	const sender = bedsideTest.connections.at(-1).getSenders().find((s) => s.track?.kind === 'audio');
-	return { rate: sender?.getParameters().encodings[0].maxBitrate ?? 0, received: heard.packetsReceived ?? 0, lost: heard.packetsLost ?? 0, asked: heard.nackCount ?? 0,
-		concealed: heard.concealedSamples ?? 0, samples: heard.totalSamplesReceived ?? 0,
-		sent: sent.packetsSent ?? 0, bytes: sent.bytesSent ?? 0, again: sent.retransmittedPacketsSent ?? 0 };
-})()`
-
-type voices struct {
-	Received, Lost, Asked, Concealed, Samples float64
-	Sent, Bytes, Again                        float64
-	Rate                                      float64 // bit/s that the voice is to take at most
-}
-
-// TestVoicesFromInside is the half of TestVoices that runs where its browser is.
-func TestVoicesFromInside(t *testing.T) {
-	b, inside := fromOutside(t)
-	if !inside || !b.Voices {
-		t.Skip("TestVoices runs it")
-	}
-	c := consultationBehind(t, b)
+	e := emulate(t, "delay=20ms", 170, "")
+	c := consultationBehind(t, e, "voices")
 	doctor, sam := c.arrive(clinician), c.arrive(patient)
 	c.admit(doctor, sam)
 	for _, p := range c.present {
 		p.until("a voice", "(await %s).received > 100", voiceStats)
 	}
 	size := func(from, to voices) float64 { return (to.Bytes - from.Bytes) / (to.Sent - from.Sent) }
-	fmt.Println("hole")
-	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
-		t.Fatal(err)
-	}
+	e.set(fmt.Sprintf("delay=20ms,loss=%g%%", 100*voiceLoss))
 	// Some seconds of it tell the server that two copies are needed, of a voice that takes less.
 	for _, p := range c.present {
 		p.until("word of what it is to carry", "(await %s).rate < 24000", voiceStats)
@@ -97,22 +48,19 @@ func TestVoicesFromInside(t *testing.T) {
 	}
 }
 
-// consultationBehind is a consultation whose pages are open in a browser behind a tunnel.
-func consultationBehind(t *testing.T, b behind) *consultation {
-	t.Helper()
-	browser := newChromium(t)
-	c := &consultation{t: t, server: &server{t: t}, people: b.People, names: map[string]string{}}
-	for i, p := range c.people {
-		c.names[p.ID] = p.Role
-		c.people[i].JoinURL = b.Origin + "/j/#" + p.invitation()
-	}
-	c.script = func(name string) string {
-		ids, err := json.Marshal(c.names)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return strings.Replace(pageScript, "(PERSON)", fmt.Sprintf("(%q, %s, false)", name, ids), 1)
-	}
-	c.newTab = func(name string) *tab { return newTab(t, t, browser, name, c.script(name)) }
-	return c
+// voiceStats are of the voice that a page sends and of the one that it hears.
+const voiceStats = `(async () => {
+	const all = [...(await bedsideTest.connections.at(-1).getStats()).values()].filter((s) => s.kind === 'audio');
+	const heard = all.find((s) => s.type === 'inbound-rtp' && s.packetsReceived > 100) ?? {};
+	const sent = all.find((s) => s.type === 'outbound-rtp' && s.packetsSent > 100) ?? {};
+	const sender = bedsideTest.connections.at(-1).getSenders().find((s) => s.track?.kind === 'audio');
+	return { rate: sender?.getParameters().encodings[0].maxBitrate ?? 0, received: heard.packetsReceived ?? 0, lost: heard.packetsLost ?? 0, asked: heard.nackCount ?? 0,
+		concealed: heard.concealedSamples ?? 0, samples: heard.totalSamplesReceived ?? 0,
+		sent: sent.packetsSent ?? 0, bytes: sent.bytesSent ?? 0, again: sent.retransmittedPacketsSent ?? 0 };
+})()`
+
+type voices struct {
+	Received, Lost, Asked, Concealed, Samples float64
+	Sent, Bytes, Again                        float64
+	Rate                                      float64 // bit/s that the voice is to take at most
 }
