@@ -7,16 +7,14 @@ import (
 	"io/fs"
 	"os"
 	"slices"
-
-	"filippo.io/age"
-
-	"github.com/bedside-video/bedside/recording/seal"
 )
 
 // Source is where the files of one recording come from: a directory, or a server.
 type Source interface {
 	Manifest() ([]byte, error)
 	Key() ([]byte, error)
+	// FormerKey is the n-th key that was replaced, from 1; fs.ErrNotExist or ErrNotFound behind the last.
+	FormerKey(n int) ([]byte, error)
 	Part(n int) (io.ReadCloser, error)
 }
 
@@ -90,13 +88,14 @@ func (f *Files) Key() ([]byte, error) {
 // Part as it is stored, sealed.
 func (f *Files) Part(n int) (io.ReadCloser, error) { return f.d.root.Open(partName(f.id, n)) }
 
-// PutKey replaces the key.
-func (f *Files) PutKey(wrapped []byte) error {
-	if !seal.IsWrapped(wrapped) {
-		return ErrBadKey
-	}
-	return f.d.replace(keyName(f.id), wrapped)
-}
+// FormerKey is one that was replaced.
+func (f *Files) FormerKey(n int) ([]byte, error) { return f.d.formerKey(f.id, n) }
+
+// PutKey replaces the key, and keeps the former one.
+func (f *Files) PutKey(wrapped []byte) error { return f.d.putKey(f.id, wrapped) }
+
+// ForgetKeys destroys the keys that were replaced.
+func (f *Files) ForgetKeys() error { return f.d.forgetKeys(f.id) }
 
 // Shred destroys the key and the media of this copy and leaves the manifest, without a signature.
 func (f *Files) Shred(reason string) error {
@@ -121,13 +120,4 @@ func manifestOf(src Source) (Manifest, error) {
 		return Manifest{}, fmt.Errorf("manifest: %w", err)
 	}
 	return ParseManifest(b)
-}
-
-// Rewrap seals a recording's key to other recipients.
-func Rewrap(src Source, to seal.Recipients, with ...age.Identity) ([]byte, error) {
-	wrapped, err := src.Key()
-	if err != nil {
-		return nil, err
-	}
-	return seal.Rewrap(wrapped, to, with...)
 }

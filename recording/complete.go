@@ -114,6 +114,9 @@ func (s *Store) shred(d disk, id string) error {
 			return err
 		}
 	}
+	if err := s.shredFormer(d, id); err != nil {
+		return err
+	}
 	if err := d.sync(); err != nil {
 		return err
 	}
@@ -127,4 +130,16 @@ func (s *Store) shred(d disk, id string) error {
 		}
 	}
 	return errors.Join(err, d.sync())
+}
+
+// shredFormer destroys the former keys; where there is a Remote, what tells it how many there were stays.
+func (s *Store) shredFormer(d disk, id string) error {
+	if s.o.Remote != nil {
+		return d.forgetKeys(id)
+	}
+	n, err := d.formerKeys(id)
+	for ; n > 0 && err == nil; n-- {
+		err = d.remove(formerKeyName(id, n))
+	}
+	return errors.Join(err, d.remove(formerKeyName(id, n+1)+".new"))
 }

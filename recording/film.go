@@ -11,6 +11,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/bedside-video/bedside/recording/mkv"
+	"github.com/bedside-video/bedside/recording/seal"
 	"github.com/bedside-video/bedside/sfu/codec"
 )
 
@@ -39,11 +40,14 @@ func (f *Film) Write(ctx context.Context, src Source, out Output) ([]Finding, er
 	if m.State == Erased {
 		return nil, ErrErased
 	}
-	with, err := unlock(src, f.Identities)
+	key, found, err := unlock(src, &m, f.Identities)
 	if err != nil {
 		return nil, err
 	}
-	c := cutter{ctx: ctx, film: f, src: src, with: with, numbers: make(map[filmTrack]int)}
+	if key == nil {
+		return nil, seal.ErrWrongKey
+	}
+	c := cutter{ctx: ctx, film: f, src: src, key: key, found: found, numbers: make(map[filmTrack]int)}
 	defer c.close()
 	for _, p := range m.Parts {
 		if err := c.survey(p); err != nil {
@@ -68,7 +72,7 @@ type cutter struct {
 	ctx     context.Context
 	film    *Film
 	src     Source
-	with    []age.Identity
+	key     *age.HybridIdentity
 	header  mkv.Header
 	numbers map[filmTrack]int
 	people  []*reel
@@ -132,7 +136,7 @@ func (c *cutter) open(n int) (*mkv.Reader, io.Closer, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("part %d: %w", n, err)
 	}
-	plain, err := age.Decrypt(&meter{ctx: c.ctx, r: f, read: c.film.Read}, c.with...)
+	plain, err := age.Decrypt(&meter{ctx: c.ctx, r: f, read: c.film.Read}, c.key)
 	if err == nil {
 		var r *mkv.Reader
 		if r, err = mkv.NewReader(plain); err == nil {

@@ -312,30 +312,13 @@ func (s *Store) List(tenant, consultation string) ([]Manifest, error) {
 // Key is a recording's key, sealed to the hospital. ErrErased if it was destroyed.
 func (s *Store) Key(id string) (b []byte, err error) {
 	err = s.with(id, func(d disk) error {
-		b, err = d.read(keyName(id), 1<<20)
+		b, err = d.read(keyName(id), maxKeyFile)
 		if errors.Is(err, fs.ErrNotExist) {
 			return ErrErased
 		}
 		return err
 	})
 	return b, err
-}
-
-// PutKey replaces a recording's key by the same sealed to others. Whether it is the same only they can
-// tell.
-func (s *Store) PutKey(id string, wrapped []byte) error {
-	if !seal.IsWrapped(wrapped) {
-		return ErrBadKey
-	}
-	return s.with(id, func(d disk) error {
-		if _, err := d.root.Stat(keyName(id)); err != nil {
-			return ErrErased
-		}
-		s.changing.Lock()
-		defer s.changing.Unlock()
-		defer s.wakeUp()
-		return errors.Join(s.unsettle(d, id), d.replace(keyName(id), wrapped))
-	})
 }
 
 // Part opens a part as it is stored, here or at the Remote: sealed.

@@ -22,9 +22,10 @@ type Remote interface {
 
 // The names there. Keys lie apart from media, so that a store's rules can keep copies of the one longer
 // than of the other: without its key a recording is noise.
-func remoteKey(id string) string         { return "keys/" + keyName(id) }
-func remoteManifest(id string) string    { return "media/" + id + "/" + manifestName(id) }
-func remotePart(id string, n int) string { return "media/" + id + "/" + partName(id, n) }
+func remoteKey(id string) string              { return "keys/" + keyName(id) }
+func remoteFormerKey(id string, n int) string { return "keys/" + formerKeyName(id, n) }
+func remoteManifest(id string) string         { return "media/" + id + "/" + manifestName(id) }
+func remotePart(id string, n int) string      { return "media/" + id + "/" + partName(id, n) }
 
 // storedName is a file that tells that everything is at the Remote as it is here.
 func storedName(id string) string { return id + ".stored" }
@@ -110,11 +111,11 @@ func (s *Store) settle(ctx context.Context, d disk, id string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, uploadTimeout)
 	defer cancel()
-	var key []byte
+	var keys [sha256.Size]byte
 	if m.State == Erased {
-		err = s.eraseRemote(ctx, &m)
+		err = s.eraseRemote(ctx, d, &m)
 	} else {
-		key, err = s.store(ctx, d, &m)
+		keys, err = s.store(ctx, d, &m)
 	}
 	if err == nil {
 		err = s.put(ctx, remoteManifest(id), raw)
@@ -122,26 +123,34 @@ func (s *Store) settle(ctx context.Context, d disk, id string) error {
 	if err != nil {
 		return fmt.Errorf("recording %s: %w", id, err)
 	}
-	return s.settled(d, &m, key)
+	return s.settled(d, &m, keys)
 }
 
-// store uploads key and parts, and returns the key that it has uploaded. Whatever is not exactly there is not counted as there.
-func (s *Store) store(ctx context.Context, d disk, m *Manifest) (key []byte, err error) {
-	if key, err = d.read(keyName(m.ID), 1<<20); err != nil {
-		return nil, err
+// store uploads keys and parts, and returns which keys it has uploaded. Whatever is not exactly there is not
+// counted as there.
+func (s *Store) store(ctx context.Context, d disk, m *Manifest) (keys [sha256.Size]byte, err error) {
+	if keys, err = d.keySet(m.ID); err != nil {
+		return keys, err
+	}
+	key, err := d.read(keyName(m.ID), maxKeyFile)
+	if err != nil {
+		return keys, err
 	}
 	if err := s.put(ctx, remoteKey(m.ID), key); err != nil {
-		return nil, err
+		return keys, err
+	}
+	if err := s.storeFormer(ctx, d, m.ID); err != nil {
+		return keys, err
 	}
 	for _, p := range m.Parts {
 		if p.SHA256 == "" {
 			continue // announced, and never begun
 		}
 		if err := s.storePart(ctx, d, m.ID, p); err != nil {
-			return nil, err
+			return keys, err
 		}
 	}
-	return key, nil
+	return keys, nil
 }
 
 func (s *Store) storePart(ctx context.Context, d disk, id string, p Part) error {
@@ -191,9 +200,27 @@ func (s *Store) same(ctx context.Context, name, sum string, size int64) error {
 	return nil
 }
 
-func (s *Store) eraseRemote(ctx context.Context, m *Manifest) error {
-	// The key first: without it the rest is noise.
+// storeFormer makes the Remote have the former keys that there are, and none of those that were destroyed.
+func (s *Store) storeFormer(ctx context.Context, d disk, id string) error {
+	last, err := d.formerKeys(id)
+	for n := 1; n <= last && err == nil; n++ {
+		var b []byte
+		switch b, err = d.formerKey(id, n); {
+		case errors.Is(err, fs.ErrNotExist):
+			err = s.o.Remote.Delete(ctx, remoteFormerKey(id, n))
+		case err == nil:
+			err = s.put(ctx, remoteFormerKey(id, n), b)
+		}
+	}
+	return err
+}
+
+func (s *Store) eraseRemote(ctx context.Context, d disk, m *Manifest) error {
+	// The keys first: without them the rest is noise.
 	if err := s.o.Remote.Delete(ctx, remoteKey(m.ID)); err != nil {
+		return err
+	}
+	if err := s.storeFormer(ctx, d, m.ID); err != nil {
 		return err
 	}
 	for _, p := range m.Parts {
@@ -205,7 +232,7 @@ func (s *Store) eraseRemote(ctx context.Context, m *Manifest) error {
 }
 
 // settled notes that everything is stored, unless it was changed meanwhile, and frees the disk.
-func (s *Store) settled(d disk, was *Manifest, key []byte) error {
+func (s *Store) settled(d disk, was *Manifest, keys [sha256.Size]byte) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	m, err := s.Manifest(was.ID)
@@ -218,7 +245,7 @@ func (s *Store) settled(d disk, was *Manifest, key []byte) error {
 	if m.State == Erased {
 		return d.replace(storedName(m.ID), []byte("erased\n"))
 	}
-	if now, err := d.read(keyName(m.ID), 1<<20); err != nil || !bytes.Equal(now, key) {
+	if now, err := d.keySet(m.ID); err != nil || now != keys {
 		return err
 	}
 	if err := d.replace(storedName(m.ID), []byte("stored\n")); err != nil {

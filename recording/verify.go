@@ -56,15 +56,16 @@ func Verify(ctx context.Context, src Source, c Check) (Manifest, []Finding, erro
 	if m.State == Erased {
 		return m, found, nil
 	}
-	with, err := unlock(src, c.Identities)
+	key, wrong, err := unlock(src, &m, c.Identities)
 	if err != nil {
 		return m, found, err
 	}
+	found = append(found, wrong...)
 	for _, p := range m.Parts {
 		if p.SHA256 == "" && m.State != Open {
 			continue // announced, and the server died before its first byte
 		}
-		what, err := c.part(ctx, src, &m, p, with)
+		what, err := c.part(ctx, src, &m, p, key)
 		if err != nil {
 			return m, found, fmt.Errorf("part %d: %w", p.N, err)
 		}
@@ -75,24 +76,8 @@ func Verify(ctx context.Context, src Source, c Check) (Manifest, []Finding, erro
 	return m, found, nil
 }
 
-// unlock opens the recording's key; nothing without identities.
-func unlock(src Source, with []age.Identity) ([]age.Identity, error) {
-	if len(with) == 0 {
-		return nil, nil
-	}
-	wrapped, err := src.Key()
-	if err != nil {
-		return nil, fmt.Errorf("key: %w", err)
-	}
-	id, err := seal.Unwrap(wrapped, with...)
-	if err != nil {
-		return nil, err
-	}
-	return []age.Identity{id}, nil
-}
-
 // part checks one part.
-func (c *Check) part(ctx context.Context, src Source, m *Manifest, p Part, with []age.Identity) (what []string, err error) {
+func (c *Check) part(ctx context.Context, src Source, m *Manifest, p Part, key *age.HybridIdentity) (what []string, err error) {
 	f, err := src.Part(p.N)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrNotFound) {
 		return []string{"missing"}, nil
@@ -104,8 +89,8 @@ func (c *Check) part(ctx context.Context, src Source, m *Manifest, p Part, with 
 	in := &meter{ctx: ctx, r: f, read: c.Read}
 	sum := sha256.New()
 	all := io.TeeReader(in, sum)
-	if with != nil {
-		rep, err := seal.Inspect(all, io.Discard, with...)
+	if key != nil {
+		rep, err := seal.Inspect(all, io.Discard, key)
 		switch {
 		case errors.Is(err, seal.ErrWrongKey):
 			what = append(what, "sealed to another recording's key")

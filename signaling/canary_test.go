@@ -169,7 +169,7 @@ func TestCanariesInTheAPI(t *testing.T) {
 				continue // below
 			}
 			v := w.open(threePeople)
-			ids := map[string]string{"id": v.ID, "pid": v.Participants[1].ID, "external_id": "x", "session": "x", "n": "0"}
+			ids := map[string]string{"id": v.ID, "pid": v.Participants[1].ID, "external_id": "x", "session": "x", "n": "0", "k": "1"}
 			body := of[r.ID].body
 			if r.ID == "join" {
 				body = `{"invitation":"` + v.invitations[1] + `"}`

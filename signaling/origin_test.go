@@ -151,7 +151,7 @@ func TestNoSecretsInURLs(t *testing.T) {
 		token := v.token(1)
 		var answers []string
 		for _, r := range w.describe().routes() {
-			path, err := r.fill(map[string]string{"id": v.ID, "pid": v.Participants[1].ID, "external_id": "x", "session": "x", "n": "0"})
+			path, err := r.fill(map[string]string{"id": v.ID, "pid": v.Participants[1].ID, "external_id": "x", "session": "x", "n": "0", "k": "1"})
 			if err != nil {
 				t.Fatal(err)
 			}

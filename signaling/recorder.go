@@ -64,16 +64,23 @@ type RecordingStore interface {
 	Manifest(id string) (recording.Manifest, error)
 	// Open opens one of a recording's files; recording.ErrNotFound, or ErrErased if its key was destroyed.
 	Open(id string, f RecordingFile) (io.ReadSeekCloser, error)
-	// PutKey replaces the wrapped key; recording.ErrBadKey for what is none.
-	PutKey(id string, key []byte) error
+	// ChangeKey replaces the wrapped key, or forgets those that were replaced; recording.ErrBadKey for what is
+	// none, ErrManyKeys for one too many.
+	ChangeKey(id string, c KeyChange) error
 	// Erase destroys the wrapped key and leaves a tombstone.
 	Erase(id, reason string) error
 }
 
+// KeyChange is what is done with a recording's keys.
+type KeyChange struct {
+	Wrapped []byte // the new one: the present one is kept
+	Forget  bool   // instead: those that were replaced are destroyed
+}
+
 // RecordingFile names a file of a recording.
 type RecordingFile struct {
-	Kind string // FileManifest, FileKey or FilePart
-	Part int
+	Kind string // FileManifest, FileKey, FileFormerKey or FilePart
+	Part int    // the number of a part, from 0, or of a former key, from 1
 }
 
 // The kinds of files.
@@ -81,6 +88,8 @@ const (
 	FileManifest = "manifest"
 	FileKey      = "key"
 	FilePart     = "part"
+	// FileFormerKey is a key that was replaced.
+	FileFormerKey = "former_key"
 )
 
 // spec is a record's, as far as this server can do what it asks for.

@@ -2,6 +2,8 @@ package signaling
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -67,6 +69,8 @@ func (s *Server) registerRecordings(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v1/recordings/{id}", s.forReaders(s.showRecording))
 	mux.HandleFunc("DELETE /v1/recordings/{id}", s.forReaders(s.eraseRecording))
 	mux.HandleFunc("PUT /v1/recordings/{id}/key", s.forReaders(s.rekeyRecording))
+	mux.HandleFunc("DELETE /v1/recordings/{id}/keys", s.forReaders(s.forgetKeys))
+	mux.HandleFunc("GET /v1/recordings/{id}/keys/{k}", s.forReaders(s.readRecording(FileFormerKey)))
 	mux.HandleFunc("GET /v1/recordings/{id}/manifest", s.forReaders(s.readRecording(FileManifest)))
 	mux.HandleFunc("GET /v1/recordings/{id}/key", s.forReaders(s.readRecording(FileKey)))
 	mux.HandleFunc("GET /v1/recordings/{id}/parts/{n}", s.forReaders(s.readRecording(FilePart)))
@@ -165,15 +169,19 @@ func (r *room) holds(participant, session string) bool {
 	return false
 }
 
-// read writes down that something of a recording is about to be read, erased or changed.
+// attestReader writes down that something of a recording is about to be read, erased or changed.
 func (s *Server) attestReader(ctx context.Context, rd *reader, name audit.Name, m recording.Manifest, what string) error {
+	return s.attest(ctx, s.readerEvent(rd, name, m, what))
+}
+
+func (s *Server) readerEvent(rd *reader, name audit.Name, m recording.Manifest, what string) audit.Event {
 	e := rd.event
 	e.Time, e.Name, e.Outcome, e.Reason = s.deps.Clock(), name, audit.OutcomeOK, what
 	e.Tenant, e.Consultation, e.Subject = rd.tenant, rd.consultation, audit.Subject{ID: m.ID}
 	if m.Consultation != "" {
 		e.Consultation = m.Consultation
 	}
-	return s.attest(ctx, e)
+	return e
 }
 
 func (s *Server) listRecordings(w http.ResponseWriter, r *http.Request, rd *reader) error {
@@ -221,8 +229,8 @@ func (s *Server) handOut(w http.ResponseWriter, r *http.Request, rd *reader, kin
 		return err
 	}
 	file := RecordingFile{Kind: kind}
-	if kind == FilePart {
-		n, err := strconv.ParseUint(r.PathValue("n"), 10, 16)
+	if number := r.PathValue("n") + r.PathValue("k"); number != "" { // of a part, of a former key
+		n, err := strconv.ParseUint(number, 10, 16)
 		if err != nil {
 			return noRecording()
 		}
@@ -281,10 +289,27 @@ func (s *Server) rekeyRecording(w http.ResponseWriter, r *http.Request, rd *read
 	if err != nil {
 		return refusal(wire.CodeBadRequest, "the body cannot be read")
 	}
-	if err := s.attestReader(r.Context(), rd, audit.RecordingRekeyed, m, ""); err != nil {
+	sum := sha256.Sum256(key)
+	return s.changeKey(w, r, rd, m, KeyChange{Wrapped: key}, audit.Event{Subject: audit.Subject{Ref: "sha256:" + hex.EncodeToString(sum[:])}})
+}
+
+// forgetKeys destroys the keys that were replaced.
+func (s *Server) forgetKeys(w http.ResponseWriter, r *http.Request, rd *reader) error {
+	m, err := s.ownToChange(r, rd)
+	if err != nil {
 		return err
 	}
-	if err := s.deps.Recordings.PutKey(m.ID, key); err != nil {
+	return s.changeKey(w, r, rd, m, KeyChange{Forget: true}, audit.Event{Reason: "former_keys_destroyed"})
+}
+
+// changeKey changes the keys of a recording after writing down what is changed.
+func (s *Server) changeKey(w http.ResponseWriter, r *http.Request, rd *reader, m recording.Manifest, c KeyChange, about audit.Event) error {
+	e := s.readerEvent(rd, audit.RecordingRekeyed, m, about.Reason)
+	e.Subject.Ref = about.Subject.Ref
+	if err := s.attest(r.Context(), e); err != nil {
+		return err
+	}
+	if err := s.deps.Recordings.ChangeKey(m.ID, c); err != nil {
 		return recordingError(err)
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -328,6 +353,8 @@ func recordingError(err error) error {
 		return problem(http.StatusConflict, wire.CodeRecordingOpen, "the recording goes on: end it before")
 	case errors.Is(err, recording.ErrBadKey):
 		return problem(http.StatusUnprocessableEntity, wire.CodeBadRequest, "the body is not a key that is wrapped for two recipients or more")
+	case errors.Is(err, recording.ErrManyKeys):
+		return problem(http.StatusUnprocessableEntity, wire.CodeBadRequest, err.Error())
 	}
 	return err
 }

@@ -2,6 +2,8 @@ package signaling_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"io"
 	"net/http"
 	"slices"
@@ -34,7 +36,7 @@ func (s *fakeShelf) put(id, tenant, consultation string, keep time.Time) {
 	defer s.mu.Unlock()
 	s.byID[id] = recording.Manifest{ID: id, Tenant: tenant, Consultation: consultation, State: recording.Complete, RetainUntil: keep,
 		Parts: []recording.Part{{Participant: "p_1", Size: 10, SHA256: "ab"}}}
-	for _, kind := range []string{signaling.FileManifest, signaling.FileKey, signaling.FilePart} {
+	for _, kind := range []string{signaling.FileManifest, signaling.FileKey, signaling.FileFormerKey, signaling.FilePart} {
 		s.files[id+kind] = []byte(kind + " of " + id)
 	}
 }
@@ -66,7 +68,9 @@ func (s *fakeShelf) Open(id string, f signaling.RecordingFile) (io.ReadSeekClose
 	defer s.mu.Unlock()
 	s.opens++
 	switch {
-	case f.Part > 0:
+	case f.Kind == signaling.FileFormerKey && (f.Part != 1 || s.files[id+f.Kind] == nil):
+		return nil, recording.ErrNotFound
+	case f.Part > 0 && f.Kind == signaling.FilePart:
 		return nil, recording.ErrNotFound
 	case s.byID[id].State == recording.Erased && f.Kind != signaling.FileManifest:
 		return nil, recording.ErrErased
@@ -78,13 +82,18 @@ type closer struct{ *bytes.Reader }
 
 func (closer) Close() error { return nil }
 
-func (s *fakeShelf) PutKey(id string, key []byte) error {
+func (s *fakeShelf) ChangeKey(id string, c signaling.KeyChange) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !bytes.HasPrefix(key, []byte("age-")) {
+	if c.Forget {
+		delete(s.files, id+signaling.FileFormerKey)
+		return nil
+	}
+	if !bytes.HasPrefix(c.Wrapped, []byte("age-")) {
 		return recording.ErrBadKey
 	}
-	s.files[id+signaling.FileKey] = key
+	s.files[id+signaling.FileFormerKey] = s.files[id+signaling.FileKey]
+	s.files[id+signaling.FileKey] = c.Wrapped
 	return nil
 }
 
@@ -162,6 +171,14 @@ func TestRecordingsAreReadByKey(t *testing.T) {
 		w.wantFetch(413, "message_too_large", "PUT", "/v1/recordings/R1/key", apiKey, strings.Repeat("x", 70_000))
 		w.wantFetch(204, "", "PUT", "/v1/recordings/R1/key", apiKey, "age-encryption.org/v1")
 		w.wantFetch(200, "age-encryption.org/v1", "GET", "/v1/recordings/R1/key", apiKey, "")
+		w.wantFetch(200, "key of R1", "GET", "/v1/recordings/R1/keys/1", apiKey, "")
+		for _, n := range []string{"0", "2", "-1", "x", "", "65536"} {
+			w.wantFetch(404, "not_found", "GET", "/v1/recordings/R1/keys/"+n, apiKey, "")
+		}
+		w.wantFetch(404, "not_found", "DELETE", "/v1/recordings/R3/keys", apiKey, "")
+		w.wantFetch(204, "", "DELETE", "/v1/recordings/R1/keys", apiKey, "")
+		w.wantFetch(404, "not_found", "GET", "/v1/recordings/R1/keys/1", apiKey, "")
+		w.wantFetch(200, "age-encryption.org/v1", "GET", "/v1/recordings/R1/key", apiKey, "")
 		w.wantFetch(404, "not_found", "DELETE", "/v1/recordings/R3", apiKey, "")
 		w.wantFetch(204, "", "DELETE", "/v1/recordings/R1", apiKey, "")
 		w.wantFetch(204, "", "DELETE", "/v1/recordings/R1", apiKey, "")
@@ -177,17 +194,29 @@ func TestRecordingsAreReadByKey(t *testing.T) {
 	})
 }
 
+// digest is how the audit log names a key.
+func digest(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
 // Every read is in the log before its first byte, and without that there is none.
 func TestRecordingsAreNotReadUnaudited(t *testing.T) {
 	inWorld(t, nil, func(w *world) {
 		w.shelf.put("R1", "tenant-1", "c_1", time.Time{})
+		ref := func(s string) string {
+			if s == "" {
+				return ""
+			}
+			return s + " "
+		}
 		reads := func() (lines []string) {
 			page, err := w.audit.Read(t.Context(), audit.Query{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, r := range page.Records {
-				lines = append(lines, strings.TrimSpace(string(r.Name)+" "+r.Subject.ID+" "+r.Reason+" by "+r.Actor.ID))
+				lines = append(lines, strings.TrimSpace(string(r.Name)+" "+r.Subject.ID+" "+ref(r.Subject.Ref)+r.Reason+" by "+r.Actor.ID))
 			}
 			return lines
 		}
@@ -195,8 +224,10 @@ func TestRecordingsAreNotReadUnaudited(t *testing.T) {
 		w.fetch("GET", "/v1/recordings/R1", apiKey, "")
 		w.fetch("GET", "/v1/recordings/R1/parts/0", apiKey, "")
 		w.fetch("PUT", "/v1/recordings/R1/key", apiKey, "age-encryption.org/v1")
+		w.fetch("DELETE", "/v1/recordings/R1/keys", apiKey, "")
 		w.fetch("GET", "/v1/recordings/R1", "nobody's", "")
-		want := []string{"recording.read  list by one", "recording.read R1 show by one", "recording.read R1 part by one", "recording.rekeyed R1  by one", "access.denied  unauthorized by"}
+		want := []string{"recording.read  list by one", "recording.read R1 show by one", "recording.read R1 part by one", "recording.rekeyed R1 " + digest("age-encryption.org/v1") + "  by one",
+			"recording.rekeyed R1 former_keys_destroyed by one", "access.denied  unauthorized by"}
 		if got := reads(); !slices.Equal(got, want) {
 			t.Errorf("the log says %q, want %q", got, want)
 		}
@@ -206,6 +237,7 @@ func TestRecordingsAreNotReadUnaudited(t *testing.T) {
 		}
 		w.wantFetch(503, "audit_unavailable", "PUT", "/v1/recordings/R1/key", apiKey, "age-other")
 		w.wantFetch(503, "audit_unavailable", "DELETE", "/v1/recordings/R1", apiKey, "")
+		w.wantFetch(503, "audit_unavailable", "DELETE", "/v1/recordings/R1/keys", apiKey, "")
 		w.audit.Fail(nil)
 		w.wantFetch(200, "age-encryption.org/v1", "GET", "/v1/recordings/R1/key", apiKey, "")
 	})
@@ -232,6 +264,7 @@ func TestRecordingsAreReadByTheClinician(t *testing.T) {
 		}
 		w.wantFetch(403, "forbidden", "DELETE", "/v1/recordings/R1", token(doctor), "")
 		w.wantFetch(403, "forbidden", "PUT", "/v1/recordings/R1/key", token(doctor), "age-")
+		w.wantFetch(403, "forbidden", "DELETE", "/v1/recordings/R1/keys", token(doctor), "")
 		w.wantFetch(403, "forbidden", "GET", "/v1/recordings/R1", token(patient), "")
 		w.wantFetch(401, "token_invalid", "GET", "/v1/recordings/R1", v.token(0), "") // that opens a session
 		old := token(doctor)

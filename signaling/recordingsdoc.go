@@ -22,6 +22,7 @@ func describeRecordings(o *huma.OpenAPI) {
 	}
 	id := &huma.Param{Name: "id", In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeString}}
 	n := &huma.Param{Name: "n", In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeInteger}}
+	k := &huma.Param{Name: "k", In: "path", Required: true, Schema: &huma.Schema{Type: huma.TypeInteger}}
 	consultation := &huma.Param{Name: "consultation", In: "query", Schema: &huma.Schema{Type: huma.TypeString}}
 	const path = "/v1/recordings"
 	for _, r := range []struct {
@@ -36,7 +37,9 @@ func describeRecordings(o *huma.OpenAPI) {
 		{"erase-recording", http.MethodDelete, path + "/{id}", "Erase a recording: its key is destroyed, a tombstone stays", []*huma.Param{id}, nil, "204", "It is erased", nil},
 		{"read-recording-manifest", http.MethodGet, path + "/{id}/manifest", "Read the manifest, signed by the server", []*huma.Param{id}, nil, "200", "The manifest", map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{Type: huma.TypeObject}}}},
 		{"read-recording-key", http.MethodGet, path + "/{id}/key", "Read the key, sealed to the hospital's recipients", []*huma.Param{id}, nil, "200", "An age file", binary},
-		{"replace-recording-key", http.MethodPut, path + "/{id}/key", "Replace the key by the same, sealed to others", []*huma.Param{id}, binary, "204", "It is replaced", nil},
+		{"replace-recording-key", http.MethodPut, path + "/{id}/key", "Replace the key by the same, sealed to others; the former one is kept", []*huma.Param{id}, binary, "204", "It is replaced", nil},
+		{"read-former-recording-key", http.MethodGet, path + "/{id}/keys/{k}", "Read a key that was replaced: the first is number 1", []*huma.Param{id, k}, nil, "200", "An age file", binary},
+		{"forget-recording-keys", http.MethodDelete, path + "/{id}/keys", "Destroy the keys that were replaced: whom only they let in cannot open the recording any more", []*huma.Param{id}, nil, "204", "They are destroyed", nil},
 		{"read-recording-part", http.MethodGet, path + "/{id}/parts/{n}", "Read a part, sealed; ranges are served", []*huma.Param{id, n}, nil, "200", "An age file", binary},
 	} {
 		operation := &huma.Operation{

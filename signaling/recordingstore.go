@@ -70,8 +70,11 @@ func (s *StoredRecordings) Open(id string, f RecordingFile) (io.ReadSeekCloser, 
 		return file, err
 	}
 	read := s.store.RawManifest
-	if f.Kind == FileKey {
+	switch f.Kind {
+	case FileKey:
 		read = s.store.Key
+	case FileFormerKey:
+		read = func(id string) ([]byte, error) { return s.store.FormerKey(id, f.Part) }
 	}
 	b, err := read(id)
 	if err != nil {
@@ -80,8 +83,13 @@ func (s *StoredRecordings) Open(id string, f RecordingFile) (io.ReadSeekCloser, 
 	return inMemory{bytes.NewReader(b)}, nil
 }
 
-// PutKey implements RecordingStore.
-func (s *StoredRecordings) PutKey(id string, key []byte) error { return s.store.PutKey(id, key) }
+// ChangeKey implements RecordingStore.
+func (s *StoredRecordings) ChangeKey(id string, c KeyChange) error {
+	if c.Forget {
+		return s.store.ForgetKeys(id)
+	}
+	return s.store.PutKey(id, c.Wrapped)
+}
 
 // Erase implements RecordingStore.
 func (s *StoredRecordings) Erase(id, reason string) error { return s.store.Erase(id, reason) }

@@ -202,6 +202,8 @@ func TestEveryRouteWithEveryScope(t *testing.T) {
 		"GET /v1/recordings/{id}/manifest":  config.ScopeRecordings,
 		"GET /v1/recordings/{id}/key":       config.ScopeRecordings,
 		"PUT /v1/recordings/{id}/key":       config.ScopeRecordings,
+		"GET /v1/recordings/{id}/keys/{k}":  config.ScopeRecordings,
+		"DELETE /v1/recordings/{id}/keys":   config.ScopeRecordings,
 		"GET /v1/recordings/{id}/parts/{n}": config.ScopeRecordings,
 		"POST /v1/join":                     "", "GET /v1/connect": "",
 		"POST /v1/check": "", "GET /v1/check/download": "", "POST /v1/check/upload": "",
@@ -227,7 +229,7 @@ func TestEveryRouteWithEveryScope(t *testing.T) {
 			v := w.open(threePeople)
 			w.shelf.put(v.ID, "tenant-1", v.ID, time.Time{})
 			method, path, _ := strings.Cut(route, " ")
-			path = strings.NewReplacer("{id}", v.ID, "{pid}", v.Participants[0].ID, "{n}", "0").Replace(path)
+			path = strings.NewReplacer("{id}", v.ID, "{pid}", v.Participants[0].ID, "{n}", "0", "{k}", "1").Replace(path)
 			if path == "/v1/consultations" && method == "GET" {
 				path += "?external_id=x"
 			}

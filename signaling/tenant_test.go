@@ -30,33 +30,34 @@ type guard struct {
 
 func guards() map[string]guard {
 	return map[string]guard{
-		"create-consultation":     {config.ScopeConsultations, people("second"), 201},
-		"find-consultations":      {config.ScopeConsultations, "", 200},
-		"get-consultation":        {config.ScopeConsultations, "", 404},
-		"change-consultation":     {config.ScopeConsultations, `{"profile":"motion"}`, 404},
-		"cancel-consultation":     {config.ScopeConsultations, "", 404},
-		"invite-participant":      {config.ScopeConsultations, `{"role":"carer"}`, 404},
-		"revoke-invitation":       {config.ScopeConsultations, "", 404},
-		"read-report":             {config.ScopeConsultations, "", 404},
-		"read-audit":              {config.ScopeAudit, "", 200},
-		"list-recordings":         {config.ScopeRecordings, "", 200},
-		"read-recording":          {config.ScopeRecordings, "", 404},
-		"erase-recording":         {config.ScopeRecordings, "", 404},
-		"read-recording-manifest": {config.ScopeRecordings, "", 404},
-		"read-recording-key":      {config.ScopeRecordings, "", 404},
-		"replace-recording-key":   {config.ScopeRecordings, "age-x", 404},
-		"read-recording-part":     {config.ScopeRecordings, "", 404},
-		"join":                    {},
-		"connect":                 {},
-		"check":                   {},
-		"check-download":          {},
-		"check-upload":            {},
-		"whip":                    {},
-		"whip-patch":              {},
-		"whip-delete":             {},
-		"whep":                    {},
-		"whep-patch":              {},
-		"whep-delete":             {},
+		"create-consultation":       {config.ScopeConsultations, people("second"), 201},
+		"find-consultations":        {config.ScopeConsultations, "", 200},
+		"get-consultation":          {config.ScopeConsultations, "", 404},
+		"change-consultation":       {config.ScopeConsultations, `{"profile":"motion"}`, 404},
+		"cancel-consultation":       {config.ScopeConsultations, "", 404},
+		"invite-participant":        {config.ScopeConsultations, `{"role":"carer"}`, 404},
+		"revoke-invitation":         {config.ScopeConsultations, "", 404},
+		"read-report":               {config.ScopeConsultations, "", 404},
+		"read-audit":                {config.ScopeAudit, "", 200},
+		"list-recordings":           {config.ScopeRecordings, "", 200},
+		"read-recording":            {config.ScopeRecordings, "", 404},
+		"erase-recording":           {config.ScopeRecordings, "", 404},
+		"read-recording-manifest":   {config.ScopeRecordings, "", 404},
+		"read-recording-key":        {config.ScopeRecordings, "", 404},
+		"replace-recording-key":     {config.ScopeRecordings, "age-x", 404},
+		"read-former-recording-key": {config.ScopeRecordings, "", 404}, "forget-recording-keys": {config.ScopeRecordings, "", 404},
+		"read-recording-part": {config.ScopeRecordings, "", 404},
+		"join":                {},
+		"connect":             {},
+		"check":               {},
+		"check-download":      {},
+		"check-upload":        {},
+		"whip":                {},
+		"whip-patch":          {},
+		"whip-delete":         {},
+		"whep":                {},
+		"whep-patch":          {},
+		"whep-delete":         {},
 	}
 }
 
@@ -102,7 +103,7 @@ func TestTwoTenants(t *testing.T) {
 		doctor := v.enter(0)
 		before := w.ask("GET", "/v1/consultations/"+v.ID, bearer(apiKey), "")
 		firsts := append([]string{"first", "tenant-1", v.ID, v.Participants[0].ID, v.Participants[1].ID}, v.invitations...)
-		ids := map[string]string{"id": v.ID, "pid": v.Participants[1].ID, "external_id": "same", "consultation": v.ID, "n": "0"}
+		ids := map[string]string{"id": v.ID, "pid": v.Participants[1].ID, "external_id": "same", "consultation": v.ID, "n": "0", "k": "1"}
 		w.shelf.put(v.ID, "tenant-1", v.ID, time.Time{}) // a recording of the same id
 
 		for _, r := range routes {
@@ -188,7 +189,7 @@ func TestEveryRouteIsGuarded(t *testing.T) {
 			if g.scope == "" {
 				continue
 			}
-			path, err := r.fill(map[string]string{"id": made.ID, "pid": made.Participants[1].ID, "external_id": "x", "n": "0"})
+			path, err := r.fill(map[string]string{"id": made.ID, "pid": made.Participants[1].ID, "external_id": "x", "n": "0", "k": "1"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -242,8 +243,8 @@ func TestEveryRouteIsGuarded(t *testing.T) {
 // TestNoOtherRoutes reads which routes the code registers beside those that the description holds,
 // so that a new one cannot go without a decision on who may use it.
 func TestNoOtherRoutes(t *testing.T) {
-	want := []string{"/v1/", "DELETE /v1/recordings/{id}", "DELETE /v1/whep/{session}", "DELETE /v1/whip/{session}", "GET /healthz", "GET /openapi.yaml", "GET /readyz", "GET /v1/check/download", "GET /v1/connect",
-		"GET /v1/recordings", "GET /v1/recordings/{id}", "GET /v1/recordings/{id}/key", "GET /v1/recordings/{id}/manifest", "GET /v1/recordings/{id}/parts/{n}", "OPTIONS /v1/", "OPTIONS /v1/check",
+	want := []string{"/v1/", "DELETE /v1/recordings/{id}", "DELETE /v1/recordings/{id}/keys", "DELETE /v1/whep/{session}", "DELETE /v1/whip/{session}", "GET /healthz", "GET /openapi.yaml", "GET /readyz", "GET /v1/check/download", "GET /v1/connect",
+		"GET /v1/recordings", "GET /v1/recordings/{id}", "GET /v1/recordings/{id}/key", "GET /v1/recordings/{id}/keys/{k}", "GET /v1/recordings/{id}/manifest", "GET /v1/recordings/{id}/parts/{n}", "OPTIONS /v1/", "OPTIONS /v1/check",
 		"OPTIONS /v1/join", "OPTIONS /v1/whep", "OPTIONS /v1/whep/{session}", "OPTIONS /v1/whip", "OPTIONS /v1/whip/{session}",
 		"PATCH /v1/whep/{session}", "PATCH /v1/whip/{session}", "POST /v1/check", "POST /v1/check/upload", "POST /v1/whep", "POST /v1/whip", "PUT /v1/recordings/{id}/key"}
 	var got []string

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -213,7 +214,7 @@ func openRecording(ctx context.Context, w world, r kept, ids []age.Identity, nam
 	}
 	_, err = fmt.Fprintf(w.out, "%s: not encrypted any more; delete it when it is not needed\n", name)
 	if err == nil && len(found) > 0 {
-		err = errors.New("the recording is not whole")
+		err = errors.New("the recording is not as it was written")
 	}
 	return err
 }
@@ -250,24 +251,29 @@ func recordingEraseCommand(w world) *cobra.Command {
 func recordingRewrapCommand(w world) *cobra.Command {
 	var p shelf
 	var to []string
+	var forget bool
 	c := &cobra.Command{
 		Use:   "rewrap ID",
 		Short: "Seal a recording's key to other recipients; the media stay as they are",
-		Args:  cobra.ExactArgs(1),
+		Long: `Seal a recording's key to other recipients; the media stay as they are. The key that was there before is kept, and
+opens the recording for those to whom it was sealed: a key that was replaced by mistake, or by somebody else, can be put
+right by another rewrap. With --forget the former keys are destroyed, once the new one is known to be there.`,
+		Args: cobra.ExactArgs(1),
 	}
 	p.flags(c, true)
+	c.Flags().BoolVar(&forget, "forget", false, "destroy the former keys: whom only they let in cannot open the recording any more")
 	c.Flags().StringArrayVar(&to, "to", nil, "a `recipient` (age1…), at least twice; all who shall open it, not only those who are new")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		ids, err := p.keys()
 		if err != nil {
 			return err
 		}
-		return rewrap(w, &p, args[0], ids, to)(c, args)
+		return rewrap(w, &p, args[0], ids, to, forget)(c, args)
 	}
 	return c
 }
 
-func rewrap(w world, p *shelf, id string, ids []age.Identity, to []string) func(*cobra.Command, []string) error {
+func rewrap(w world, p *shelf, id string, ids []age.Identity, to []string, forget bool) func(*cobra.Command, []string) error {
 	recipients, err := parseRecipients(to)
 	if err != nil {
 		return func(*cobra.Command, []string) error { return fmt.Errorf("--to: %w", err) }
@@ -278,13 +284,35 @@ func rewrap(w world, p *shelf, id string, ids []age.Identity, to []string) func(
 			if err != nil {
 				return err
 			}
-			if err := r.PutKey(wrapped); err != nil {
+			if err := replaceKey(r, wrapped, forget); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(w.out, "%s: sealed to %s\n", id, strings.Join(short(recipients.Fingerprints()), ", "))
+			former := "the former keys are kept; --forget destroys them"
+			if forget {
+				former = "the former keys are destroyed"
+			}
+			_, err = fmt.Fprintf(w.out, "%s: sealed to %s; %s\n", id, strings.Join(short(recipients.Fingerprints()), ", "), former)
 			return err
 		})
 	})
+}
+
+// replaceKey replaces a key and reads it back before others are destroyed.
+func replaceKey(r kept, wrapped []byte, forget bool) error {
+	if err := r.PutKey(wrapped); err != nil {
+		return err
+	}
+	stored, err := r.Key()
+	if err != nil {
+		return fmt.Errorf("the key was replaced, and cannot be read back: %w", err)
+	}
+	if !bytes.Equal(stored, wrapped) {
+		return errors.New("the key that is there is not the one that was put there; the former ones are kept")
+	}
+	if forget {
+		return r.ForgetKeys()
+	}
+	return nil
 }
 
 // short makes fingerprints readable.

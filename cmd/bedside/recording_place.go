@@ -26,6 +26,7 @@ import (
 type kept interface {
 	recording.Source
 	PutKey(wrapped []byte) error
+	ForgetKeys() error
 	Shred(reason string) error
 	Close() error
 }
@@ -278,6 +279,20 @@ func (d *download) Read(b []byte) (int, error) {
 }
 
 func (d *download) Close() error { return d.body.Close() }
+
+// FormerKey asks for a sealed key that was replaced.
+func (r remoteRecording) FormerKey(n int) ([]byte, error) {
+	return r.p.get("/"+r.id+"/keys/"+strconv.Itoa(n), 1<<20)
+}
+
+// ForgetKeys has the keys destroyed that were replaced.
+func (r remoteRecording) ForgetKeys() error {
+	body, err := r.p.ask(http.MethodDelete, "/"+r.id+"/keys", nil, 0)
+	if err != nil {
+		return err
+	}
+	return body.Close()
+}
 
 // PutKey replaces the sealed key.
 func (r remoteRecording) PutKey(wrapped []byte) error {

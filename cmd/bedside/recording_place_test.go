@@ -39,12 +39,23 @@ func fakeServer(t *testing.T, dir, id string, breakAfter int64) (url string, bro
 	})
 	mux.HandleFunc("GET /v1/recordings/{id}/manifest", func(w http.ResponseWriter, r *http.Request) { file(w, r, id+".json") })
 	mux.HandleFunc("GET /v1/recordings/{id}/key", func(w http.ResponseWriter, r *http.Request) { file(w, r, id+".key.age") })
+	mux.HandleFunc("GET /v1/recordings/{id}/keys/{n}", func(w http.ResponseWriter, r *http.Request) {
+		file(w, r, id+".key."+r.PathValue("n")+".age")
+	})
+	mux.HandleFunc("DELETE /v1/recordings/{id}/keys", func(w http.ResponseWriter, _ *http.Request) {
+		if err := os.Remove(filepath.Join(dir, recordingsDir, id, id+".key.1.age")); err != nil {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
 	mux.HandleFunc("GET /v1/recordings/{id}/parts/{n}", func(w http.ResponseWriter, r *http.Request) {
 		file(w, r, fmt.Sprintf("%s.p%03s.mkv.age", id, r.PathValue("n")))
 	})
 	mux.HandleFunc("PUT /v1/recordings/{id}/key", func(w http.ResponseWriter, r *http.Request) {
 		b, err := io.ReadAll(r.Body)
-		if err != nil || os.WriteFile(filepath.Join(dir, recordingsDir, id, id+".key.age"), b, 0o600) != nil {
+		name := filepath.Join(dir, recordingsDir, id, id)
+		if err != nil || os.Rename(name+".key.age", name+".key.1.age") != nil || os.WriteFile(filepath.Join(dir, recordingsDir, id, id+".key.age"), b, 0o600) != nil {
 			w.WriteHeader(http.StatusInternalServerError)
 			return
 		}
@@ -101,6 +112,9 @@ func TestRecordingsOfAServer(t *testing.T) {
 		{"open", "open " + id + " -o " + film + " -i " + files[1], 0, `not encrypted any more`, `^$`},
 		{"rewrap", "rewrap " + id + " -i " + files[0] + " --to " + otherPublic[0] + " --to " + otherPublic[1], 0, `sealed to`, `^$`},
 		{"verify with the new key", "verify " + id + " -i " + others[0], 0, `nothing is wrong`, `^$`},
+		{"verify with the former key", "verify " + id + " -i " + files[0], 1, `former key 1, which was replaced`, `1 things`},
+		{"rewrap and forget", "rewrap " + id + " -i " + others[0] + " --to " + otherPublic[0] + " --to " + otherPublic[1] + " --forget", 0, `destroyed`, `^$`},
+		{"verify with the forgotten key", "verify " + id + " -i " + files[0], 1, `^$`, `none of these identities`},
 		{"erase", "erase " + id + " --yes", 1, `^$`, `409 Conflict: the recording goes on`},
 	}
 	for _, tt := range tests {

@@ -87,6 +87,9 @@ func unwrap(wrapped []byte, with []age.Identity) (string, error) {
 	return strings.TrimSpace(string(text)), nil
 }
 
+// Wrap seals a recording's key to recipients.
+func Wrap(key *age.HybridIdentity, to Recipients) ([]byte, error) { return wrap(key.String(), to) }
+
 // Rewrap seals a recording's key to other recipients: the recording itself stays as it is.
 func Rewrap(wrapped []byte, to Recipients, with ...age.Identity) ([]byte, error) {
 	id, err := Unwrap(wrapped, with...)
