@@ -1,6 +1,8 @@
 package signaling
 
 import (
+	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/bedside-video/bedside/signaling/wire"
@@ -28,6 +30,16 @@ func (s *session) iceServers() []wire.ICEServer {
 		return []wire.ICEServer{}
 	}
 	return list
+}
+
+// linkICEServers names relays as RFC 9725 section 4.6 does. What is in quotes is base64, digits and colons.
+func linkICEServers(h http.Header, servers []wire.ICEServer) {
+	for _, server := range servers {
+		for _, url := range server.URLs {
+			h.Add("Link", fmt.Sprintf(`<%s>; rel="ice-server"; username=%q; credential=%q; credential-type="password"`,
+				url, server.Username, server.Credential))
+		}
+	}
 }
 
 // endRelay ends what the session may relay.

@@ -66,6 +66,27 @@ func (w *world) wantNotLogged(secrets ...string) {
 	}
 }
 
+// Who publishes without a WebSocket is told of the relay in headers, and loses the credential as everybody does.
+func TestRelayByLink(t *testing.T) {
+	withRelay(t, func(w *world, r *fakeRelay) {
+		v := w.open(fivePeople)
+		p := v.publish(theDevice)
+		if want := []string{`<turn:a.example>; rel="ice-server"; username="name-2"; credential="relay-password"; credential-type="password"`}; !slices.Equal(p.links, want) {
+			t.Errorf("links %q", p.links)
+		}
+		if got := r.left(); !slices.Equal(got, []int{2}) { // the first with the answer that nobody reads
+			t.Errorf("credentials %v", got)
+		}
+		if a := v.ask("DELETE", p.location, bearing(p.token, ""), ""); a.status != 200 {
+			t.Errorf("leaving: %d", a.status)
+		}
+		p.settle()
+		if got := r.left(); got != nil {
+			t.Errorf("credentials that are left: %v", got)
+		}
+	})
+}
+
 // Everybody who joins is told of the relay, gets another credential before the first expires, and
 // loses all of them with the session.
 func TestRelayCredentials(t *testing.T) {

@@ -130,6 +130,7 @@ func (s *Server) post(by whip.Protocol) func(http.ResponseWriter, *http.Request)
 		h.Set("Content-Type", sdpType)
 		h.Set("Location", opened.location())
 		h.Set("ETag", opened.etag())
+		linkICEServers(h, opened.session.iceServers())
 		w.WriteHeader(http.StatusCreated)
 		_, _ = io.WriteString(w, answer)
 		return nil

@@ -43,6 +43,7 @@ func bearing(token, contentType string, more ...string) http.Header {
 type publisher struct {
 	*visit
 	id, token, location, etag string
+	links                     []string
 }
 
 // publish has the i-th participant publish by WHIP.
@@ -53,7 +54,7 @@ func (v *visit) publish(i int) *publisher {
 	if a.status != 201 || a.header.Get("Content-Type") != "application/sdp" || !strings.HasPrefix(string(a.body), "v=0") {
 		v.Fatalf("publish: %d %s", a.status, a.body)
 	}
-	p.location, p.etag = a.header.Get("Location"), a.header.Get("ETag")
+	p.location, p.etag, p.links = a.header.Get("Location"), a.header.Get("ETag"), a.header.Values("Link")
 	return p
 }
 

@@ -38,6 +38,10 @@ func describeWHIP(o *huma.OpenAPI) {
 	} {
 		opened := answers(map[string]string{"201": "The answer; Location is the session's URL, ETag names its ICE session"})
 		opened["201"].Content = text(sdpType).Content
+		opened["201"].Headers = map[string]*huma.Param{"Link": {
+			Description: "A relay, with rel=\"ice-server\", username and credential (RFC 9725 section 4.6); one header for each URL",
+			Schema:      &huma.Schema{Type: huma.TypeString},
+		}}
 		o.AddOperation(&huma.Operation{
 			OperationID: p.name, Method: http.MethodPost, Path: p.path, Tags: []string{"sessions"}, Security: security,
 			Summary: p.summary, Description: p.description, RequestBody: text(sdpType), Responses: opened,
