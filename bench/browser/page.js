@@ -252,6 +252,24 @@
     return now - moved.at > 150 ? at : null;
   };
 
+  // keepSize makes the encoders of the camera keep the sizes that they are given. Those of Chromium 156 take three
+  // quarters or half of them for seconds when they have left frames out, H.264's above all (docs/performance.md):
+  // then the size of a picture does not say which encoding it is. False: it is to be asked again.
+  test.keepSize = async () => {
+    const sender = test.connections.at(-1).getSenders().find((s) => s.track?.kind === 'video');
+    const p = sender.getParameters();
+    p.degradationPreference = 'maintain-framerate-and-resolution';
+    await sender.setParameters(p).catch(() => {}); // the page has set others meanwhile
+    return sender.getParameters().degradationPreference === p.degradationPreference;
+  };
+
+  // sent is what becomes of each encoding that is sent, and what there is room for, for reading.
+  test.sent = async () => [...(await test.connections.at(-1).getStats()).values()].map((s) => {
+    if (s.type === 'candidate-pair' && s.availableOutgoingBitrate) return `room for ${s.availableOutgoingBitrate} bit/s`;
+    if (s.type !== 'outbound-rtp' || !s.framesEncoded) return '';
+    return `${s.rid}: ${s.frameWidth}x${s.frameHeight}, ${s.framesPerSecond ?? 0} frames/s, limited by ${s.qualityLimitationReason}`;
+  }).filter(Boolean).join('; ');
+
   // sending notes when each encoding of the camera has another frame encoded, each 50 ms.
   test.sending = () => {
     const seen = { q: [], h: [] };
