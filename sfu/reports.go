@@ -62,7 +62,8 @@ func (pub *Publication) senderReported(now, at time.Time, r *rtcp.SenderReport) 
 	for _, e := range pub.encodings {
 		if e.ssrc == r.SSRC {
 			e.receiver.SenderReport(now, r.NTPTime)
-			e.reports.Receive(at, r.RTPTime)
+			e.reports.Receive(at, r.RTPTime, pub.clockRate())
+			at, _ = e.reports.Time(r.RTPTime, pub.clockRate())
 			stream = e.stream
 		}
 	}

@@ -43,12 +43,37 @@ func (c *PublisherClock) Server(now time.Time, ntp uint64) time.Time {
 // SenderReports knows from the sender reports of one encoding which of its timestamps belongs to
 // which time. The zero value knows nothing.
 type SenderReports struct {
-	at time.Time // on the server's clock
-	ts uint32
+	at    time.Time // on the server's clock
+	ts    uint32
+	later time.Duration // by how much the last report was later than what is believed
 }
 
+// exact is how well a sender report is expected to fit the one before: they count in milliseconds.
+const exact = 2 * time.Millisecond
+
 // Receive notes a sender report: its time, translated by the PublisherClock, and its timestamp.
-func (s *SenderReports) Receive(at time.Time, ts uint32) { s.at, s.ts = at, ts }
+//
+// What dates everything later is believed only when the next report says so too, and then the less of both.
+// libwebrtc takes the moment at which it sends a packet of sound for that at which the sound was taken ("leaving
+// the time when this frame was received from the capture device as undefined for voice", audio/channel_send.cc):
+// a thread that had to wait makes a report, and all the five seconds until the next, late by as much: 120 ms
+// on a busy machine (Chromium 156, 2026-11-22). Nothing makes one early.
+func (s *SenderReports) Receive(at time.Time, ts, clockRate uint32) {
+	was, ok := s.Time(ts, clockRate)
+	later := at.Sub(was)
+	switch {
+	case !ok || later <= exact || later > maxClockError:
+		later = 0
+	case s.later == 0:
+		s.later = later
+		return
+	default:
+		most := min(s.later, later)
+		at = was.Add(most)
+		later -= most
+	}
+	s.at, s.ts, s.later = at, ts, later
+}
 
 // Timestamp of the encoding at the time t of the server's clock; false before the first report.
 // Rewriter.SlotTimestamp translates it to a slot's, which makes the slot's sender report for t.

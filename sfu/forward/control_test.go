@@ -90,8 +90,8 @@ func TestSenderReportsKeepAudioAndVideoTogether(t *testing.T) {
 	device := time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC) // no clock need be right
 	// At device + 0 the camera is at 1000, the microphone at 7000. The audio's report takes 20 ms,
 	// the video's comes two seconds later and takes 90.
-	audio.Receive(clock.Server(at(20), forward.NTP(device)), 7000)
-	video.Receive(clock.Server(at(2090), forward.NTP(device.Add(2*time.Second))), 1000+180000)
+	audio.Receive(clock.Server(at(20), forward.NTP(device)), 7000, 48000)
+	video.Receive(clock.Server(at(2090), forward.NTP(device.Add(2*time.Second))), 1000+180000, 90000)
 
 	a, okA := audio.Timestamp(at(5020), 48000)
 	v, okV := video.Timestamp(at(5020), 90000)
@@ -111,6 +111,20 @@ func TestSenderReportsUnknown(t *testing.T) {
 	var s forward.SenderReports
 	if ts, ok := s.Timestamp(epoch, 90000); ok {
 		t.Errorf("%d from no report", ts)
+	}
+}
+
+// One report that is late says nothing; two that are do, as much as both say. What is early is believed.
+func TestSenderReportsThatAreLate(t *testing.T) {
+	var s forward.SenderReports
+	for i, x := range []struct{ late, want int }{ // ms
+		{0, 0}, {1, 1}, {0, 0}, {90, 0}, {0, 0}, {120, 0}, {80, 80}, {80, 80}, {130, 80}, {60, 60}, {61, 61},
+		{100, 61}, {130, 100}, {130, 130}, {-40, -40}, {5000, 5000}, {0, 0},
+	} {
+		s.Receive(at(5000*i+x.late), uint32(240_000*i), 48000)
+		if got, ok := s.Time(uint32(240_000*i), 48000); !ok || !got.Equal(at(5000*i+x.want)) {
+			t.Errorf("report %d, %d ms late: %v, want %v ms", i, x.late, got.Sub(at(5000*i)), x.want)
+		}
 	}
 }
 
