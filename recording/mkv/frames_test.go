@@ -159,7 +159,12 @@ func TestTimeline(t *testing.T) {
 		{"one beyond does", clock(220, 120), 320, 140, 240},
 		{"a timestamp out of this world: when it came", nil, 500, 100000, 500},
 		{"and on from there", nil, 530, 100020, 520},
-		{"a report out of this world: when it came", clock(90000, 100020), 550, 100040, 550},
+		{"a report out of this world: when it came, at the quickest", clock(90000, 100020), 550, 100040, 540},
+		{"a report that is later than what came: it is late", clock(660, 100060), 590, 100060, 560},
+		{"and so it is for what follows", nil, 600, 100080, 580},
+		{"what comes quicker moves that", nil, 590, 100100, 590},
+		{"and what follows", nil, 690, 100120, 610},
+		{"after a pause all is new", clock(2700, 102000), 2710, 102000, 2700},
 	}
 	var l mkv.Timeline
 	for _, tt := range tests {
