@@ -30,8 +30,8 @@ func (r *room) decide(s *session, run command) (consult.Effects, error) {
 	if err := r.current(s); err != nil {
 		return consult.Effects{}, err
 	}
-	before := r.consult.Clone()
-	e, err := run(r.now(), r.consult)
+	before, now := r.consult.Clone(), r.now()
+	e, err := run(now, r.consult)
 	if err == nil && !e.Grants {
 		r.narrow() // what is only taken away cannot be refused, and waits for nothing
 	}
@@ -43,7 +43,7 @@ func (r *room) decide(s *session, run command) (consult.Effects, error) {
 		return consult.Effects{}, err
 	}
 	r.carry(e)
-	r.note(e)
+	r.note(now, e)
 	r.tellHeir(e)
 	r.settle(e.Moved...)
 	return e, nil

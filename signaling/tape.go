@@ -166,18 +166,18 @@ func (s *session) consents(m *wire.Consent) command {
 // advance takes the steps of the recording that follow from where everybody stands. What begins to be
 // written is in the audit log before; when that fails, it stays paused.
 func (r *room) advance() {
-	before := r.consult.Clone()
-	e := r.consult.Record(r.now())
+	before, now := r.consult.Clone(), r.now()
+	e := r.consult.Record(now)
 	if err := r.rooms.server.attest(context.Background(), r.events(nil, e)...); err != nil && e.Grants {
 		r.consult = before
 		r.tape.retry = r.now().Add(auditRetry)
 		e = r.consult.RecorderFails(wire.RecordingAuditUnavailable)
 		_ = r.witness(nil, e)
-		r.note(e)
+		r.note(now, e)
 		e = r.consult.Record(r.now())
 		_ = r.witness(nil, e)
 	}
-	r.note(e)
+	r.note(now, e)
 	switch {
 	case r.consult.Requested() && r.tape.session == nil && !r.tape.starting:
 		r.startTape()
@@ -186,14 +186,18 @@ func (r *room) advance() {
 	}
 }
 
-// note tells the recorder what happened to the consent that it works by.
-func (r *room) note(e consult.Effects) {
+// note tells the recorder what happened to the consent that it works by. What is taken away has been since it
+// was decided; what is granted is from now on, when it has been written down.
+func (r *room) note(decided time.Time, e consult.Effects) {
 	if r.tape.session == nil {
 		return
 	}
+	if e.Grants {
+		decided = r.now()
+	}
 	for _, v := range e.Events {
 		if isAboutRecording(v.Name) {
-			r.tape.session.Note(RecordingNote{At: r.now(), Event: v.Name, Participant: v.Subject, Reason: v.Reason})
+			r.tape.session.Note(RecordingNote{At: decided, Event: v.Name, Participant: v.Subject, Reason: v.Reason})
 		}
 	}
 }
@@ -270,9 +274,10 @@ func (r *room) stopTape() {
 // closeTape ends what is still being recorded when the room ends, and waits.
 func (r *room) closeTape() {
 	if r.consult != nil {
+		now := r.now()
 		e := r.consult.EndRecording(stoppedEmpty)
 		_ = r.witness(nil, e)
-		r.note(e)
+		r.note(now, e)
 	}
 	r.tape.running.Wait() // for one that is just starting
 	select {

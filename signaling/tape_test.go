@@ -53,7 +53,7 @@ func (r *fakeRecorder) Start(ctx context.Context, o signaling.RecordingOptions) 
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := &fakeRecording{r: r, o: o}
+	s := &fakeRecording{r: r, o: o, at: make(map[string]time.Time)}
 	r.sessions = append(r.sessions, s)
 	return s, nil
 }
@@ -73,6 +73,7 @@ type fakeRecording struct {
 	r     *fakeRecorder
 	o     signaling.RecordingOptions
 	notes []string
+	at    map[string]time.Time // when it was told that each happened
 }
 
 func (s *fakeRecording) ID() string                               { return "recording-1" }
@@ -83,6 +84,9 @@ func (s *fakeRecording) Stop(_ context.Context, reason string) (string, error) {
 }
 func (s *fakeRecording) Note(n signaling.RecordingNote) {
 	s.write(strings.TrimSpace(n.Event + " " + n.Reason))
+	s.r.mu.Lock()
+	defer s.r.mu.Unlock()
+	s.at[n.Event] = n.At
 }
 func (s *fakeRecording) write(line string) {
 	s.r.mu.Lock()
@@ -159,6 +163,39 @@ func recorded(w *world) (v *visit, doctor, patient *client, after *int) {
 	patient.wantAnswer("done", yes, 10)
 	v.wantPlane(after, "record clinician patient")
 	return v, doctor, patient, after
+}
+
+// TestRecordingsTimes: a recording goes on from when it is written down to when it is stopped, however long that
+// takes to be written down.
+func TestRecordingsTimes(t *testing.T) {
+	const disk = 400 * time.Millisecond
+	recorder := new(fakeRecorder)
+	watched := &watchedAudit{look: func(audit.Event) {}}
+	change := func(c *config.Signaling, d *signaling.Deps) {
+		withRecorder(recorder)(c, d)
+		watched.Audit, d.Audit = d.Audit, watched
+	}
+	inWorld(t, change, func(w *world) {
+		v := w.open(`"recording":"ask",` + twoClinicians)
+		doctor, patient := v.enter(0), v.enter(1)
+		doctor.wantAnswer("done", &wire.Admit{Participant: v.Participants[1].ID}, 9)
+		doctor.wantAnswer("done", ask, 10)
+		watched.look = func(e audit.Event) {
+			if e.Name == audit.RecordingStarted || e.Name == audit.RecordingStopped {
+				<-time.After(disk)
+			}
+		}
+		agreed := time.Now()
+		patient.send(yes, 10)
+		w.advance(time.Second)
+		stopped := time.Now()
+		doctor.send(&wire.Record{Action: wire.RecordStop}, 11)
+		w.advance(time.Second)
+		at := recorder.only(t).at
+		if began, ended := at["recording.started"].Sub(agreed), at["recording.stopped"].Sub(stopped); began != disk || ended != 0 {
+			t.Errorf("it goes on from %v after all agreed, want %v, until %v after it was stopped", began, disk, ended)
+		}
+	})
 }
 
 func TestRecordingFromRequestToEnd(t *testing.T) {
