@@ -5,7 +5,7 @@
 // fake device. Its picture (one file for all of Chromium, a flat colour that changes in Firefox) is
 // shown in the middle of four quadrants, the order of whose colours says who it is, in every frame,
 // at any size.
-((person, names, portraits) => {
+((person, names, portraits, claps) => {
   if (!isSecureContext) return; // the empty page before the first
   const COLOURS = { R: [220, 40, 40], G: [40, 170, 60], B: [50, 70, 220], Y: [230, 210, 40], M: [200, 40, 200], C: [40, 200, 200] };
   const PEOPLE = { // every quadrant tells all of them apart
@@ -25,6 +25,7 @@
     frames: {}, // 'name/source' -> { shown, firstShown, firstReceived, colours of the middle }, times in ms since 1970
     blocked: [], // by the page's policy: directive and address
     textured: false, // whether the picture has some
+    flashes: [], tones: [], // of the clapper: when each left the page, in ms since 1970
     wrong: [], // shown frames of somebody else than their tile says
   };
   test.now = () => since1970(performance.now());
@@ -68,6 +69,70 @@
     return large;
   };
 
+  // ---- the clapper: each second the picture flashes and a second tone sounds, at the same instant ----
+
+  // A canvas that is captured dates its pictures by some 100 ms too early on a busy machine (Chromium 156: what
+  // came late once moves all that follows). With claps, pictures are dated when they are painted.
+  const captured = (canvas) => {
+    if (!claps) return { track: canvas.captureStream(30).getVideoTracks()[0], painted() {} };
+    const track = new MediaStreamTrackGenerator({ kind: 'video' });
+    const writer = track.writable.getWriter();
+    const painted = () => {
+      if (writer.desiredSize > 0) writer.write(new VideoFrame(canvas, { timestamp: performance.now() * 1000 })).catch(() => {});
+    };
+    return { track, painted };
+  };
+
+  let clap = () => {};
+  let flash = false;
+  let clapper; // the canvas that flashes: the last
+  const flicker = (g) => {
+    if (g !== clapper) return;
+    if (flash !== performance.now() % 1000 < 200) {
+      flash = !flash;
+      clap(flash);
+      if (flash) test.flashes.push(test.now());
+    }
+    g.fillStyle = flash ? '#fff' : '#000';
+    g.fillRect(260, 20, 120, 60);
+  };
+
+  // listen notes when tones come out of Web Audio, where the browser's media engine takes them over: some of
+  // it waits in there, and more once the machine had no time. The clock of what comes out is set by what
+  // comes quickest.
+  const listen = async (track) => {
+    const reader = new MediaStreamTrackProcessor({ track: track.clone() }).readable.getReader();
+    const found = [];
+    let [quickest, quiet] = [Infinity, 0];
+    const onset = (data) => {
+      const samples = new Float32Array(data.numberOfFrames);
+      data.copyTo(samples, { planeIndex: 0, format: 'f32-planar' });
+      const n = Math.round(data.sampleRate / 1000); // three waves of the second tone
+      for (let at = 0; at + n <= samples.length; at += n) {
+        let [re, im] = [0, 0];
+        for (let i = 0; i < n; i++) {
+          re += samples[at + i] * Math.cos((6 * Math.PI * i) / n);
+          im += samples[at + i] * Math.sin((6 * Math.PI * i) / n);
+        }
+        quiet += n;
+        if (Math.hypot(re, im) / n < 0.08) continue;
+        const before = quiet;
+        quiet = 0;
+        if (before > 0.3 * data.sampleRate) return ((samples.length - at) / data.sampleRate) * 1000; // before its end
+      }
+      return null;
+    };
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      quickest = Math.min(quickest, test.now() - value.timestamp / 1000);
+      const ago = onset(value);
+      if (ago !== null) found.push(value.timestamp / 1000 - ago);
+      test.tones = found.map((at) => at + quickest);
+      value.close();
+    }
+  };
+
   const draw = (quadrants, source) => {
     const canvas = document.createElement('canvas');
     [canvas.width, canvas.height] = [640, 360];
@@ -89,10 +154,12 @@
       g.fillRect((n++ * 7) % 640, 176, 40, 8);
       if (video.readyState >= 2) g.drawImage(video, 220, 120, 200, 120);
       if (test.textured) g.drawImage(texture ??= texturing(), Math.round(60 * Math.sin(n / 60)) - 300, -150);
+      if (claps && source) flicker(g);
     };
     paint();
-    const timer = setInterval(paint, 33);
-    const [track] = canvas.captureStream(30).getVideoTracks();
+    const { track, painted } = captured(canvas);
+    if (source) clapper = g;
+    const timer = setInterval(() => { paint(); painted(); }, 33);
     const stop = track.stop.bind(track);
     track.stop = () => { clearInterval(timer); source?.stop(); stop(); };
     if (source) track.getSettings = () => ({ ...source.getSettings(), width: 640, height: 360 });
@@ -106,6 +173,14 @@
     tone.connect(new GainNode(context, { gain: portraits && person !== 'patient' ? 0 : 0.3 })).connect(out);
     tone.start();
     const [track] = out.stream.getAudioTracks();
+    if (claps) {
+      const second = new OscillatorNode(context, { frequency: 3000 });
+      const gate = new GainNode(context, { gain: 0 });
+      second.connect(gate).connect(out);
+      second.start();
+      clap = (on) => gate.gain.setValueAtTime(on ? 0.3 : 0, context.currentTime);
+      listen(track);
+    }
     const stop = track.stop.bind(track);
     track.stop = () => { source.stop(); stop(); context.close(); };
     track.getSettings = () => source.getSettings();
