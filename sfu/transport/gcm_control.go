@@ -8,9 +8,15 @@ import (
 const (
 	controlHeaderBytes = 8 // of RTCP, which stay readable
 	controlIndexBytes  = 4 // at the end: a bit and the index
+	// lastControlIndex is the last that a key may seal (RFC 3711 section 9.2): at twenty compounds a second it
+	// comes after three years.
+	lastControlIndex = 1<<31 - 1
 )
 
-var errNotSRTCP = errors.New("transport: not a sealed SRTCP packet")
+var (
+	errNotSRTCP  = errors.New("transport: not a sealed SRTCP packet")
+	errExhausted = errors.New("transport: no index is left for SRTCP")
+)
 
 // controlIndex returns the index of an SRTCP packet (RFC 3711 section 3.4). That a packet is only
 // authenticated and not sealed is not taken: WebRTC has no such RTCP (RFC 8827 section 6.5).
@@ -35,6 +41,17 @@ func (g *gcm) openControl(b []byte, index uint32) ([]byte, error) {
 	// lower half and the sequence number are.
 	nonce := g.number(binary.BigEndian.Uint32(b[4:]), uint64(index))
 	return g.aead.Open(b[:controlHeaderBytes], nonce, b[controlHeaderBytes:end], g.associated[:])
+}
+
+// sealControl seals the RTCP compound b in place and returns it with tag and index, for which b must have room.
+// An index must never come twice with one key and SSRC.
+func (g *gcm) sealControl(b []byte, index uint32) []byte {
+	word := 1<<31 | index // sealed, and not only authenticated
+	copy(g.associated[:], b[:controlHeaderBytes])
+	binary.BigEndian.PutUint32(g.associated[controlHeaderBytes:], word)
+	nonce := g.number(binary.BigEndian.Uint32(b[4:]), uint64(index))
+	b = g.aead.Seal(b[:controlHeaderBytes], nonce, b[controlHeaderBytes:], g.associated[:])
+	return binary.BigEndian.AppendUint32(b, word)
 }
 
 // replays is the replay window of one sender of SRTCP (RFC 3711 section 3.3.2). An index of 31 bits does not

@@ -2,7 +2,9 @@ package transport
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"math/rand/v2"
 	"testing"
 
@@ -27,6 +29,10 @@ func TestControlVector(t *testing.T) {
 	}
 	if got, err := g.openControl(bytes.Clone(sealed), index); err != nil || hex.EncodeToString(got) != want {
 		t.Errorf("got %x, %v", got, err)
+	}
+	room := append(make([]byte, 0, len(sealed)), unhex(t, want)...)
+	if got := g.sealControl(room, index); !bytes.Equal(got, sealed) {
+		t.Errorf("sealed %x", got)
 	}
 	for i := range sealed { // every bit is authenticated
 		b := bytes.Clone(sealed)
@@ -73,6 +79,46 @@ func TestControlIsPions(t *testing.T) {
 	e.receive(bytes.Clone(sent[198]))
 	if len(r.packets) != 182 {
 		t.Errorf("what came after was not: %d", len(r.packets))
+	}
+}
+
+// What is sealed pion opens, each compound with an index of its own, whoever it is from.
+func TestControlForPion(t *testing.T) {
+	e := establish(t, &recorder{})
+	for i := range 300 {
+		sender := uint32(1 + i%3)
+		if err := e.WriteRTCP(&rtcp.ReceiverReport{SSRC: sender}, &rtcp.PictureLossIndication{MediaSSRC: uint32(i)}); err != nil {
+			t.Fatal(err)
+		}
+		sent := e.port.sent[len(e.port.sent)-1]
+		if got := binary.BigEndian.Uint32(sent[len(sent)-4:]); got != 1<<31|uint32(i) {
+			t.Fatalf("compound %d has the index %x", i, got)
+		}
+		plain, err := e.open.DecryptRTCP(nil, sent, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		packets, err := rtcp.Unmarshal(plain)
+		if err != nil || len(packets) != 2 || packets[0].(*rtcp.ReceiverReport).SSRC != sender || packets[1].(*rtcp.PictureLossIndication).MediaSSRC != uint32(i) {
+			t.Fatalf("pion opens %v, %v", packets, err)
+		}
+	}
+	e.out.index = lastControlIndex
+	before := len(e.port.sent)
+	for i, want := range []error{nil, errExhausted, errExhausted} { // an index is never used twice
+		if err := e.WriteRTCP(&rtcp.ReceiverReport{SSRC: 1}); !errors.Is(err, want) {
+			t.Errorf("compound %d behind the last but one: %v", i, err)
+		}
+	}
+	if len(e.port.sent) != before+1 {
+		t.Errorf("%d were sent", len(e.port.sent)-before)
+	}
+	long := make([]rtcp.Packet, 100)
+	for i := range long {
+		long[i] = &rtcp.SenderReport{}
+	}
+	if err := e.WriteRTCP(long...); !errors.Is(err, errTooLarge) {
+		t.Errorf("2,800 bytes: %v", err)
 	}
 }
 

@@ -49,7 +49,7 @@ func (c *Conn) takeKeys(conn *dtls.Conn) error {
 	if err != nil {
 		return err
 	}
-	var opener, controls, sealer *gcm
+	var opener, controls, sealer, reporter *gcm
 	if chosen == dtls.SRTP_AEAD_AES_128_GCM {
 		if opener, err = newGCM(config.Keys.RemoteMasterKey, config.Keys.RemoteMasterSalt); err != nil {
 			return err
@@ -60,10 +60,13 @@ func (c *Conn) takeKeys(conn *dtls.Conn) error {
 		if sealer, err = newGCM(config.Keys.LocalMasterKey, config.Keys.LocalMasterSalt); err != nil {
 			return err
 		}
+		if reporter, err = newControlGCM(config.Keys.LocalMasterKey, config.Keys.LocalMasterSalt); err != nil {
+			return err
+		}
 	}
 	c.in.setContext(remote, opener, controls)
 	c.out.mu.Lock()
-	c.out.context, c.out.gcm = local, sealer
+	c.out.context, c.out.gcm, c.out.controls = local, sealer, reporter
 	c.out.mu.Unlock()
 	return nil
 }
@@ -74,6 +77,8 @@ type outbound struct {
 	mu       sync.Mutex
 	context  *srtp.Context // nil before the handshake; of RTCP, and of RTP without gcm
 	gcm      *gcm          // of RTP; nil if another profile was chosen
+	controls *gcm          // of RTCP, likewise
+	index    uint32        // of the next compound of RTCP: of all SSRCs, which none minds (RFC 3711 section 3.4)
 	header   rtp.Header    // pion's view, re-used
 	sequence uint16        // transport-wide
 	history  bwe.History   // of what had such a number
@@ -156,27 +161,46 @@ func (o *outbound) seal(b []byte, header int, ssrc uint32, index uint64) ([]byte
 	return o.context.EncryptRTP(b[:0], b, &o.header)
 }
 
-// WriteRTCP sends RTCP to the client. Before the connection is up it is dropped.
+// WriteRTCP sends RTCP to the client in one compound. Before the connection is up it is dropped.
 func (c *Conn) WriteRTCP(packets ...rtcp.Packet) error {
-	if len(packets) == 0 {
-		return nil
-	}
-	plain, err := rtcp.Marshal(packets)
-	if err != nil {
-		return err
-	}
 	o := &c.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	to := c.path.Load()
-	if o.context == nil || to == nil {
+	if o.context == nil || to == nil || len(packets) == 0 {
 		return nil
 	}
-	sealed, err := o.context.EncryptRTCP(nil, plain, nil)
+	plain := o.buf[:0]
+	for _, p := range packets {
+		b, err := p.Marshal()
+		if err != nil {
+			return err
+		}
+		if len(plain)+len(b) > maxPacket-controlIndexBytes {
+			return errTooLarge
+		}
+		plain = append(plain, b...)
+	}
+	sealed, err := o.sealControl(plain)
 	if err != nil {
 		return err
 	}
 	return c.engine.o.Port.Write(sealed, *to)
+}
+
+// sealControl seals the compound at the beginning of buf; mu is held.
+func (o *outbound) sealControl(plain []byte) ([]byte, error) {
+	switch {
+	case o.controls == nil:
+		return o.context.EncryptRTCP(nil, plain, nil)
+	case len(plain) < controlHeaderBytes:
+		return nil, errNotSRTCP
+	case o.index > lastControlIndex:
+		return nil, errExhausted
+	}
+	sealed := o.controls.sealControl(plain, o.index)
+	o.index++
+	return sealed, nil
 }
 
 // receive opens one packet and hands on what is in it. What cannot be opened is a stranger's, or a

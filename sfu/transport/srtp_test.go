@@ -54,7 +54,7 @@ func establish(t testing.TB, h Handler) *established {
 		return g
 	}
 	c.in.setContext(make1(1, srtp.SRTPReplayProtection(srtpReplayWindow), srtp.SRTCPReplayProtection(srtcpReplayWindow)), ours(1, newGCM), ours(1, newControlGCM))
-	c.out.context, c.out.gcm = make1(2), ours(2, newGCM)
+	c.out.context, c.out.gcm, c.out.controls = make1(2), ours(2, newGCM), ours(2, newControlGCM)
 	c.path.Store(&clientAddress)
 	c.setEstablished()
 	return &established{Conn: c, port: p, seal: make1(1), open: make1(2)}
