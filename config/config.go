@@ -155,7 +155,7 @@ func Default() Config {
 		DataDir:       "/var/lib/bedside",
 		DrainTimeout:  3 * time.Second,
 		Audit:         Audit{OnFailure: AuditRefuse, MinFreePercent: 2},
-		Recording:     Recording{Notice: "v1", MaxLoss: time.Second, MinFreePercent: 5, Retain: 30 * 24 * time.Hour},
+		Recording:     Recording{Notice: "v1", MaxLoss: time.Second, PartTime: time.Hour, PartMB: 1000, MinFreePercent: 5, Retain: 30 * 24 * time.Hour},
 		Log:           Log{Level: "info", Format: "text"},
 		TLS:           TLS{ACME: ACME{Directory: "https://acme-v02.api.letsencrypt.org/directory"}},
 		Media:         Media{GSO: GSOAuto},

@@ -83,6 +83,8 @@ func TestEnvironmentReachesEveryKey(t *testing.T) {
 		"BEDSIDE_RECORDING_RECIPIENTS":                "age1a,age1b",
 		"BEDSIDE_RECORDING_NOTICE":                    "v2",
 		"BEDSIDE_RECORDING_MAX_LOSS":                  "2s",
+		"BEDSIDE_RECORDING_PART_TIME":                 "2h",
+		"BEDSIDE_RECORDING_PART_MB":                   "29",
 		"BEDSIDE_RECORDING_MIN_FREE_PERCENT":          "23",
 		"BEDSIDE_RECORDING_RETAIN":                    "24h",
 		"BEDSIDE_PROXY_PROTOCOL":                      "10.0.0.4/32,2001:db8::/64",
@@ -151,7 +153,7 @@ func TestEnvironmentReachesEveryKey(t *testing.T) {
 			Secret: config.NewSecret(secret), PreviousSecret: config.NewSecret(secret), Peers: []string{"192.0.2.1:443", "[2001:db8::1]:443"},
 			Kbits: 64, Allocations: 20, AllocationsPerIP: 21, Connections: 22},
 		SFU: config.SFU{SSRCLimit: 17},
-		Recording: config.Recording{Enabled: true, Dir: "/r", Recipients: []string{"age1a", "age1b"}, Notice: "v2", MaxLoss: 2 * time.Second,
+		Recording: config.Recording{Enabled: true, Dir: "/r", Recipients: []string{"age1a", "age1b"}, Notice: "v2", MaxLoss: 2 * time.Second, PartTime: 2 * time.Hour, PartMB: 29,
 			MinFreePercent: 23, Retain: 24 * time.Hour, Bucket: config.Bucket{Endpoint: "s3.example:9000", Name: "recordings", Region: "r1",
 				Prefix: "b/", AccessKey: "ak", SecretKey: config.NewSecret(secret), Insecure: true}},
 		Signaling: config.Signaling{

@@ -18,6 +18,9 @@ type Recording struct {
 	Notice string `mapstructure:"notice" yaml:"notice"`
 	// MaxLoss is what a crash may cost of each track. Less of it pads more.
 	MaxLoss time.Duration `mapstructure:"max_loss" yaml:"max_loss"`
+	// PartTime and PartMB are how long and how large one file of a recording becomes before another follows.
+	PartTime time.Duration `mapstructure:"part_time" yaml:"part_time"`
+	PartMB   int           `mapstructure:"part_mb" yaml:"part_mb"`
 	// MinFreePercent of the disk must be free: below it nothing is recorded.
 	MinFreePercent int `mapstructure:"min_free_percent" yaml:"min_free_percent"`
 	// Retain is how long a recording is kept before it is erased; 0 is until somebody erases it.
@@ -56,6 +59,8 @@ func (r Recording) appendProblems(p *problems) {
 		"two public keys at least, kept by different people: with all of them lost, so is every recording (bedside keys new-recipient)")
 	p.check(regexp.MustCompile(`^[a-z0-9_]{1,32}$`).MatchString(r.Notice), "recording.notice", "1 to 32 lower-case letters, digits or _")
 	p.check(r.MaxLoss >= 500*time.Millisecond && r.MaxLoss <= 10*time.Second, "recording.max_loss", "between 500ms and 10s")
+	p.check(r.PartTime >= time.Minute && r.PartTime <= 24*time.Hour, "recording.part_time", "between 1m and 24h")
+	p.check(r.PartMB >= 16 && r.PartMB <= 100_000, "recording.part_mb", "between 16 and 100000")
 	p.check(r.MinFreePercent >= 0 && r.MinFreePercent <= 90, "recording.min_free_percent", "between 0 and 90")
 	p.check(r.Retain >= 0 && r.Retain <= 100*year, "recording.retain", "between 0s and 100 years, in hours")
 	r.Bucket.appendProblems(p)

@@ -28,6 +28,8 @@ type part struct {
 	tracks trackList
 	buf    []byte
 	told   int64 // bytes, by news
+	begun  time.Time
+	full   time.Time // since when it is to be followed by another; zero: it is not
 }
 
 // newPart creates the file and writes its header. Its name must be in the manifest already.
@@ -36,7 +38,7 @@ func newPart(d disk, sync func(*os.File) error, id string, n int, to age.Recipie
 	if err != nil {
 		return nil, fmt.Errorf("part %d: %w", n, err)
 	}
-	p := &part{n: n, file: file, sync: sync, sum: sha256.New()}
+	p := &part{n: n, file: file, sync: sync, sum: sha256.New(), begun: now}
 	if p.sealed, err = seal.NewWriter(io.MultiWriter(file, p.sum), to, budget); err != nil {
 		return nil, errors.Join(fmt.Errorf("part %d: %w", n, err), file.Close())
 	}
@@ -77,6 +79,15 @@ func (p *part) flush(now time.Time) error {
 	}
 	p.sealed.Synced()
 	return nil
+}
+
+// fill tells whether the part has just reached one of its limits.
+func (p *part) fill(now time.Time, most time.Duration, size int64) bool {
+	if !p.full.IsZero() || now.Sub(p.begun) < most && p.sealed.Size() < size {
+		return false
+	}
+	p.full = now
+	return true
 }
 
 // news is how many bytes there are more than at the last call.

@@ -49,13 +49,14 @@ func trackNumber(s codec.Source) int {
 // the next part.
 func (p *person) add(f *frame) error {
 	n := trackNumber(f.source)
-	if was := &p.known[n]; was.Number == 0 || was.Codec != f.Codec || f.Width > 0 && was.Width == 0 {
+	turns := p.turns(f)
+	if was := &p.known[n]; was.Number == 0 || was.Codec != f.Codec || f.Width > 0 && (was.Width == 0 || turns) {
 		p.known[n] = mkv.Track{
 			Number: n, Name: string(f.source), Codec: f.Codec,
 			Width: f.Width, Height: f.Height, Private: bytes.Clone(f.Private),
 		}
 	}
-	if p.part != nil && len(p.waiting) == 0 && p.part.has(n, f.Codec) {
+	if p.part != nil && len(p.waiting) == 0 && !turns && p.part.has(n, f.Codec) {
 		return p.part.write(n, f)
 	}
 	if len(p.waiting) == 0 {
@@ -65,6 +66,37 @@ func (p *person) add(f *frame) error {
 	p.waiting[len(p.waiting)-1].Data = bytes.Clone(f.Data) // what it aliases is used again
 	p.bytes += len(f.Data)
 	return nil
+}
+
+// turnWait is how long a part that is full goes on until a picture comes with which the next can begin.
+const turnWait = 5 * time.Second
+
+// turns tells whether a part that is full ends before a frame, so that the next begins with a picture that a
+// decoder can begin with, if there are pictures.
+func (p *person) turns(f *frame) bool {
+	if p.part == nil || p.part.full.IsZero() {
+		return false
+	}
+	return f.Width > 0 || !p.seen() || f.Taken.Sub(p.part.full) >= turnWait
+}
+
+// seen tells whether pictures of the participant are recorded now.
+func (p *person) seen() bool {
+	for _, t := range p.tracks {
+		if t.source.Kind() == codec.Video && t.described {
+			return true
+		}
+	}
+	return false
+}
+
+// askKey asks for pictures that a decoder can begin with.
+func (p *person) askKey() {
+	for _, t := range p.tracks {
+		if t.keyFrame != nil && t.source.Kind() == codec.Video {
+			t.keyFrame()
+		}
+	}
 }
 
 // ready tells whether the next part can begin: all tracks have shown what they are, or were waited for.

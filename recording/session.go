@@ -251,6 +251,10 @@ func (s *Session) work(now time.Time, p *person) error {
 	}
 	if p.part != nil {
 		s.store.o.Metrics.bytes.Add(float64(p.part.news()))
+		// Only this goroutine adds parts. The second half of what a recording can have is for those who come.
+		if len(s.manifest.Parts) < maxParts/2 && p.part.fill(now, s.store.o.PartTime, s.store.o.PartSize) {
+			p.askKey()
+		}
 	}
 	return err
 }

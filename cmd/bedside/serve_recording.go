@@ -59,7 +59,7 @@ func openRecordings(c config.Recording, d *dataDir, w world, s *service, registr
 		return r, err
 	}
 	r.store, err = recording.New(recording.Options{
-		Dir: dir, Recipients: c.Recipients, MaxLoss: c.MaxLoss, MinFreePercent: c.MinFreePercent, Node: node(),
+		Dir: dir, Recipients: c.Recipients, MaxLoss: c.MaxLoss, PartTime: c.PartTime, PartSize: int64(c.PartMB) * 1e6, MinFreePercent: c.MinFreePercent, Node: node(),
 		Key: ed25519.NewKeyFromSeed(key), Clock: w.clock, Rand: w.rand, Log: s.log, NewKey: newRecordingKey, Remote: remote, Metrics: metrics,
 	})
 	if err != nil {
