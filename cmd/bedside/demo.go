@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -22,6 +23,7 @@ import (
 	"github.com/bedside-video/bedside/config"
 	"github.com/bedside-video/bedside/signaling/audit"
 	"github.com/bedside-video/bedside/signaling/store"
+	"github.com/bedside-video/bedside/signaling/wire"
 )
 
 // openTimeout bounds the demo's own request to its own server.
@@ -34,6 +36,7 @@ type demoOptions struct {
 	advertise     []string
 	origins       []string
 	logLevel      string
+	record        bool
 }
 
 func demoCommand(w world) *cobra.Command {
@@ -48,7 +51,7 @@ func demoCommand(w world) *cobra.Command {
 			if err := cfg.Validate(); err != nil {
 				return err // bad usage: every value came from a flag
 			}
-			return does(func(ctx context.Context) error { return demo(ctx, w, cfg) })(c, nil)
+			return does(func(ctx context.Context) error { return demo(ctx, w, cfg, o) })(c, nil)
 		},
 	}
 	c.Flags().StringVar(&o.listen, "listen", defaults.Listen, "[host]:port for pages, API and media, TCP and UDP")
@@ -56,6 +59,7 @@ func demoCommand(w world) *cobra.Command {
 	c.Flags().StringSliceVar(&o.advertise, "advertise", nil, "IP addresses at which others reach this machine (default: those that it finds)")
 	c.Flags().StringSliceVar(&o.origins, "origin", nil, "origins of portals, such as https://portal.example, whose pages may embed the consultation")
 	c.Flags().StringVar(&o.logLevel, "log-level", "warn", "debug, info, warn or error")
+	c.Flags().BoolVar(&o.record, "record", false, "let the clinician record, to a key that goes with the recordings when the demo stops")
 	return c
 }
 
@@ -67,7 +71,7 @@ func (o demoOptions) config() config.Config {
 }
 
 // demo runs a server with a key and a certificate of its own until ctx ends.
-func demo(ctx context.Context, w world, cfg config.Config) error {
+func demo(ctx context.Context, w world, cfg config.Config, o demoOptions) (err error) {
 	key, hash, err := newAPIKey(w.rand)
 	if err != nil {
 		return err
@@ -81,6 +85,13 @@ func demo(ctx context.Context, w world, cfg config.Config) error {
 	cfg.PublicURL = publicURL(at)
 	d := deps{world: w, sockets: opened, log: logger(cfg.Log, w.errs), registry: prometheus.NewRegistry(),
 		store: store.NewMap(storeEntries), audit: audit.NewMemory("demo", auditRecords)}
+	tapes, err := o.tape(w, d.log, d.registry)
+	if err != nil {
+		opened.close()
+		return err
+	}
+	defer func() { err = errors.Join(err, tapes.close()) }()
+	d.recording = tapes.deps
 	if err := d.complete(cfg); err != nil {
 		opened.close()
 		return err
@@ -89,7 +100,7 @@ func demo(ctx context.Context, w world, cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	shown := demoServer{at: at, addresses: justAddresses(d.advertise), metrics: d.metrics.Addr(), key: key, certificate: d.tls}
+	shown := demoServer{at: at, addresses: justAddresses(d.advertise), metrics: d.metrics.Addr(), key: key, certificate: d.tls, tapes: tapes}
 	if err := welcome(ctx, w, shown); err != nil {
 		_ = s.stop()
 		return err
@@ -160,6 +171,7 @@ type demoServer struct {
 	metrics     net.Addr
 	key         string
 	certificate *tls.Config
+	tapes       demoTapes
 }
 
 // link is one person's way in.
@@ -178,8 +190,13 @@ func welcome(ctx context.Context, w world, s demoServer) error {
 func (s demoServer) open(ctx context.Context) ([]link, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	const body = `{
+	policy := wire.PolicyNever
+	if s.tapes.dir != "" {
+		policy = wire.PolicyAsk
+	}
+	body := `{
 	  "external_id": "demo",
+	  "recording": "` + policy + `",
 	  "participants": [
 	    {"ref": "demo-clinician", "role": "clinician", "display": "Dr Lee"},
 	    {"ref": "demo-patient", "role": "patient", "display": "Sam Novak"},
@@ -253,6 +270,7 @@ func (s demoServer) print(out io.Writer, links []link) error {
 	_, _ = fmt.Fprintf(t, "\nAPI key\t%s\n", s.key)
 	_, _ = fmt.Fprintf(t, "API\t%s/openapi.yaml\n", here)
 	_, _ = fmt.Fprintf(t, "Metrics\thttp://%s/metrics\n", s.metrics)
+	s.tapes.print(t)
 	_, _ = fmt.Fprint(t, "\nCtrl+C stops it. The next start has new links and a new key.\n")
 	return t.Flush()
 }

@@ -30,12 +30,16 @@ func TestWelcome(t *testing.T) {
 		{"no-network", "[::]:8443", "127.0.0.1"},
 		{"loopback", "127.0.0.1:5000", "127.0.0.1"},
 		{"one-address", "192.0.2.7:443", "192.0.2.7"},
+		{"recording", "127.0.0.1:5000", "127.0.0.1"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := demoServer{
 				at: netip.MustParseAddrPort(tt.at), addresses: addresses(tt.addresses), key: "bedside_KEY",
 				metrics: net.TCPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:9443")),
+			}
+			if tt.name == "recording" {
+				s.tapes.dir = "/tmp/bedside-demo-1"
 			}
 			var out bytes.Buffer
 			here := publicURL(s.at)

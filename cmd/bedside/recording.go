@@ -26,7 +26,7 @@ func recordingCommand(w world) *cobra.Command {
 		Use:   "recording",
 		Short: "List, open, check and erase recordings, where the hospital's keys are",
 		Long: `Work on a server's recordings, or on those in a directory, where the hospital's keys are: decrypted is here, never on
-the server. What is read from a server is in its audit log; what is read from a directory is in none.`,
+the server. ID is as list prints it, or last for the newest. What is read from a server is in its audit log; what is read from a directory is in none.`,
 		Args: cobra.NoArgs, RunE: help,
 	}
 	group.AddCommand(recordingListCommand(w), recordingShowCommand(w), recordingOpenCommand(w), recordingVerifyCommand(w),

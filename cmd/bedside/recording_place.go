@@ -44,6 +44,9 @@ type shelf struct {
 	identities                    []string // files
 }
 
+// lastRecording stands for the newest.
+const lastRecording = "last"
+
 // keyVariable holds the API key: an argument would be seen by everybody on the machine.
 const keyVariable = "BEDSIDE_API_KEY"
 
@@ -81,6 +84,16 @@ func (p *shelf) with(ctx context.Context, id string, f func(kept) error) error {
 		return err
 	}
 	defer func() { _ = at.Close() }() // nothing is written through it
+	if id == lastRecording {
+		ids, err := at.IDs()
+		if err != nil {
+			return err
+		}
+		if len(ids) == 0 {
+			return recording.ErrNotFound
+		}
+		id = ids[len(ids)-1]
+	}
 	r, err := at.open(id)
 	if err != nil {
 		return fmt.Errorf("%s: %w", id, err)

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -50,26 +51,32 @@ func openRecordings(c config.Recording, d *dataDir, w world, s *service, registr
 	if err != nil {
 		return r, fmt.Errorf("recording: %w", err)
 	}
-	dir := c.Dir
-	if dir == "" {
-		dir = d.file(recordingsDir)
+	if c.Dir == "" {
+		c.Dir = d.file(recordingsDir)
 	}
 	remote, err := openBucket(c.Bucket)
 	if err != nil {
 		return r, err
 	}
-	r.store, err = recording.New(recording.Options{
-		Dir: dir, Recipients: c.Recipients, MaxLoss: c.MaxLoss, PartTime: c.PartTime, PartSize: int64(c.PartMB) * 1e6, MinFreePercent: c.MinFreePercent, Node: node(),
-		Key: ed25519.NewKeyFromSeed(key), Clock: w.clock, Rand: w.rand, Log: s.log, NewKey: newRecordingKey, Remote: remote, Metrics: metrics,
-	})
-	if err != nil {
+	if err := r.open(c, key, remote, w, s.log, metrics); err != nil {
 		s.log.Error("nothing can be recorded", "error", err)
 		r.deps.Recorder = noRecorder{}
-		return r, nil
+	}
+	return r, nil
+}
+
+// open opens the store in c.Dir. key is the seed of what signs manifests.
+func (r *recordings) open(c config.Recording, key []byte, remote recording.Remote, w world, log *slog.Logger, metrics *recording.Metrics) (err error) {
+	r.store, err = recording.New(recording.Options{
+		Dir: c.Dir, Recipients: c.Recipients, MaxLoss: c.MaxLoss, PartTime: c.PartTime, PartSize: int64(c.PartMB) * 1e6, MinFreePercent: c.MinFreePercent, Node: node(),
+		Key: ed25519.NewKeyFromSeed(key), Clock: w.clock, Rand: w.rand, Log: log, NewKey: newRecordingKey, Remote: remote, Metrics: metrics,
+	})
+	if err != nil {
+		return err
 	}
 	kept := signaling.Recordings(r.store, c.Retain, w.clock)
 	r.deps.Recorder, r.deps.Recordings = kept, kept
-	return r, nil
+	return nil
 }
 
 // openBucket makes what finished recordings go to; nil for the directory.
