@@ -36,8 +36,8 @@ func release(p *pace.Pacer[int], now time.Time) (out []int) {
 	}
 }
 
-// The rates are those at which 1.1 times the estimate is a round figure: a byte every 8 us is 1 Mbit/s.
-const megabit = 1_000_000 * 100 / 110
+// megabit is the estimate with which a packet leaves at 1 Mbit/s, a byte every 8 us.
+const megabit = 1_000_000*100/110 + 1
 
 func TestNothingWaits(t *testing.T) {
 	for _, tt := range []struct {
@@ -49,7 +49,8 @@ func TestNothingWaits(t *testing.T) {
 		{"on a path of which nothing is known", 0, slices.Repeat([]int{1200}, 1000), 1000},
 		{"that is as long as a burst may be", megabit, []int{1200, 1200, 100}, 3},
 		{"until the burst is too long", megabit, []int{1200, 1200, 200}, 2},
-		{"that comes alone, however slow the path", megabit / 100, []int{1200, 1}, 1},
+		{"that comes alone, however slow the path", 1, []int{1200, 1}, 1},
+		{"between 500 kbit/s and a tenth more", 300_000, []int{800, 75, 1}, 2},
 		{"of a frame of 720p on 2 Mbit/s", 2 * megabit, slices.Repeat([]int{1000}, 5), 5},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
