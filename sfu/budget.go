@@ -3,6 +3,7 @@ package sfu
 import (
 	"cmp"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/rtcp"
@@ -50,6 +51,7 @@ type path struct {
 	probing   bool    // runProbe runs
 	repairs   repairs
 	closed    bool
+	waits     atomic.Bool // something waits to be released
 
 	closing chan struct{}
 	running sync.WaitGroup
@@ -113,6 +115,7 @@ func (x *path) tick(now time.Time, p *Peer) {
 	}
 	was := x.current.State
 	x.current = x.estimator.Tick(now, out.Waiting)
+	p.conn.Pace(paced(x.current), p)
 	if x.current.State != was {
 		p.room.server.metrics.estimateStates[x.current.State].Inc()
 	}
@@ -163,7 +166,7 @@ func (p *Peer) runProbe(probe bwe.Probe) {
 	m.probes.Inc()
 	ticker := time.NewTicker(probeInterval)
 	defer ticker.Stop()
-	p.conn.MarkProbe(probe.ID)
+	p.conn.MarkProbe(probe.ID, probe.Bitrate)
 	began, first := p.room.server.clock(), p.conn.Outbound().Bytes
 	for wanted := true; wanted; {
 		select {
@@ -172,14 +175,17 @@ func (p *Peer) runProbe(probe bwe.Probe) {
 		}
 		now := p.room.server.clock()
 		due := uint64(float64(probe.Bitrate) / 8 * now.Sub(began).Seconds())
+		waits := p.conn.Release(now)
 		before := p.conn.Outbound().Bytes
-		wanted = p.padTo(first + due)
+		if !waits { // or that is what the probe is made of
+			wanted = p.padTo(first + due)
+		}
 		m.padding.Add(float64(p.conn.Outbound().Bytes - before))
 		x.mu.Lock()
 		wanted = wanted && !x.closed && x.current.Probe.ID == probe.ID && now.Before(probe.Until)
 		x.mu.Unlock()
 	}
-	p.conn.MarkProbe(0)
+	p.conn.MarkProbe(0, 0)
 	x.mu.Lock()
 	x.probing = false
 	x.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,8 +66,15 @@ type actor struct {
 	past   map[string][]delivery // by mid, all that may be repeated
 	opened time.Time
 	padded int               // packets of padding
+	full   bool              // nothing more may wait
+	held   map[uint16]bool   // wait
+	drops  []string          // mids of the slots that were emptied
 	acks   []bwe.Ack         // what the next feedback tells
 	seqs   map[string]uint16 // of what it publishes, by mid and RID
+
+	paced   atomic.Int64 // as told last
+	waiting atomic.Int64 // releases until nothing does
+	ticks   atomic.Int64 // releases
 }
 
 // delivery is one packet that left a slot.
@@ -98,9 +106,11 @@ func (a *actor) Acknowledge(_ *twcc.Feedback, acks []bwe.Ack) []bwe.Ack {
 	defer a.mu.Unlock()
 	return append(acks, a.acks...)
 }
-func (a *actor) Outbound() transport.Outbound     { return transport.Outbound{Tracked: true} }
-func (a *actor) MarkProbe(id uint8)               { a.tell("probe %d", id) }
-func (a *actor) TransportFeedback() []rtcp.Packet { return nil }
+func (a *actor) Outbound() transport.Outbound         { return transport.Outbound{Tracked: true} }
+func (a *actor) MarkProbe(id uint8, _ int)            { a.tell("probe %d", id) }
+func (a *actor) Pace(bitrate int, _ transport.Waiter) { a.paced.Store(int64(bitrate)) }
+func (a *actor) Release(time.Time) bool               { a.ticks.Add(1); return a.waiting.Add(-1) > 0 }
+func (a *actor) TransportFeedback() []rtcp.Packet     { return nil }
 
 func (a *actor) Close() error { return nil }
 
@@ -196,9 +206,28 @@ func (o out) Repeat(_ time.Time, seq uint16, _ time.Duration) int {
 	}
 	return 0
 }
+func (o out) Holds(seq uint16) bool {
+	o.a.mu.Lock()
+	defer o.a.mu.Unlock()
+	return o.a.held[seq]
+}
+func (o out) Drop() int {
+	o.a.mu.Lock()
+	defer o.a.mu.Unlock()
+	o.a.drops = append(o.a.drops, o.mid)
+	return 0
+}
+func (o out) Sent() (packets, octets uint32) {
+	o.a.mu.Lock()
+	defer o.a.mu.Unlock()
+	return uint32(len(o.a.past[o.mid])), 0
+}
 func (o out) Write(x transport.Outgoing, payload []byte) error {
 	o.a.mu.Lock()
 	defer o.a.mu.Unlock()
+	if o.a.full && o.mid[0] == 'v' {
+		return transport.ErrFull
+	}
 	d := delivery{Outgoing: x, payload: string(payload)}
 	o.a.sent[o.mid], o.a.past[o.mid] = append(o.a.sent[o.mid], d), append(o.a.past[o.mid], d)
 	return nil

@@ -66,7 +66,14 @@ type courier interface {
 	TransportFeedback() []rtcp.Packet
 	Acknowledge(x *twcc.Feedback, acks []bwe.Ack) []bwe.Ack
 	Outbound() transport.Outbound
-	MarkProbe(id uint8)
+	MarkProbe(id uint8, bitrate int)
+	releaser
+}
+
+// releaser is the part that lets packets wait.
+type releaser interface {
+	Pace(bitrate int, w transport.Waiter)
+	Release(now time.Time) (waits bool)
 }
 
 // seat is what the room knows of a peer. Only the room's goroutine touches it.

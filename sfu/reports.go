@@ -34,11 +34,15 @@ func (s *slot) senderReport(now time.Time) (*rtcp.SenderReport, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ts, ok := s.rewriter.SlotTimestamp(source)
-	if !ok || s.occupant != sub || s.rewriter.Current() != current || s.packets == 0 {
+	if !ok || s.occupant != sub || s.rewriter.Current() != current {
+		return nil, false
+	}
+	packets, octets := s.out.Sent()
+	if packets == 0 {
 		return nil, false
 	}
 	return &rtcp.SenderReport{
-		SSRC: s.out.SSRC(), NTPTime: forward.NTP(now), RTPTime: ts, PacketCount: s.packets, OctetCount: s.octets,
+		SSRC: s.out.SSRC(), NTPTime: forward.NTP(now), RTPTime: ts, PacketCount: packets, OctetCount: octets,
 	}, true
 }
 

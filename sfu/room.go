@@ -21,6 +21,7 @@ type Room struct {
 	publications atomic.Uint64 // counts them, for their order
 	commands     chan func()   // unbuffered: whoever sends waits for the room, and with a context
 	woken        chan struct{} // capacity 1: any number of wakes is one
+	waits        chan struct{} // capacity 1, likewise: for release
 	done         chan struct{}
 	closed       sync.Once
 	running      sync.WaitGroup
@@ -36,7 +37,7 @@ type Room struct {
 func newRoom(s *Server, id string, o RoomOptions) *Room {
 	r := &Room{
 		server: s, id: id, o: o,
-		commands: make(chan func()), woken: make(chan struct{}, 1), done: make(chan struct{}),
+		commands: make(chan func()), woken: make(chan struct{}, 1), waits: make(chan struct{}, 1), done: make(chan struct{}),
 		admitted: map[string]bool{}, captured: map[string]bool{},
 	}
 	r.running.Go(r.run)
@@ -51,12 +52,18 @@ func (r *Room) run() {
 	speakers, control := time.NewTicker(speakerInterval), time.NewTicker(controlInterval)
 	defer speakers.Stop()
 	defer control.Stop()
+	release := newRelease()
+	defer release.timer.Stop()
 	for {
 		select {
 		case f := <-r.commands:
 			f()
 		case <-r.woken:
 			r.reconcile(r.server.clock())
+		case <-r.waits:
+			release.begin()
+		case <-release.timer.C:
+			release.tick(r.server.clock(), r.peers)
 		case <-control.C:
 			now := r.server.clock()
 			for _, p := range r.peers {

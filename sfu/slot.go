@@ -2,6 +2,7 @@ package sfu
 
 import (
 	"encoding/binary"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,8 +31,6 @@ type slot struct {
 	rewriter forward.Rewriter
 	history  forward.History
 	rtxSeq   uint16
-	packets  uint32       // sent without retransmissions, and their
-	octets   uint32       // payload, as sender reports count (RFC 3550 section 6.4.1)
 	shield   shield       // of audio
 	asks     atomic.Int32 // bit/s, of the voice in it; 0: nothing
 	delivery delivered
@@ -45,6 +44,14 @@ type outlet interface {
 	TakesRED() bool
 	Pad(seq uint16, timestamp uint32) bool
 	repeater
+	queue
+}
+
+// queue is what has not left yet.
+type queue interface {
+	Holds(seq uint16) bool
+	Drop() (pictures int)
+	Sent() (packets, octets uint32)
 }
 
 // repeater sends audio once more.
@@ -61,6 +68,7 @@ func (s *slot) assign(now time.Time, sub *Subscription) (boundary uint32) {
 	s.occupant = sub
 	// What the previous occupant sent is nobody's business any more, not even as a retransmission.
 	s.history.Clear()
+	s.drop()
 	return s.rewriter.Reassign(now)
 }
 
@@ -69,13 +77,11 @@ func (s *slot) send(now time.Time, e *encoding, c codec.Name, p *codec.Packet, n
 	if s.kind == codec.Video || s.out.Repeats() {
 		s.history.Put(now, forward.Entry{Out: *out, Stream: e.stream, SrcSeq: p.Seq, Codec: c})
 	}
-	s.packets++
 	payload, blocks := s.shield.wrap(e, p, newest, out.Switched)
 	s.shield.note(out.Seq, blocks)
 	if blocks > 0 {
 		e.publication.peer.tally.redundant.Add(1)
 	}
-	s.octets += uint32(len(payload))
 	out.Patch(payload)
 	s.write(transport.Outgoing{Codec: c, Seq: out.Seq, Timestamp: out.Timestamp, Marker: p.Marker, Blocks: blocks, At: now}, payload)
 	out.Restore(payload)
@@ -83,18 +89,31 @@ func (s *slot) send(now time.Time, e *encoding, c codec.Name, p *codec.Packet, n
 
 // pad fills the place of a packet that is left out, lest the receiver ask for it; the caller holds mu.
 func (s *slot) pad(c codec.Name, out *forward.Out) {
-	s.packets++
 	s.write(transport.Outgoing{Codec: c, Seq: out.Seq, Timestamp: out.Timestamp}, nil)
 }
 
 // write writes one packet and keeps the account; the caller holds mu.
 func (s *slot) write(o transport.Outgoing, payload []byte) {
-	if s.out.Write(o, payload) != nil {
+	if err := s.out.Write(o, payload); err != nil {
 		s.delivery.failed++
+		if errors.Is(err, transport.ErrFull) {
+			s.giveUp()
+		}
 		return
 	}
 	s.delivery.sent(o.Seq)
 }
+
+// giveUp makes room where too much waits: pictures go on with the next key frame, which the room asks for, and what
+// was dropped is not sent for a NACK either. The caller holds mu.
+func (s *slot) giveUp() {
+	s.drop()
+	s.history.Clear()
+	s.rewriter.Resync()
+}
+
+// drop forgets what waits; the caller holds mu.
+func (s *slot) drop() { s.delivery.holes += int64(s.out.Drop()) }
 
 // retransmit answers p's NACK for the slot's packets seqs, each at most once in a round trip, and as far
 // as there is room for repairs. It returns how many were sent and how many could not be.
@@ -107,6 +126,10 @@ func (s *slot) retransmit(now time.Time, p *Peer, seqs []uint16) (sent, missed i
 		}
 		s.mu.Lock()
 		sub := s.occupant
+		if s.out.Holds(seq) { // it has not left yet
+			s.mu.Unlock()
+			continue
+		}
 		entry, ok := s.history.Resend(now, seq, roundTrip)
 		s.mu.Unlock()
 		if sub == nil || !ok {

@@ -54,6 +54,7 @@ type recorder struct {
 	opened  []string
 	packets []string
 	tooMany int
+	waits   int
 	flushed int
 	refuse  bool
 }
@@ -75,6 +76,7 @@ func (r *recorder) Feedback(time.Time, *twcc.Feedback) {
 func (r *recorder) RTCP(time.Time, rtcp.Packet) { r.packets = append(r.packets, "rtcp") }
 func (r *recorder) StateChanged()               {}
 func (r *recorder) TooManyStreams()             { r.tooMany++ }
+func (r *recorder) Waits()                      { r.waits++ }
 
 func openConn(t testing.TB, h Handler) (*Conn, *nowhere) {
 	t.Helper()

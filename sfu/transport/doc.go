@@ -7,7 +7,7 @@
 //
 //	port ─► generation.Media ─► SRTP open ─► stream ─► codec.Packet.Parse ─► Sink.RTP
 //
-// Out: Slot.Write ─► SRTP seal ─► port.
+// Out: Slot.Write ─► pace ─► SRTP seal ─► port; what does not fit waits at pace for Conn.Release.
 //
 // Locks: Conn.in is held while a packet is handed to a Sink, so Sinks and Handlers must not call Close
 // or Answer; Conn.out is a leaf; Conn.mu guards state and is never held while calling out.

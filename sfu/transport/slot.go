@@ -22,6 +22,8 @@ type Slot struct {
 	media         outgoing
 	rtx           outgoing
 	kept          *[keptPackets]keptPacket // to be repeated; nil where nothing is
+
+	packets, octets uint32 // that have left, as Sent has it; guarded by conn.out.mu
 }
 
 // outgoing is one SSRC that is sent.
@@ -64,7 +66,7 @@ func (s *Slot) Pad(seq uint16, timestamp uint32) bool {
 		if pt == 0 {
 			continue
 		}
-		err := s.send(&s.rtx, b, header{padding: true, ssrc: s.rtxSSRC, payloadType: pt}, Outgoing{Seq: seq, Timestamp: timestamp}, padding[:])
+		err := s.send(&s.rtx, stuffing, b, header{padding: true, ssrc: s.rtxSSRC, payloadType: pt}, Outgoing{Seq: seq, Timestamp: timestamp}, padding[:])
 		return err == nil && b.transportCC != 0
 	}
 	return false
@@ -95,14 +97,18 @@ func (s *Slot) Repeats() bool { return s.bound.Load().repeats }
 func (s *Slot) SSRC() uint32 { return s.ssrc }
 
 // Write protects and sends one packet. payload is copied before Write returns; of RED, Write sets the
-// type of the blocks in it.
+// type of the blocks in it. Pictures may have to wait for Release; ErrFull tells that too many do.
 func (s *Slot) Write(o Outgoing, payload []byte) error {
 	b := s.bound.Load()
+	k := picture
+	if s.Kind == codec.Audio {
+		k = sound
+	}
 	if o.Blocks > 0 {
 		codec.SetREDType(payload, o.Blocks, b.payloadTypes[o.Codec])
-		return s.send(&s.media, b, header{ssrc: s.ssrc, payloadType: b.red}, o, payload)
+		return s.send(&s.media, k, b, header{ssrc: s.ssrc, payloadType: b.red}, o, payload)
 	}
-	return s.send(&s.media, b, header{ssrc: s.ssrc, payloadType: b.payloadTypes[o.Codec]}, o, payload)
+	return s.send(&s.media, k, b, header{ssrc: s.ssrc, payloadType: b.payloadTypes[o.Codec]}, o, payload)
 }
 
 // WriteRTX sends a retransmission (RFC 4588): payload begins with the original sequence number,
@@ -110,11 +116,11 @@ func (s *Slot) Write(o Outgoing, payload []byte) error {
 // a packet on the media SSRC would look like a replay to SRTP.
 func (s *Slot) WriteRTX(o Outgoing, payload []byte) error {
 	b := s.bound.Load()
-	return s.send(&s.rtx, b, header{ssrc: s.rtxSSRC, payloadType: b.rtxTypes[o.Codec]}, o, payload)
+	return s.send(&s.rtx, repair, b, header{ssrc: s.rtxSSRC, payloadType: b.rtxTypes[o.Codec]}, o, payload)
 }
 
 // send completes h with what o and the offer say of a packet.
-func (s *Slot) send(out *outgoing, b *binding, h header, o Outgoing, payload []byte) error {
+func (s *Slot) send(out *outgoing, k kind, b *binding, h header, o Outgoing, payload []byte) error {
 	if h.ssrc == 0 || h.payloadType == 0 {
 		return nil
 	}
@@ -124,5 +130,5 @@ func (s *Slot) send(out *outgoing, b *binding, h header, o Outgoing, payload []b
 	}
 	out.payloadType = h.payloadType
 	h.sequence, h.timestamp, h.marker, h.transportCC = o.Seq, o.Timestamp, o.Marker, b.transportCC
-	return s.conn.send(o.At, &h, index, payload, s.keep(b, o.Seq))
+	return s.conn.send(o.At, s, k, &h, index, payload, s.keep(b, o.Seq))
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/pion/srtp/v3"
 
 	"github.com/bedside-video/bedside/sfu/bwe"
+	"github.com/bedside-video/bedside/sfu/pace"
 	"github.com/bedside-video/bedside/sfu/twcc"
 )
 
@@ -84,23 +85,35 @@ type outbound struct {
 	history  bwe.History   // of what had such a number
 	probe    uint8         // the cluster of what is sent now
 	bytes    uint64        // sent, as IP packets
+	pacer    pace.Pacer[waiting]
+	estimate int // what it goes by in bit/s; 0: nothing waits
+	probing  int // bit/s of the probe that runs
+	waiter   Waiter
 	buf      [maxPacket + maxOverhead]byte
 }
 
-// send protects and sends one RTP packet, and completes h with the next transport-wide number if it is to
-// have one. What cannot be sent yet, or is too large, is dropped. What is sent is copied to keep, unless that
-// is nil.
-func (c *Conn) send(now time.Time, h *header, index uint64, payload []byte, keep *keptPacket) error {
+// send protects and sends one RTP packet, now or when its time has come. What cannot be sent yet, or is too large,
+// is dropped. What is sent is copied to keep, unless that is nil.
+func (c *Conn) send(now time.Time, s *Slot, k kind, h *header, index uint64, payload []byte, keep *keptPacket) error {
 	o := &c.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	to := c.path.Load()
-	if o.context == nil || to == nil {
+	if o.context == nil || c.path.Load() == nil {
 		return nil
 	}
 	if len(payload) > maxPacket-headerBytes-extensionBytes {
 		return errTooLarge
 	}
+	if now.IsZero() {
+		now = c.engine.o.Clock()
+	}
+	return c.paced(now, s, k, h, index, payload, keep)
+}
+
+// leave protects and sends a packet now, and completes h with the next transport-wide number if it is to have one;
+// mu is held.
+func (c *Conn) leave(now time.Time, s *Slot, h *header, index uint64, payload []byte, keep *keptPacket) error {
+	o, to := &c.out, c.path.Load()
 	if h.transportCC != 0 {
 		o.sequence++
 		h.transport = o.sequence
@@ -112,8 +125,9 @@ func (c *Conn) send(now time.Time, h *header, index uint64, payload []byte, keep
 	}
 	size := len(sealed) + ipOverhead
 	o.bytes += uint64(size)
-	if now.IsZero() {
-		now = c.engine.o.Clock()
+	if h.ssrc == s.ssrc {
+		s.packets++
+		s.octets += uint32(len(payload))
 	}
 	if h.transportCC != 0 {
 		o.history.Sent(now, o.sequence, size, o.probe)
@@ -146,11 +160,12 @@ func (c *Conn) Outbound() Outbound {
 	return Outbound{Bytes: c.out.bytes, Waiting: waiting, Tracked: c.out.history.Used()}
 }
 
-// MarkProbe makes what is sent from now on packets of a probe; 0 of none.
-func (c *Conn) MarkProbe(id uint8) {
+// MarkProbe makes what is sent from now on packets of a probe of a rate in bit/s; id 0 of none.
+func (c *Conn) MarkProbe(id uint8, bitrate int) {
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
-	c.out.probe = id
+	c.out.probe, c.out.probing = id, bitrate
+	c.out.setRate()
 }
 
 // seal seals the packet in buf, of which the first header bytes are its header; mu is held.

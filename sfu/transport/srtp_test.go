@@ -215,11 +215,11 @@ func TestPadding(t *testing.T) {
 		t.Error("an audio slot has no retransmissions")
 	}
 	slot := e.negotiation.slots[2]
-	e.MarkProbe(7)
+	e.MarkProbe(7, 0)
 	if !slot.Pad(1, 9) {
 		t.Fatal("a video slot takes no padding")
 	}
-	e.MarkProbe(0)
+	e.MarkProbe(0, 0)
 	if err := slot.Write(Outgoing{Codec: codec.VP8, Seq: 65535, Timestamp: 9}, []byte(vp8)); err != nil {
 		t.Fatal(err)
 	}
