@@ -70,6 +70,7 @@ type goal struct {
 	continuous bool        // both voices talk all the time, or two fifths of it with DTX
 	tiles      []wire.Tile // of the patient, Participant being a ref
 	settle     time.Duration
+	key        int        // bench.Video.Key
 	steps      []sim.Step // what is judged
 	packet     func(now time.Time, a bench.Arrival)
 }
@@ -106,6 +107,7 @@ func visit(t *testing.T, g goal) (out outcome) {
 	for i := range people {
 		people[i].Stack, people[i].Verify = bench.Lean, true
 		people[i].Media.Camera = ladder()
+		people[i].Media.Camera.Key = g.key
 		if !g.continuous {
 			people[i].Media.Mic = &bench.Audio{Bitrate: 24_000, Level: 30, Talks: 0.4, DTX: true}
 		}

@@ -99,8 +99,14 @@ func TestFirstQueueIsShort(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			people := talkers()
 			people[1].Down = sim.Path{Delay: 40 * time.Millisecond, Rate: link.Constant(tt.rate), Queue: 5 * time.Second}
-			var longest time.Duration
-			people[1].Packet = func(now time.Time, a bench.Arrival) { longest = max(longest, now.Sub(a.Tag.Sent)-base) }
+			var longest, sound time.Duration
+			people[1].Packet = func(now time.Time, a bench.Arrival) {
+				late := now.Sub(a.Tag.Sent) - base
+				longest = max(longest, late)
+				if a.Tag.SourceOf() == wire.SourceMic {
+					sound = max(sound, late)
+				}
+			}
 			steps := []sim.Step{
 				sim.Join{Ref: "doctor"}, sim.Connected{Ref: "doctor"}, sim.Join{Ref: "voice"}, sim.Connected{Ref: "voice"},
 				sim.Admit{By: "doctor", Who: "voice"}, sim.Pass{For: 2 * time.Second},
@@ -108,10 +114,12 @@ func TestFirstQueueIsShort(t *testing.T) {
 				sim.Admit{By: "doctor", Who: "patient"}, sim.Pass{For: 10 * time.Second},
 			}
 			check(t, sim.Plan{Seed: 6, MaxParticipants: 4, People: people, Steps: steps}, func(w *sim.World) {
-				if longest > tt.most {
-					t.Errorf("%v of queue, at most %v are wanted", longest, tt.most)
+				// Pictures may wait for sound before they enter the path (package pace).
+				if sound > tt.most || longest > tt.most+200*time.Millisecond {
+					t.Errorf("%v of queue for sound, %v for pictures; at most %v are wanted for sound", sound, longest, tt.most)
 				}
-				t.Logf("figure: %s: at most %v of queue in the first 10 s", tt.name, longest.Round(time.Millisecond))
+				t.Logf("figure: %s: in the first 10 s at most %v of queue for sound, %v for pictures", tt.name,
+					sound.Round(time.Millisecond), longest.Round(time.Millisecond))
 			})
 		})
 	}
