@@ -44,8 +44,9 @@ func newRoom(s *Server, id string, o RoomOptions) *Room {
 	return r
 }
 
-// speakerInterval is how often it is decided who speaks: often enough to follow a conversation.
-const speakerInterval = 250 * time.Millisecond
+// speakerInterval is how often it is decided who speaks: often enough to follow a conversation. It is not a
+// round one, lest it fall on that of control: two ticks at one instant have no order.
+const speakerInterval = 250_300 * time.Microsecond
 
 // run is the single writer of the room's membership.
 func (r *Room) run() {

@@ -9,8 +9,10 @@ import (
 
 const (
 	// senderSSRC is whose our feedback is: that of a receiver that sends nothing, as libwebrtc's.
-	senderSSRC       = 1
-	feedbackInterval = 100 * time.Millisecond // of transport-wide feedback: libwebrtc's default
+	senderSSRC = 1
+	// feedbackInterval is that of transport-wide feedback. libwebrtc's is 100 ms; a little more, because it begins
+	// with a packet, and one of audio comes 100 ms later at the same instant, when it has no order in virtual time.
+	feedbackInterval = 100_037 * time.Microsecond
 	reportInterval   = time.Second
 	maxReports       = 31 // in one receiver report
 )

@@ -21,6 +21,9 @@ const (
 	streamsLimit  = 1 << 17
 	splitmixGamma = 0x9e3779b97f4a7c15
 	headerBytes   = 28 // of IPv4 and UDP, which take their time on a bottleneck, too
+	// skewStep is by how much more each host is away than the one before: what arrives at one instant, at a
+	// tick of the server or from several hosts, has no order, and a run would not be repeated.
+	skewStep = 1013 * time.Nanosecond
 )
 
 // Network is UDP in virtual time: hosts, each behind a link of its own with constant delay and seeded
@@ -78,8 +81,8 @@ func (n *Network) AddHost(addr string, up, down Path) (*Host, error) {
 	if n.hosts[h.addr] != nil {
 		return nil, fmt.Errorf("sim: network: %s is taken", addr)
 	}
-	salt := n.seed*splitmixGamma + uint64(len(n.hosts))<<32
-	h.up, h.down = newDirection(up, salt+1), newDirection(down, salt+2)
+	salt, skew := n.seed*splitmixGamma+uint64(len(n.hosts))<<32, time.Duration(len(n.hosts))*skewStep
+	h.up, h.down = newDirection(up, salt+1, skew), newDirection(down, salt+2, 3*skew)
 	n.hosts[h.addr] = h
 	return h, nil
 }
@@ -235,6 +238,7 @@ type direction struct {
 	last    time.Time // when the last datagram arrives
 	full    uint64    // datagrams dropped by the queue
 	salt    uint64
+	skew    time.Duration
 	streams map[uint32]*stream
 }
 
@@ -244,8 +248,8 @@ type stream struct {
 	losing bool // the last one was lost
 }
 
-func newDirection(p Path, salt uint64) *direction {
-	d := &direction{salt: salt, streams: make(map[uint32]*stream)}
+func newDirection(p Path, salt uint64, skew time.Duration) *direction {
+	d := &direction{salt: salt, skew: skew, streams: make(map[uint32]*stream)}
 	d.set(p)
 	return d
 }
@@ -263,7 +267,7 @@ func (d *direction) pass(at time.Time, size int) (time.Time, bool) {
 		d.full++
 		return at, false
 	}
-	due := d.began.Add(leaves + d.path.Delay)
+	due := d.began.Add(leaves + d.path.Delay + d.skew)
 	if d.changed && due.Before(d.last) {
 		due = d.last
 	}
