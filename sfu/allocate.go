@@ -140,11 +140,11 @@ func (pub *Publication) grant(sub *Subscription, seen *Grant, g layers.Grant) {
 
 // tell logs what a subscription is granted from now on, and why.
 func (p *Peer) tell(sub *Subscription, was *Grant, g layers.Grant) {
-	if was != nil && was.Encoding == g.Encoding && was.Mode == g.Mode && was.Temporal == g.Temporal {
+	if was != nil && was.Encoding == g.Encoding && was.Mode == g.Mode && was.Temporal == g.Temporal && was.Skip == g.Skip {
 		return
 	}
 	p.room.server.log.Debug("grant", "room", p.room.id, "peer", p.o.ID, "of", sub.publication.peer.o.ID,
-		"source", sub.publication.source, "encoding", g.Encoding, "temporal", g.Temporal, "mode", g.Mode, "reason", g.Reason)
+		"source", sub.publication.source, "encoding", g.Encoding, "temporal", g.Temporal, "skip", g.Skip, "mode", g.Mode, "reason", g.Reason)
 }
 
 // speaks tells whether p is speaking.

@@ -144,8 +144,8 @@ func light(wants []Want, grants []Grant, left int) {
 	left -= total(grants)
 	for i := range grants {
 		g := &grants[i]
-		if r := find(wants[i].Ladder, g.Encoding); g.Mode == Nothing && r != nil && r.rate(KeyFrames, 0) <= left {
-			g.Mode, g.Rate = KeyFrames, r.rate(KeyFrames, 0)
+		if r := find(wants[i].Ladder, g.Encoding); g.Mode == Nothing && r != nil && r.rate(KeyFrames, 0, 0) <= left {
+			g.Mode, g.Rate = KeyFrames, r.rate(KeyFrames, 0, 0)
 			left -= g.Rate
 		}
 	}
@@ -231,7 +231,7 @@ func (a *Allocator) keep(wants []Want) ([]Grant, bool) {
 			return nil, false
 		}
 		if r != nil {
-			g.Rate = r.rate(g.Mode, g.Temporal)
+			g.Rate = r.rate(g.Mode, g.Temporal, g.Skip)
 		}
 		out = append(out, g)
 	}
@@ -254,7 +254,7 @@ func (g *Grant) advance(ladder []Rung) {
 		if ladder[i].Encoding == g.Next {
 			g.Next = -1
 		}
-		g.Encoding, g.Temporal = ladder[i].Encoding, Temporals-1
+		g.Encoding, g.Temporal, g.Skip = ladder[i].Encoding, Temporals-1, 0
 		return
 	}
 }
@@ -268,15 +268,19 @@ func find(ladder []Rung, encoding int) *Rung {
 	return nil
 }
 
-// rate is what a rung takes in bit/s.
-func (r *Rung) rate(m Mode, t uint8) int {
+// rate is what a rung takes in bit/s up to temporal layer t, less some parts of that.
+func (r *Rung) rate(m Mode, t, skip uint8) int {
 	switch m {
 	case Nothing:
 		return 0
 	case KeyFrames:
 		return int(int64(r.KeyBits) * int64(time.Second) / int64(KeyFrameInterval))
 	}
-	return r.Rates[min(t, r.Top)]
+	t = min(t, r.Top)
+	if skip == 0 || t == 0 {
+		return r.Rates[t]
+	}
+	return r.Rates[t] - (r.Rates[t]-r.Rates[t-1])/Parts*int(skip)
 }
 
 func total(grants []Grant) (sum int) {
@@ -313,5 +317,5 @@ func height(ladder []Rung, g Grant) int {
 		return -int(g.Mode)
 	}
 	rung := slices.IndexFunc(ladder, func(r Rung) bool { return r.Encoding == g.Encoding })
-	return 1 + rung*Temporals + int(g.Temporal)
+	return 1 + (rung*Temporals+int(g.Temporal))*Parts - int(g.Skip)
 }

@@ -41,6 +41,9 @@ func tell(grants []layers.Grant) string {
 			s = "keys"
 		case g.Mode == layers.Frames:
 			s = fmt.Sprintf("%c%d", "qhf"[g.Encoding], g.Temporal)
+			if g.Skip > 0 {
+				s += fmt.Sprintf("-%d", g.Skip)
+			}
 		}
 		if g.Next >= 0 {
 			s += fmt.Sprintf(">%c", "qhf"[g.Next])
@@ -81,16 +84,19 @@ func TestAllocate(t *testing.T) {
 		{"one at a lower rate", layers.General, 1000, []layers.Want{want(1)}, "f1", "budget"},
 		{"one at half the size", layers.General, 800, []layers.Want{want(1)}, "h2", "budget"},
 		{"motion drops resolution", layers.Motion, 1000, []layers.Want{want(1)}, "h2", "budget"},
+		{"motion keeps most frames, or more of a smaller picture", layers.Motion, 280, []layers.Want{want(1)}, "h2-1", "budget"},
+		{"and no fewer", layers.Motion, 260, []layers.Want{want(1)}, "q2", "budget"},
+		{"two who sign", layers.Motion, 175, []layers.Want{signs, want(5)}, "q2 q2-3", "highest budget"},
 		{"motion drops frames last", layers.Motion, 70, []layers.Want{want(1)}, "q1", "budget"},
 		{"detail drops frames", layers.Detail, 700, []layers.Want{want(1)}, "f0", "budget"},
 		{"detail of a small picture", layers.Detail, 200, []layers.Want{want(1)}, "h1", "budget"},
 		{"key frames", layers.General, 20, []layers.Want{want(1)}, "keys", "key_frames"},
 		{"audio only", layers.General, 10, []layers.Want{want(1)}, "-", "audio_only"},
-		{"pinned first", layers.General, 340, []layers.Want{want(2), pinned}, "q1 h2", "budget budget"},
-		{"pinned is not all", layers.General, 300, []layers.Want{want(2), pinned}, "q2 h1", "budget budget"},
+		{"pinned first", layers.General, 340, []layers.Want{want(2), pinned}, "q2-3 h2", "budget budget"},
+		{"pinned is not all", layers.General, 300, []layers.Want{want(2), pinned}, "q1 h2-1", "budget budget"},
 		{"speaker after pinned", layers.General, 420, []layers.Want{speaker, pinned}, "h1 h2", "budget budget"},
-		{"exam before camera", layers.General, 340, []layers.Want{pinned, exam}, "q1 h2", "budget budget"},
-		{"signs before exam", layers.Motion, 340, []layers.Want{exam, signs}, "q1 h2", "budget budget"},
+		{"exam before camera", layers.General, 340, []layers.Want{pinned, exam}, "q2-3 h2", "budget budget"},
+		{"signs before exam", layers.Motion, 340, []layers.Want{exam, signs}, "q2-3 h2", "budget budget"},
 		{"equals get the same", layers.General, 530, []layers.Want{want(1), want(2)}, "h2 h2", "budget budget"},
 		{"everybody's least first", layers.General, 90, []layers.Want{want(2), pinned}, "q0 q0", "budget budget"},
 		{"least in order", layers.General, 60, []layers.Want{want(2), pinned}, "keys q0", "key_frames budget"},
@@ -147,12 +153,12 @@ func TestDownAtOnceUpWhenItLasts(t *testing.T) {
 		seen      string
 	}{
 		{"begins with what fits", 300, 100, "[h2]"},
-		{"less at once", 200, 100, "[h1]"},
-		{"more not for a moment", 2000, 900, "[h1]"},
-		{"which is over", 200, 3000, "[h1]"},
-		{"more for long", 2000, 3000, "[h1 f2]"},
+		{"less at once", 200, 100, "[h2-3]"},
+		{"more not for a moment", 2000, 900, "[h2-3]"},
+		{"which is over", 200, 3000, "[h2-3]"},
+		{"more for long", 2000, 3000, "[h2-3 f2]"},
 		{"a budget that wavers by a twentieth", 1510, 60000, "[f2]"},
-		{"too much", 1499, 100, "[f1]"},
+		{"too much", 1499, 100, "[f2-1]"},
 	} {
 		if got := fmt.Sprint(s.run(c.kbits, c.ms)); got != c.seen {
 			t.Errorf("%s: %s, want %s", c.name, got, c.seen)
@@ -331,7 +337,7 @@ func TestNobodyWaitsInTheDark(t *testing.T) {
 		budget int
 		grants string
 	}{
-		{200, "q1 q1"}, {40, "- -"}, {50, "- -"},
+		{200, "q2-3 q2-3"}, {40, "- -"}, {50, "- -"},
 		{63, "keys -"}, // one is 12.5
 		{74, "keys -"}, // both are 25, of 95 %
 		{77, "keys keys"},
@@ -344,7 +350,7 @@ func TestNobodyWaitsInTheDark(t *testing.T) {
 	for range 10 {
 		step(200)
 	}
-	if got := step(200); got != "q1 q1" {
+	if got := step(200); got != "q2-3 q2-3" {
 		t.Errorf("after a second: %s", got)
 	}
 }

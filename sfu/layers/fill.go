@@ -111,7 +111,7 @@ func (c *candidate) cost(i int) int {
 		return 0
 	}
 	q := c.points[i]
-	return c.ladder[q.rung].rate(Frames, q.t)
+	return c.ladder[q.rung].rate(Frames, q.t, q.skip)
 }
 
 // least gives everybody the first thing that they can have, and whom that does not fit for key frames.
@@ -129,9 +129,9 @@ func (f *filling) least() {
 			continue
 		}
 		r := &c.ladder[c.points[0].rung]
-		if c.mode = Nothing; r.rate(KeyFrames, 0) <= f.left {
+		if c.mode = Nothing; r.rate(KeyFrames, 0, 0) <= f.left {
 			c.mode = KeyFrames
-			f.left -= r.rate(KeyFrames, 0)
+			f.left -= r.rate(KeyFrames, 0, 0)
 		}
 	}
 }
@@ -182,11 +182,11 @@ func (f *filling) raise(c *candidate, j int) bool {
 func (f *filling) grant(c *candidate, grants []Grant) {
 	q := c.points[max(c.at, 0)]
 	r := &c.ladder[q.rung]
-	g := Grant{Encoding: r.Encoding, Temporal: q.t, Mode: c.mode, Next: -1, Rate: r.rate(c.mode, q.t)}
+	g := Grant{Encoding: r.Encoding, Temporal: q.t, Skip: q.skip, Mode: c.mode, Next: -1, Rate: r.rate(c.mode, q.t, q.skip)}
 	switch {
 	case c.at < 0:
-		g.Temporal = 0
-	case q.t == r.Top:
+		g.Temporal, g.Skip = 0, 0
+	case q.t == r.Top && q.skip == 0:
 		g.Temporal = Temporals - 1 // all, also what was not seen yet or was lost of late
 		fallthrough
 	default:
@@ -214,7 +214,7 @@ func (f *filling) grant(c *candidate, grants []Grant) {
 func (f *filling) next(c *candidate, q point, rate int) int {
 	for i := c.top.rung; i > q.rung; i-- {
 		r := &c.ladder[i]
-		if !r.Sent && r.rate(Frames, r.Top)-rate <= f.left {
+		if !r.Sent && r.rate(Frames, r.Top, 0)-rate <= f.left {
 			return r.Encoding
 		}
 	}

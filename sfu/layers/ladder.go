@@ -31,19 +31,31 @@ func Ladder(rungs []Rung, encodings []Encoding) []Rung {
 type point struct {
 	rung int
 	t    uint8
+	skip uint8 // of the parts of t
 }
 
 // appendPoints lists what a profile wants of a ladder, what it likes least first.
 func appendPoints(out []point, p Profile, ladder []Rung) []point {
 	for i, r := range ladder {
 		for t := range r.Top + 1 {
+			if p != Detail && t > 0 && t == r.Top {
+				for skip := uint8(Parts - 1); skip > 0; skip-- {
+					if p != Motion || i == 0 || skip <= motionSkips {
+						out = append(out, point{i, t, skip})
+					}
+				}
+			}
 			if keeps(p, i, t, r.Top, len(ladder)) {
-				out = append(out, point{i, t})
+				out = append(out, point{i, t, 0})
 			}
 		}
 	}
 	return out
 }
+
+// motionSkips is how many parts may be left out, where motion matters, of an encoding that has lower ones: more
+// frames of those are better.
+const motionSkips = 1
 
 // keeps tells whether a profile has a use for temporal layer t of rung i.
 func keeps(p Profile, i int, t, top uint8, rungs int) bool {

@@ -9,6 +9,10 @@ package layers
 // (libwebrtc, kDefaultTemporalLayers), the frame rate doubling with each.
 const Temporals = 3
 
+// Parts is into how many parts the highest temporal layer is divided: who has no room for all of it gets some.
+// Of 30 frames a second, 15 of them in the highest layer, that makes steps of 3.75.
+const Parts = 4
+
 // Profile is what a room prefers when bandwidth is short.
 type Profile uint8
 
@@ -61,6 +65,7 @@ const (
 type Grant struct {
 	Encoding int   // its index in the publication; -1: nothing is known of any
 	Temporal uint8 // the highest temporal layer
+	Skip     uint8 // how many of the Parts of that one are left out: less than all
 	Mode     Mode
 	// Next is the highest encoding that would be taken if it were sent, as would be all between; -1 for none.
 	Next   int

@@ -29,6 +29,9 @@ type Selector struct {
 	frame   uint32 // timestamp of the newest frame
 	out     bool   // it is left out
 	temp    uint8  // the highest temporal layer that goes out
+	skip    uint8  // of the Parts of limit, left out
+	chain   uint8  // frames of limit since one that needs no other of them, and before the next after Parts
+	gap     bool   // one of them was left out: the next that goes out must not need it
 	lost    bool   // frames that others refer to were left out: nothing goes out before a key frame
 	dropped [remembered]uint32
 	n       int // of dropped, ever
@@ -39,7 +42,7 @@ func (s *Selector) Grant(now time.Time, g Grant, down bool) {
 	if s.mode != g.Mode && g.Mode != Frames {
 		s.down = time.Time{}
 	}
-	s.mode, s.limit = g.Mode, min(g.Temporal, Temporals-1)
+	s.mode, s.limit, s.skip = g.Mode, min(g.Temporal, Temporals-1), min(g.Skip, Parts-1)
 	if !down {
 		s.down = time.Time{}
 	} else if s.down.IsZero() {
@@ -53,6 +56,7 @@ func (s *Selector) Switched(now time.Time, p *codec.Packet) {
 	s.begun, s.frame, s.out, s.lost = true, p.Timestamp, false, false
 	s.down, s.shown = time.Time{}, now
 	s.temp = s.limit
+	s.chain, s.gap = Parts, false
 	s.n = 0
 }
 
@@ -108,7 +112,20 @@ func (s *Selector) begin(now time.Time, p *codec.Packet) bool {
 	} else if s.temp < top && tid == s.temp+1 && p.VP8.LayerSync {
 		s.temp = tid // up where the frame needs nothing that was left out (RFC 7741 section 4.2, Y)
 	}
-	return tid <= s.temp
+	return tid <= s.temp && (tid == 0 || tid < s.limit || s.thinned(p))
+}
+
+// thinned decides about a frame of the highest temporal layer granted. Frames of one may refer to those before
+// them (libvpx: 2, 4 and 6 frames after one with the bit Y, RFC 7741 section 4.2), so that of four in a row the
+// first are kept.
+func (s *Selector) thinned(p *codec.Packet) bool {
+	if s.chain >= Parts && (p.VP8.LayerSync || p.VP8.NonReference && !s.gap) {
+		s.chain, s.gap = 0, false
+	}
+	kept := (s.skip == 0 || s.chain < Parts-s.skip) && (!s.gap || p.VP8.LayerSync)
+	s.chain = min(s.chain+1, Parts)
+	s.gap = !kept && (s.gap || !p.VP8.NonReference)
+	return kept
 }
 
 // due tells whether the slide show may go on. Others may make the publisher send more key frames than it

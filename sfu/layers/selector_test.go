@@ -72,6 +72,66 @@ func TestTemporalLayers(t *testing.T) {
 	}
 }
 
+// chained is libvpx's longer pattern: the frames of layer 2 refer to the one before, but for the first of four,
+// and the last is referred to by none.
+func (f *film) chained() *codec.Packet {
+	p := f.packet(f.n)
+	p.VP8.LayerSync = f.n%8 == 1 || f.n%8 == 2
+	p.VP8.NonReference = f.n%8 == 7
+	f.n++
+	return p
+}
+
+// Of the highest layer some parts are left out: the last of each chain, so that what goes out can be decoded.
+func TestPartsOfALayer(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		chained bool
+		skip    uint8
+		goes    string // of 16 frames, three times; from the second on
+	}{
+		{"all", true, 0, "0212021202120212"},
+		{"three of four", true, 1, "0212021.0212021."},
+		{"half", true, 2, "02120.1.02120.1."},
+		{"one of four", true, 3, "021.0.1.021.0.1."},
+		{"three of four, each for itself", false, 1, "0212021.0212021."},
+		{"one of four, each for itself", false, 3, "021.0.1.021.0.1."},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := film{synced: true}
+			play := func() string {
+				var b strings.Builder
+				for range 16 {
+					p := f.packet(f.n)
+					if tt.chained {
+						p = f.chained()
+					} else {
+						f.n++
+					}
+					p.KeyFrame = f.n == 1
+					b.WriteByte(".012"[map[bool]int{true: int(p.VP8.TID) + 1}[f.Keep(at(f.n*33), p, true)]])
+				}
+				return b.String()
+			}
+			f.grant(layers.Grant{Temporal: 2, Skip: tt.skip}, false)
+			play()
+			for range 2 {
+				if got := play(); got != tt.goes {
+					t.Errorf("%s, want %s", got, tt.goes)
+				}
+			}
+			f.n += 2 // in the middle of a chain more is granted: it goes on where nothing is missing
+			f.grant(layers.Grant{Temporal: 2}, false)
+			if got := play(); tt.chained && tt.skip > 1 && !strings.HasPrefix(got[:7], "1.0.1.0") {
+				t.Errorf("%s: frames went out that refer to what was left out", got)
+			}
+			if got := play(); strings.Contains(got, ".") {
+				t.Errorf("%s, want all", got)
+			}
+		})
+	}
+}
+
 // An encoder that never says where a layer can be joined is joined at a key frame.
 func TestUpAtKeyFrame(t *testing.T) {
 	var f film
