@@ -118,6 +118,8 @@ func (x *path) tick(now time.Time, p *Peer) {
 	p.conn.Pace(paced(x.current), p)
 	if x.current.State != was {
 		p.room.server.metrics.estimateStates[x.current.State].Inc()
+		p.room.server.log.Debug("estimate", "room", p.room.id, "peer", p.o.ID, "state", x.current.State, "reason", x.current.Reason,
+			"bitrate", x.current.Bitrate, "sending", int(x.sending))
 	}
 	if probe := x.current.Probe; probe.ID != 0 && !x.probing && !x.closed {
 		x.probing = true
