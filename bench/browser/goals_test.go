@@ -52,6 +52,8 @@ type received struct {
 	look
 	Gap    time.Duration // the longest run of looks that each found sound to be made up: a gap was no longer
 	series []look
+
+	left, back time.Duration // of the larger picture, where the link changed: see leftAndBack
 }
 
 // sampleRate is what Chromium decodes Opus to.
@@ -100,4 +102,28 @@ func (r received) score(path time.Duration) float64 {
 func (r received) String() string {
 	return fmt.Sprintf("%.1f frames/s of %d lines, %d freezes, %.1f s frozen, %.2f %% of the sound concealed, %v in its buffer, gap below %v, %.0f kbit/s, in %.0f s",
 		r.fps(), r.Height, r.Freezes, r.Frozen, 100*r.concealed(), r.waited().Round(time.Millisecond), r.Gap.Round(time.Millisecond), r.Bytes*8/r.At, r.At/1000)
+}
+
+// never is longer than anything takes.
+const never = time.Hour
+
+// leftAndBack is how long after the link got narrow the picture got smaller, and how long after it got wide
+// again as large as before; never, if it did not.
+func (r received) leftAndBack(narrow, wide time.Time) (left, back time.Duration) {
+	left, back = never, never
+	whole := 0
+	for _, l := range r.series {
+		at := time.UnixMicro(int64(l.At * 1000))
+		switch {
+		case at.Before(narrow):
+			whole = max(whole, l.Height)
+		case at.Before(wide):
+			if l.Height < whole && left == never {
+				left = at.Sub(narrow)
+			}
+		case l.Height == whole && back == never:
+			back = at.Sub(wide)
+		}
+	}
+	return left.Round(time.Millisecond), back.Round(time.Millisecond)
 }
