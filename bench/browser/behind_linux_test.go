@@ -175,7 +175,6 @@ func (p punctual) String() string {
 	if !p.valid() {
 		verdict = "INVALID"
 	}
-	ms := func(m link.Milliseconds) float64 { return float64(m) / float64(time.Millisecond) }
 	return fmt.Sprintf("%s: link %.1f ms late (p99; %.1f most), machine %.1f (%.1f)", verdict,
-		ms(p.link.P99), ms(p.link.Max), ms(p.machine.P99), ms(p.machine.Max))
+		p.link.P99.Float(), p.link.Max.Float(), p.machine.P99.Float(), p.machine.Max.Float())
 }

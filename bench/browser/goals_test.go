@@ -18,13 +18,14 @@ type look struct {
 	Concealed       float64 // made up, silence apart
 	Waited, Played  float64 // s of all samples in the jitter buffer, and how many
 	Bytes           float64
+	Packets         int // of sound
 	Keys, Lost      int // key frames decoded, packets lost after repair
 }
 
 // recorder looks each 100 ms; goal.looks is what it saw.
 const recorder = `globalThis.goal = { looks: [] };
 goal.look = async () => {
-	const out = { At: performance.timeOrigin + performance.now(), Frames: 0, Freezes: 0, Frozen: 0, Height: 0, Samples: 0, Concealed: 0, Waited: 0, Played: 0, Bytes: 0, Keys: 0, Lost: 0 };
+	const out = { At: performance.timeOrigin + performance.now(), Frames: 0, Freezes: 0, Frozen: 0, Height: 0, Samples: 0, Concealed: 0, Waited: 0, Played: 0, Bytes: 0, Packets: 0, Keys: 0, Lost: 0 };
 	for (const s of (await bedsideTest.connections.at(-1).getStats()).values()) {
 		if (s.type !== 'inbound-rtp') continue;
 		out.Bytes += s.bytesReceived + s.headerBytesReceived;
@@ -37,6 +38,7 @@ goal.look = async () => {
 			out.Height = Math.max(out.Height, s.frameHeight ?? 0);
 			continue;
 		}
+		out.Packets += s.packetsReceived;
 		out.Samples += s.totalSamplesReceived ?? 0;
 		out.Concealed += (s.concealedSamples ?? 0) - (s.silentConcealedSamples ?? 0);
 		out.Waited += s.jitterBufferDelay ?? 0;
@@ -108,7 +110,7 @@ func (r received) String() string {
 const never = time.Hour
 
 // leftAndBack is how long after the link got narrow the picture got smaller, and how long after it got wide
-// again as large as before; never, if it did not.
+// again as large as before; never, if it did not. Who had the small one already has left it at once.
 func (r received) leftAndBack(narrow, wide time.Time) (left, back time.Duration) {
 	left, back = never, never
 	whole := 0
@@ -121,7 +123,7 @@ func (r received) leftAndBack(narrow, wide time.Time) (left, back time.Duration)
 			if l.Height < whole && left == never {
 				left = at.Sub(narrow)
 			}
-		case l.Height == whole && back == never:
+		case l.Height >= whole && back == never:
 			back = at.Sub(wide)
 		}
 	}

@@ -5,11 +5,13 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/bedside-video/bedside/bench/linkem"
+	"github.com/bedside-video/bedside/bench/linkem/link"
 )
 
 // verdictRun is a link, and what the check of a connection has to say of it (clinical.md 5.3, Q13): warn below
@@ -19,8 +21,15 @@ type verdictRun struct{ shape, verdict string }
 // verdictTime is what a check may take.
 const verdictTime = 10 * time.Second
 
+// verdictsLate is how late the machine's timers may be (p99) in a round that counts. Six pages that begin at once are
+// late by some 20 ms themselves; more than this is others', and takes the time of a transfer.
+const verdictsLate = link.Milliseconds(50 * time.Millisecond)
+
 // verdictsAtOnce are as many links as one browser checks at the same time.
 const verdictsAtOnce = 6
+
+// perfect is the link that the pages come over.
+const perfect = "delay=5ms"
 
 // verdictRuns are the links of a round of make test, or of the ten of make soak: 60 links drawn once for all, a
 // third of each class, a tenth or more away from the bounds (what is measured is what TCP carries, 4 % less).
@@ -53,7 +62,6 @@ func TestVerdicts(t *testing.T) {
 	if *updateImages {
 		t.Skip("-update-images takes pictures only")
 	}
-	const good = "delay=5ms" // the pages come over it
 	var links []*emulated
 	var origins []string
 	for i := range verdictsAtOnce {
@@ -61,7 +69,7 @@ func TestVerdicts(t *testing.T) {
 		if i > 0 {
 			join = links[0].Namespace
 		}
-		e := emulate(t, good, 150+uint8(i), join)
+		e := emulate(t, perfect, 150+uint8(i), join)
 		links = append(links, e)
 		origins = append(origins, startServer(t, "--listen", e.Server.String()+":0").url)
 	}
@@ -74,40 +82,67 @@ func TestVerdicts(t *testing.T) {
 	t.Cleanup(machine.Close)
 	right, all := 0, 0
 	for _, round := range verdictRuns() {
-		for i, p := range pages {
-			links[i].set(good)
-			p.navigate(origins[i] + "/precall")
-			p.press("continue")
-			p.until("way to begin", `bedsideTest.still('[data-action="done"]')`)
-		}
-		machine.Take()
-		for i, p := range pages {
-			links[i].set(round[i].shape)
-			// The page itself says when it knew: this test looks at one page after the other.
-			ask[bool](p, `(globalThis.began = performance.now(), globalThis.known = bedsideTest.until('verdict', 20000, () => `+
-				`bedsideTest.one('.connection-check[data-verdict] details')).then(() => performance.now() - began), true)`)
-			p.press("done")
-		}
-		for i, p := range pages {
-			took := time.Duration(ask[float64](p, "known") * float64(time.Millisecond))
-			got := ask[string](p, `bedsideTest.one('.connection-check').dataset.verdict`)
-			late := punctual{link: links[i].late()}
-			if i == 0 {
-				late.machine = machine.Take()
+		var found []verdictFound
+		var late linkem.Lateness
+		for range 3 { // a round that was late is repeated twice at most
+			found, late = checkAtOnce(t, pages, links, origins, round, machine)
+			if late.P99 <= verdictsLate && !slices.ContainsFunc(found, func(f verdictFound) bool { return f.link.P99 > latestLink }) {
+				break
 			}
+			found = nil
+		}
+		for i, f := range found {
 			all++
-			if got == round[i].verdict {
+			if f.verdict == round[i].verdict {
 				right++
 			}
-			t.Logf("figure: %s: %s, wanted %s, after %v: %s; %v", round[i].shape, got, round[i].verdict, took.Round(100*time.Millisecond),
-				strings.ReplaceAll(ask[string](p, `[...document.querySelectorAll('details li')].map((e) => e.textContent).join('; ')`), "\n", " "), late)
-			if took > verdictTime {
-				t.Errorf("the check took %v", took)
+			t.Logf("figure: %s: %s, wanted %s, after %v", round[i].shape, f.verdict, round[i].verdict, f.took.Round(100*time.Millisecond))
+			if f.took > verdictTime {
+				t.Errorf("%s: the check took %v", round[i].shape, f.took)
 			}
 		}
+	}
+	if all == 0 {
+		t.Skip("the machine had no time three times: nothing is measured")
 	}
 	t.Logf("figure: Q13: %d of %d verdicts are right", right, all)
 	if float64(right) < 0.95*float64(all) {
 		t.Errorf("%d of %d verdicts are right", right, all)
 	}
+}
+
+// verdictFound is what a page found, and how late its link was.
+type verdictFound struct {
+	verdict string
+	took    time.Duration
+	link    linkem.Lateness
+}
+
+// checkAtOnce has each page check its link, all at once, and tells how late the machine was meanwhile.
+func checkAtOnce(t *testing.T, pages []*tab, links []*emulated, origins []string, round []verdictRun, machine *linkem.Beat) (found []verdictFound, late linkem.Lateness) {
+	t.Helper()
+	for i, p := range pages {
+		links[i].set(perfect)
+		p.navigate(origins[i] + "/precall")
+		p.press("continue")
+		p.until("way to begin", `bedsideTest.still('[data-action="done"]')`)
+	}
+	machine.Take()
+	for i, p := range pages {
+		links[i].set(round[i].shape)
+		// The page itself says when it knew: this test looks at one page after the other.
+		ask[bool](p, `(globalThis.began = performance.now(), globalThis.known = bedsideTest.until('verdict', 20000, () => `+
+			`bedsideTest.one('.connection-check[data-verdict] details')).then(() => performance.now() - began), true)`)
+		p.press("done")
+	}
+	for i, p := range pages {
+		took := time.Duration(ask[float64](p, "known") * float64(time.Millisecond))
+		f := verdictFound{ask[string](p, `bedsideTest.one('.connection-check').dataset.verdict`), took, links[i].late()}
+		found = append(found, f)
+		t.Logf("%s: %s after %v, link %.1f ms late (p99): %s", round[i].shape, f.verdict, took.Round(100*time.Millisecond), f.link.P99.Float(),
+			strings.ReplaceAll(ask[string](p, `[...document.querySelectorAll('details li')].map((e) => e.textContent).join('; ')`), "\n", " "))
+	}
+	late = machine.Take()
+	t.Logf("the machine was %.1f ms late (p99)", late.P99.Float())
+	return found, late
 }

@@ -24,9 +24,12 @@ type Counters struct {
 // Milliseconds is a duration that JSON shows as a number.
 type Milliseconds time.Duration
 
+// Float returns it as a number of milliseconds.
+func (m Milliseconds) Float() float64 { return float64(m) / float64(time.Millisecond) }
+
 // MarshalJSON implements json.Marshaler.
 func (m Milliseconds) MarshalJSON() ([]byte, error) {
-	return strconv.AppendFloat(nil, float64(m)/float64(time.Millisecond), 'f', -1, 64), nil
+	return strconv.AppendFloat(nil, m.Float(), 'f', -1, 64), nil
 }
 
 // UnmarshalJSON implements json.Unmarshaler.

@@ -3,7 +3,7 @@ import { path } from './stats.js';
 
 // Ten seconds at most, with what the page itself takes: the connection first, while nothing else fills the line,
 // then down, then up.
-const TOTAL_MS = 9_500;
+const TOTAL_MS = 9_300;
 const CONNECT_MS = 4000;
 const SOUND_MS = 2500; // 125 packets: one lost is 0.8 %
 const LATEST_SOUND_MS = 5400;
