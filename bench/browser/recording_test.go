@@ -92,45 +92,14 @@ func TestRecording(t *testing.T) {
 		length = 30 * time.Second
 	}
 	dir := t.TempDir()
-	c := &consultation{t: t, server: serveRecording(t, dir), names: map[string]string{}}
-	browser := newChromium(t)
-	answer, status := c.server.request(http.MethodPost, c.server.url+"/v1/consultations", []byte(`{"recording":"ask","participants":[
-		{"ref":"ref-clinician","role":"clinician","display":"Dr Canary-7f3a"},{"ref":"ref-patient","role":"patient","display":"Canary-9c41 Novak"}]}`))
-	var opened struct {
-		ID           string
-		Participants []invited
-	}
-	if err := json.Unmarshal(answer, &opened); err != nil || status != http.StatusCreated {
-		t.Fatalf("%d %s", status, answer)
-	}
-	c.people = opened.Participants
-	for i, p := range c.people {
-		c.names[p.ID] = p.Role
-		c.people[i].JoinURL = strings.Replace(p.JoinURL, "http://localhost:1", c.server.url, 1)
-	}
-	ids, err := json.Marshal(c.names)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.newTab = func(name string) *tab {
-		return newTab(t, t, browser, name, strings.Replace(pageScript, "(PERSON)", fmt.Sprintf("(%q, %s, false, true)", name, ids), 1))
-	}
+	c := recordedConsultation(t, dir, []string{"Dr Canary-7f3a", "Canary-9c41 Novak"}, "false, true")
 	doctor, sam := c.arrive(clinician), c.arrive(patient)
 	c.admit(doctor, sam)
 	c.seesEach()
-	doctor.press("more")
-	doctor.press("request-recording")
-	sam.until("question", `bedsideTest.one('dialog[open] [data-action="agree"]')`)
-	sam.press("agree")
-	for _, p := range c.present {
-		p.until("mark of the recording", `bedsideTest.one('.recording[data-recording="recording"]')`)
-	}
+	c.record()
 	<-time.After(length)
-	doctor.press("stop-recording")
-	for _, p := range c.present {
-		p.until("end of the mark", `!bedsideTest.one('.recording:not([hidden])')`)
-	}
-	id := c.complete(opened.ID)
+	c.stopRecording()
+	id := c.complete()
 	out := filepath.Join(dir, "film.mkv")
 	openRecording(t, dir, id, out)
 	m := readManifest(t, dir, id)
@@ -149,6 +118,59 @@ func TestRecording(t *testing.T) {
 		f.wantInStep(p, person, m.Created)
 	}
 	findCanaries(t, filepath.Join(dir, "data"))
+}
+
+// recordedConsultation is a consultation of two people, or three, that may be recorded, for a hospital whose
+// keys are in dir. The arguments are page.js's behind the names.
+func recordedConsultation(t *testing.T, dir string, display []string, arguments string) *consultation {
+	t.Helper()
+	c := &consultation{t: t, server: serveRecording(t, dir), names: map[string]string{}}
+	browser := newChromium(t)
+	var invitations []string
+	for i, role := range []string{clinician, patient, interpreter}[:len(display)] {
+		invitations = append(invitations, fmt.Sprintf(`{"ref":"ref-%s","role":%[1]q,"display":%q}`, role, display[i]))
+	}
+	answer, status := c.server.request(http.MethodPost, c.server.url+"/v1/consultations",
+		fmt.Appendf(nil, `{"recording":"ask","participants":[%s]}`, strings.Join(invitations, ",")))
+	var opened struct{ Participants []invited }
+	if err := json.Unmarshal(answer, &opened); err != nil || status != http.StatusCreated {
+		t.Fatalf("%d %s", status, answer)
+	}
+	c.people = opened.Participants
+	for i, p := range c.people {
+		c.names[p.ID] = p.Role
+		c.people[i].JoinURL = strings.Replace(p.JoinURL, "http://localhost:1", c.server.url, 1)
+	}
+	ids, err := json.Marshal(c.names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.newTab = func(name string) *tab {
+		return newTab(t, t, browser, name, strings.Replace(pageScript, "(PERSON)", fmt.Sprintf("(%q, %s, %s)", name, ids, arguments), 1))
+	}
+	return c
+}
+
+// record lets the clinician ask, and everybody else agree.
+func (c *consultation) record() {
+	c.t.Helper()
+	c.present[0].press("more")
+	c.present[0].press("request-recording")
+	for _, p := range c.present[1:] {
+		p.until("question", `bedsideTest.one('dialog[open] [data-action="agree"]')`)
+		p.press("agree")
+	}
+	for _, p := range c.present {
+		p.until("mark of the recording", `bedsideTest.one('.recording[data-recording="recording"]')`)
+	}
+}
+
+func (c *consultation) stopRecording() {
+	c.t.Helper()
+	c.present[0].press("stop-recording")
+	for _, p := range c.present {
+		p.until("end of the mark", `!bedsideTest.one('.recording:not([hidden])')`)
+	}
 }
 
 // manifest is what a recording says of itself.
@@ -186,12 +208,12 @@ func (m *manifest) recorded() time.Duration {
 	return ended.Sub(began)
 }
 
-// complete waits until the recording of a consultation is complete, and returns its id.
-func (c *consultation) complete(consultation string) string {
+// complete waits until the server's only recording is complete, and returns its id.
+func (c *consultation) complete() string {
 	c.t.Helper()
 	deadline := time.After(20 * time.Second)
 	for {
-		answer, status := c.server.request(http.MethodGet, c.server.url+"/v1/recordings?consultation="+consultation, nil)
+		answer, status := c.server.request(http.MethodGet, c.server.url+"/v1/recordings", nil)
 		var list struct {
 			Recordings []struct {
 				ID, State string
