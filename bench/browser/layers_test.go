@@ -94,7 +94,6 @@ func TestLayers(t *testing.T) {
 			control.press("camera")
 			c.show(sam, 360)
 			c.show(control, 180)
-			doctor.until("two encodings", `/q: 320x180.*h: 640x360|h: 640x360.*q: 320x180/.test(await bedsideTest.sent())`)
 			sam.until("large picture", `bedsideTest.all('.tile video').some((v) => v.videoWidth === 640)`)
 			ask[bool](doctor, `bedsideTest.textured = true`)
 			var own []freeze
@@ -102,6 +101,8 @@ func TestLayers(t *testing.T) {
 				var all switching
 				seen, w := c.follow(sam, control, doctor, func() {
 					for range switches / batch {
+						// A machine without time takes the room for the large one from its publisher.
+						doctor.until("two encodings", `/q: 320x180.*h: 640x360|h: 640x360.*q: 320x180/.test(await bedsideTest.sent())`)
 						s := ask[switching](sam, switchSizes, batch)
 						all.Took = append(all.Took, s.Took...)
 						all.Freezes += s.Freezes
