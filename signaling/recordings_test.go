@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bedside-video/bedside/config"
 	"github.com/bedside-video/bedside/recording"
 	"github.com/bedside-video/bedside/signaling"
 	"github.com/bedside-video/bedside/signaling/audit"
@@ -292,6 +293,27 @@ func TestRecordingsArePurged(t *testing.T) {
 		w.wantFetch(200, `"state":"erased"`, "GET", "/v1/recordings/R1", apiKey, "")
 		for _, id := range []string{"R2", "R3"} {
 			w.wantFetch(200, `"state":"complete"`, "GET", "/v1/recordings/"+id, apiKey, "")
+		}
+	})
+}
+
+// A server without a recorder has none of the routes, and a consultation that could be recorded none either.
+func TestNoRecorderNoRoutes(t *testing.T) {
+	none := func(_ *config.Signaling, d *signaling.Deps) { d.Recorder, d.Recordings = nil, nil }
+	inWorld(t, none, func(w *world) {
+		w.shelf.put("R1", "tenant-1", "c_1", time.Time{})
+		for _, path := range []string{"", "/R1", "/R1/manifest", "/R1/key", "/R1/keys/1", "/R1/parts/0"} {
+			w.wantFetch(404, "", "GET", "/v1/recordings"+path, apiKey, "")
+		}
+		w.wantFetch(404, "", "DELETE", "/v1/recordings/R1", apiKey, "")
+		w.wantFetch(404, "", "PUT", "/v1/recordings/R1/key", apiKey, "age-")
+		v := w.open(twoClinicians)
+		doctor := v.enter(0)
+		if m := doctor.last("joined").(*wire.Joined); m.Policy.Recording != wire.PolicyNever || slices.Contains(m.Policy.Can, "record") {
+			t.Errorf("the policy is %+v", m.Policy)
+		}
+		if w.shelf.opens != 0 {
+			t.Errorf("%d files were opened", w.shelf.opens)
 		}
 	})
 }
