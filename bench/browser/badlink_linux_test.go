@@ -159,8 +159,8 @@ func (v *visit) trace() {
 func (l badLink) missed(r received) string {
 	var missed []string
 	miss := func(format string, args ...any) { missed = append(missed, fmt.Sprintf(format, args...)) }
-	if r.Samples == 0 {
-		miss("no sound")
+	if r.Samples <= 0 || r.Packets <= 0 {
+		miss("no sound, or another connection")
 	}
 	if r.fps() < l.FPS {
 		miss("%.1f frames/s, wanted %.0f", r.fps(), l.FPS)

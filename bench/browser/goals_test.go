@@ -98,6 +98,9 @@ func (r received) waited() time.Duration {
 
 // score is the E-model's of the sound, over a path that takes so long one way.
 func (r received) score(path time.Duration) float64 {
+	if r.Samples <= 0 {
+		return 1 // nothing was heard
+	}
 	return result.Score(r.concealed(), path+r.waited())
 }
 
