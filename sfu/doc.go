@@ -7,7 +7,7 @@
 //
 //	transport ─► encoding.RTP: admitted? muted? ─► Receiver (duplicate? missing?) ─► Cache
 //	          ─► for each Subscription in the Publication's snapshot:
-//	               Subscription.forward: Selector ─► Rewriter ─► History ─► (audio: RED) ─► transport.Slot.Write (SRTP, socket)
+//	               Subscription.forward: Selector ─► Rewriter ─► History ─► (audio: RED) ─► transport.Slot.Write (pace, SRTP, socket)
 //	          ─► Tap, if its owner is captured: the highest encoding, renumbered
 //
 // A subscription leaves one encoding for another when a key frame of that one is whole: the packet that completes it
@@ -25,6 +25,9 @@
 // what publishers send become one Grant a subscription, read by the packet path through one atomic
 // pointer), tells publishers which encodings somebody wants, and sends what goes out periodically:
 // transport feedback, reports, repeated key-frame requests.
+//
+// What does not fit where a path is narrow waits (package pace). The room lets it leave in time, with a timer that runs
+// only while something waits.
 //
 // # Locks
 //

@@ -36,9 +36,15 @@ func TestRelease(t *testing.T) {
 
 // Nothing waits until something has held the path back; then it goes by the estimate.
 func TestPaceFollowsTheEstimate(t *testing.T) {
-	for state, want := range map[bwe.State]int{bwe.Start: 0, bwe.Rising: 700, bwe.Steady: 700, bwe.Draining: 700, bwe.Competing: 700} {
-		if got := paced(bwe.Estimate{Bitrate: 700, State: state}); got != want {
-			t.Errorf("%v: %d, want %d", state, got, want)
+	for _, tt := range []struct {
+		state         bwe.State
+		bitrate, want int
+	}{
+		{bwe.Start, 700_000, 0}, {bwe.Rising, 700_000, 700_000}, {bwe.Steady, 700_000, 700_000}, {bwe.Draining, 700_000, 700_000},
+		{bwe.Competing, 700_000, 700_000}, {bwe.Start, 300_000, 0}, {bwe.Steady, 300_000, 0}, {bwe.Draining, 300_000, 300_000},
+	} {
+		if got := paced(bwe.Estimate{Bitrate: tt.bitrate, State: tt.state}); got != tt.want {
+			t.Errorf("%v, %d: %d, want %d", tt.state, tt.bitrate, got, tt.want)
 		}
 	}
 	onStage(t, func(s *stage) {

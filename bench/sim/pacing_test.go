@@ -132,7 +132,8 @@ func (b *bursts) play(t *testing.T, seed uint64, rate link.Bitrate, queue time.D
 }
 
 // Key frames of a picture that somebody has just made large do not stand in front of the sound, nor are they lost
-// in a short queue. Without pacing, the figures of the bounds are at least twice as large.
+// in a short queue. Without pacing, the six cases of 500 kbit/s and more miss their bounds; below, nothing is to be the
+// worse for it.
 func TestPacing(t *testing.T) {
 	seeds, changes := uint64(3), 16
 	if raced {
@@ -149,13 +150,13 @@ func TestPacing(t *testing.T) {
 		freezes  uint64        // in the three minutes of three seeds, none where it is not bounded
 	}{
 		{2500 * link.Kbit, 300 * time.Millisecond, 720, 70 * time.Millisecond, 100 * time.Millisecond, 5},
-		{2500 * link.Kbit, 100 * time.Millisecond, 720, 70 * time.Millisecond, 0, 15},
+		{2500 * link.Kbit, 100 * time.Millisecond, 720, 70 * time.Millisecond, 0, 6},
 		{1000 * link.Kbit, 300 * time.Millisecond, 360, 0, 40 * time.Millisecond, 1},
 		{1000 * link.Kbit, 30 * time.Millisecond, 360, 0, 0, 3},
-		{500 * link.Kbit, 300 * time.Millisecond, 360, 110 * time.Millisecond, 140 * time.Millisecond, 3},
-		{500 * link.Kbit, 100 * time.Millisecond, 360, 0, 0, 15},
-		{330 * link.Kbit, 100 * time.Millisecond, 360, 0, 0, 15},
-		{330 * link.Kbit, 300 * time.Millisecond, 360, 0, 0, 15},
+		{500 * link.Kbit, 300 * time.Millisecond, 360, 80 * time.Millisecond, 110 * time.Millisecond, 3},
+		{500 * link.Kbit, 100 * time.Millisecond, 360, 80 * time.Millisecond, 0, 6},
+		{330 * link.Kbit, 100 * time.Millisecond, 360, 70 * time.Millisecond, 0, 6},
+		{330 * link.Kbit, 300 * time.Millisecond, 360, 70 * time.Millisecond, 0, 6},
 	} {
 		t.Run(fmt.Sprint(tt.rate, " ", tt.queue), func(t *testing.T) {
 			if raced && (tt.rate != 500*link.Kbit || tt.queue != 300*time.Millisecond) {

@@ -66,11 +66,14 @@ func (c *Conn) wait(now time.Time, w waiting, size int) error {
 }
 
 // Pace says what the path is estimated to carry, in bit/s, and whom to tell of what waits for it; 0 that nothing needs
-// to wait.
+// to wait, from when nothing does.
 func (c *Conn) Pace(bitrate int, w Waiter) {
 	o := &c.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if bitrate == 0 && o.pacer.Waiting() {
+		return // or all of it would leave at once
+	}
 	o.estimate, o.waiter = bitrate, w
 	o.setRate()
 }

@@ -200,6 +200,32 @@ func TestProbeIsNotHeldBack(t *testing.T) {
 	}
 }
 
+// When nothing needs to wait any more, what waits does not leave in one burst.
+func TestPacingEndsGently(t *testing.T) {
+	r := &recorder{}
+	e := establish(t, r)
+	e.Pace(1_000_000, r)
+	now := e.engine.o.Clock()
+	e.frame(t, now, 0, 10)
+	e.Pace(0, r)
+	e.port.sent = nil
+	e.Release(now.Add(pace.Grain))
+	if len(e.port.sent) > 1 {
+		t.Errorf("%d packets left at once", len(e.port.sent))
+	}
+	for i := 2; e.Release(now.Add(time.Duration(i) * pace.Grain)); i++ {
+		if i > 100 {
+			t.Fatal("something waits for ever")
+		}
+	}
+	e.Pace(0, r)
+	e.port.sent = nil
+	e.frame(t, now, 10, 100)
+	if len(e.port.sent) != 101 {
+		t.Errorf("%d packets left, want all 101", len(e.port.sent))
+	}
+}
+
 // What fits allocates nothing.
 func TestPacingAllocatesNothing(t *testing.T) {
 	r := &recorder{}
