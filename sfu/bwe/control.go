@@ -58,10 +58,12 @@ type control struct {
 	since             time.Time
 	limited           bool
 
-	used   float64   // what arrives, smoothed
-	before float64   // smooth queue of the last feedback
-	quiet  time.Time // since when there is no queue; zero: there is
-	held   time.Time // when congestion was last acted upon
+	used    float64   // what arrives, smoothed
+	before  float64   // smooth queue of the last feedback
+	latest  float64   // and its queue
+	quiet   time.Time // since when there is no queue; zero: there is
+	doubted time.Time // when a queue was last not believed in at once
+	held    time.Time // when congestion was last acted upon
 	emptying
 	flat   flat
 	full   float64 // what left the last queue, or came of the last probe that filled the path: 0 for not known
@@ -107,6 +109,7 @@ func (c *control) update(s signal) {
 	switch {
 	case c.state == Competing:
 		c.compete(s, reference)
+	case c.tooLong(s) && c.doubts(s):
 	case c.tooLong(s):
 		c.drain(s, reference)
 	case c.state == Draining:
@@ -117,7 +120,7 @@ func (c *control) update(s signal) {
 	default:
 		c.follow(s, reference)
 	}
-	c.before = s.smooth
+	c.before, c.latest = s.smooth, s.queue
 	c.rate = c.bounded()
 }
 
@@ -130,6 +133,29 @@ func (c *control) tooLong(s signal) bool {
 	return s.queue > reference+drainAbove ||
 		s.queue > reference+drainAbove/3 && s.queue+0.1*s.slope > reference+2*drainAbove
 }
+
+// doubts tells that a queue has come at once, as when the client had no time to read: then all that came
+// meanwhile comes together, and the next feedbacks tell of no queue, or a shorter one.
+func (c *control) doubts(s signal) bool {
+	since := s.now.Sub(c.doubted)
+	switch {
+	case c.state == Draining:
+		return false
+	case since < doubtFor && s.queue < c.latest:
+		return true // it goes as fast as it came
+	case s.queue-c.latest < jumpOf || since < doubtEvery:
+		return false
+	}
+	c.doubted = s.now
+	return true
+}
+
+// A jump is of jumpOf seconds of queue between two feedbacks.
+const (
+	jumpOf     = 0.05
+	doubtFor   = 300 * time.Millisecond
+	doubtEvery = 2 * time.Second
+)
 
 // drains tells that a queue of our own is being emptied, or made by a probe, or of what was sent then, not all
 // is known yet.

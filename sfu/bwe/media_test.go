@@ -37,6 +37,7 @@ type media struct {
 	paused    bool
 	limit     int // bit/s that the source has at most, 0: as much as is wanted
 	source    func(estimate int) int
+	busy      busy
 	voices    int // that are sent beside, whatever the estimate: Opus at 24 kbit/s
 
 	recorder  *piontwcc.Recorder // the client's
@@ -165,6 +166,18 @@ func (m *media) send(size int, _ uint8) {
 }
 
 func (m *media) arrive(number uint32, size int) {
+	if b := &m.busy; m.w.now >= b.from && m.w.now < b.read {
+		b.read += 2 * time.Millisecond
+		m.w.at(b.read, func() { m.take(number, size) })
+		return
+	}
+	m.take(number, size)
+}
+
+// busy is a time in which the client reads nothing; then one packet after another, until it has caught up.
+type busy struct{ from, until, read time.Duration }
+
+func (m *media) take(number uint32, size int) {
 	at := int(m.w.now / (100 * time.Millisecond))
 	for len(m.got) <= at {
 		m.got, m.queueSum, m.queueN = append(m.got, 0), append(m.queueSum, 0), append(m.queueN, 0)
@@ -180,6 +193,9 @@ func (m *media) arrive(number uint32, size int) {
 
 // report sends the receiver's feedback.
 func (m *media) report() {
+	if m.w.now >= m.busy.from && m.w.now < m.busy.until {
+		return
+	}
 	for _, p := range m.recorder.BuildFeedbackPacket() {
 		if m.w.random.Float64() < m.dropAcks {
 			continue

@@ -97,3 +97,25 @@ func TestThinPathBecomesLonger(t *testing.T) {
 		t.Errorf("10 s later: %+v", got)
 	}
 }
+
+// A client that has no time to read for a moment costs nothing: what came meanwhile is told of together, or in
+// parts.
+func TestBusyClient(t *testing.T) {
+	for _, rate := range []link.Bitrate{384 * link.Kbit, 2 * link.Mbit} {
+		for _, pause := range []time.Duration{100, 200, 300, 400} {
+			w := newWorld(t, 1, shape(rate, queue300), shape(freeRate, queue300))
+			m := served(w, 40*time.Millisecond, 1)
+			from := 30*second + 7*time.Millisecond
+			until := from + pause*time.Millisecond
+			m.busy = busy{from, until, until}
+			w.run(40 * second)
+			before := m.rates[299]
+			for i, r := range m.rates[300:350] {
+				if r < before*7/10 {
+					t.Errorf("%v, %d ms: %d bit/s after %d ms, %d before: %s", rate, int(pause), r, i*100, before, m.states[300+i].Reason)
+					break
+				}
+			}
+		}
+	}
+}
