@@ -174,17 +174,23 @@ func (s *slot) spoken() (t redundancy.Traffic, expected, lost uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x, d := &s.shield, &s.delivery
-	x.quiet += (1 - min(1, float64(x.traffic.Bits(0))/quietBelow) - x.quiet) / quietOver
+	if off := 1 - min(1, float64(x.traffic.Bits(0))/quietBelow) - x.quiet; off > 0 {
+		x.quiet += off / quietOver
+	} else {
+		x.quiet += off / saidOver
+	}
 	t, expected, lost = x.traffic, d.packets-x.packets, d.missing-x.missing
 	x.traffic, x.packets, x.missing = redundancy.Traffic{}, d.packets, d.missing
 	return t, expected, lost
 }
 
-// A second with less than quietBelow bit/s is quiet in part; what counts are some quietOver seconds. A voice of
+// A second with less than quietBelow bit/s is quiet in part; what counts are some saidOver seconds in which
+// something was said, and quietOver of silence: what is kept for sound must not waver with each sentence. A voice of
 // 16 kbit/s takes 40, and what it sends in a pause, with DTX or without, 2 to 25.
 const (
 	quietBelow = 40_000
-	quietOver  = 10
+	quietOver  = 30
+	saidOver   = 10
 )
 
 // quiet is the share of the last seconds in which nothing was said in the slot.
