@@ -215,7 +215,7 @@ func TestQualityGoals(t *testing.T) {
 		open          []string
 		judge         func(main, other bench.Viewed, mos float64) []held
 	}{
-		// 640x360 at 30 frames/s does not fit beside two voices and a second camera; at 15 it does, and at 30 half of that.
+		// 640x360 at 30 frames/s does not fit beside two voices and a second camera; at 22.5 it does.
 		{"Q1: 384 kbit/s, 50 ms", "general", line(link.Constant(384*link.Kbit), 50*time.Millisecond, 0), general, []string{"frames/s"},
 			func(main, _ bench.Viewed, mos float64) []held {
 				return []held{
@@ -223,20 +223,20 @@ func TestQualityGoals(t *testing.T) {
 					most("frozen", main.Frozen.Seconds()/main.Watched.Seconds(), 0.005), least("MOS", mos, 4),
 				}
 			}},
-		{"Q2: 330 kbit/s, 2 %, 80 ms", "general", line(link.Constant(330*link.Kbit), 80*time.Millisecond, 0.02), general, []string{"frames/s", "freezes a minute"},
+		{"Q2: 330 kbit/s, 2 %, 80 ms", "general", line(link.Constant(330*link.Kbit), 80*time.Millisecond, 0.02), general, nil,
 			func(main, _ bench.Viewed, mos float64) []held {
 				return []held{
 					least("frames/s", fps(main), 20), least("MOS", mos, 4),
 					most("freezes a minute", float64(main.Freezes)/main.Watched.Minutes(), 1),
 				}
 			}},
-		{"Q3: 180 kbit/s, 5 %, 150 ms", "general", line(link.Constant(180*link.Kbit), 150*time.Millisecond, 0.05), general, []string{"frames/s", "MOS"},
+		{"Q3: 180 kbit/s, 5 %, 150 ms", "general", line(link.Constant(180*link.Kbit), 150*time.Millisecond, 0.05), general, []string{"frames/s"},
 			func(main, _ bench.Viewed, mos float64) []held {
 				return []held{least("frames/s", fps(main), 15), least("MOS", mos, 3.6)}
 			}},
 		{"Q4: 60 kbit/s, 10 %, 300 ms", "general", line(link.Constant(60*link.Kbit), 300*time.Millisecond, 0.1), general, []string{"MOS"},
 			func(_, _ bench.Viewed, mos float64) []held { return []held{least("MOS", mos, 3.1)} }},
-		{"Q7: two who sign, 330 kbit/s", "motion", line(link.Constant(330*link.Kbit), 50*time.Millisecond, 0), signs, []string{"frames/s", "frames/s of the second"},
+		{"Q7: two who sign, 330 kbit/s", "motion", line(link.Constant(330*link.Kbit), 50*time.Millisecond, 0), signs, nil,
 			func(doctor, voice bench.Viewed, _ float64) []held {
 				return []held{least("frames/s", fps(voice), 20), least("frames/s of the second", fps(doctor), 20)}
 			}},
@@ -268,7 +268,7 @@ func TestQualityGoals(t *testing.T) {
 }
 
 // Q5: from 2 Mbit/s to 300 kbit/s and back. Sound never stops for 200 ms, 640x360 is left within a second and comes
-// back: ten seconds are wanted, 2 to 12 come.
+// back within ten.
 func TestStepDownAndBack(t *testing.T) {
 	var took []time.Duration
 	runs := 5
@@ -280,7 +280,7 @@ func TestStepDownAndBack(t *testing.T) {
 	}
 	slices.Sort(took)
 	t.Logf("figure: Q5: 640x360 is back after %v", took)
-	if took[len(took)-1] > 40*time.Second || !raced && took[len(took)/2] > 15*time.Second {
+	if took[len(took)-1] > 10*time.Second {
 		t.Errorf("640x360 was back after %v", took)
 	}
 }
