@@ -28,7 +28,9 @@ type session struct {
 	ws  *websocket.Conn
 	cfg Config
 
-	writeMu sync.Mutex // gorilla/websocket allows one writer
+	// writing holds the one writer that gorilla/websocket allows. Not a mutex: in virtual time no time passes
+	// while somebody waits for one, and the holder may wait for a server that waits for time to pass.
+	writing chan struct{}
 
 	mu      sync.Mutex
 	lastID  uint64
@@ -104,7 +106,7 @@ func dial(ctx context.Context, cfg Config, connect string) (*session, error) {
 		return nil, fmt.Errorf("bench: connect: %w", err)
 	}
 	ws.SetReadLimit(wire.MaxMessageBytes)
-	return &session{ws: ws, cfg: cfg, pending: make(map[uint64]chan wire.ServerMessage)}, nil
+	return &session{ws: ws, cfg: cfg, writing: make(chan struct{}, 1), pending: make(map[uint64]chan wire.ServerMessage)}, nil
 }
 
 // send writes a message; id 0 asks for no reply.
@@ -119,8 +121,8 @@ func (s *session) send(m wire.ClientMessage, id uint64) error {
 
 // sendRaw writes bytes as a text message.
 func (s *session) sendRaw(data []byte) error {
-	s.writeMu.Lock()
-	defer s.writeMu.Unlock()
+	s.writing <- struct{}{}
+	defer func() { <-s.writing }()
 	if err := s.ws.SetWriteDeadline(s.cfg.Clock.Now().Add(writeTimeout)); err != nil {
 		return err
 	}
