@@ -7,9 +7,10 @@ import (
 
 // SlowDisk makes every sync of parts do something first. To be called before the first recording.
 func (s *Store) SlowDisk(first func()) {
+	sync := s.sync
 	s.sync = func(f *os.File) error {
 		first()
-		return datasync(f)
+		return sync(f)
 	}
 }
 

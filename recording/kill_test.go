@@ -224,7 +224,7 @@ func TestSyncs(t *testing.T) {
 	t.Parallel()
 	h, dir := newHospital(t), filepath.Join(t.TempDir(), "r")
 	log := filepath.Join(t.TempDir(), "calls")
-	c, id, victim := startVictim(t, dir, h, strace, "-f", "-y", "-ttt", "-e", "trace=fdatasync,fsync", "-o", log)
+	c, id, victim := startVictim(t, dir, h, strace, "-f", "-y", "-ttt", "-e", "trace=fdatasync,io_submit", "-o", log)
 	wait := time.NewTimer(4 * time.Second)
 	<-wait.C
 	if err := victim.Kill(); err != nil {
@@ -236,7 +236,7 @@ func TestSyncs(t *testing.T) {
 		t.Fatal(err)
 	}
 	last, worst, n := map[string]float64{}, 0.0, map[string]int{}
-	for _, call := range regexp.MustCompile(`(?m)^\d+ +([\d.]+) fdatasync\(\d+<[^>]*/(`+id+`\.p\d+\.mkv\.age)>`).FindAllStringSubmatch(string(b), -1) {
+	for _, call := range regexp.MustCompile(`(?m)^\d+ +([\d.]+) (?:fdatasync\(|io_submit\(.*IOCB_CMD_FDSYNC, .*aio_fildes=)\d+<[^>]*/(`+id+`\.p\d+\.mkv\.age)>`).FindAllStringSubmatch(string(b), -1) {
 		at, err := strconv.ParseFloat(call[1], 64)
 		if err != nil {
 			t.Fatal(err)

@@ -77,8 +77,9 @@ type Store struct {
 	to   seal.Recipients
 	root *os.Root
 	// What the disk does, but in tests.
-	sync  func(*os.File) error
-	space func(dir string) (free, size uint64, err error)
+	syncer *syncer
+	sync   func(*os.File) error
+	space  func(dir string) (free, size uint64, err error)
 
 	mu       sync.Mutex
 	closed   bool
@@ -121,8 +122,10 @@ func New(o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("recordings: %w", err)
 	}
-	s := &Store{o: o, to: to, root: root, sync: datasync, space: space, sessions: make(map[string]*Session)}
+	s := &Store{o: o, to: to, root: root, syncer: newSyncer(), space: space, sessions: make(map[string]*Session)}
+	s.sync = s.syncer.sync
 	if err := s.recover(); err != nil {
+		s.syncer.close()
 		return nil, errors.Join(err, root.Close())
 	}
 	s.wake, s.uploaded = make(chan struct{}, 1), make(chan struct{})
@@ -248,6 +251,9 @@ func (s *Store) Close(ctx context.Context) error {
 	}
 	s.halt()
 	<-s.uploaded
+	if err == nil { // else a disk may not have answered yet, and destroying would wait for it
+		s.syncer.close()
+	}
 	return errors.Join(err, s.root.Close())
 }
 
