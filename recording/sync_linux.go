@@ -29,22 +29,22 @@ type syncer struct {
 
 // controlBlock is struct iocb of linux/aio_abi.h.
 type controlBlock struct {
-	data           uint64
-	key, rwFlags   uint32
-	opcode         uint16
-	priority       int16
-	file           uint32
-	buffer, length uint64
-	offset         int64
-	_              uint64
-	flags, event   uint32
+	data   uint64
+	_      [2]uint32 // key and flags of reading and writing
+	opcode uint16
+	_      int16 // priority
+	file   uint32
+	_      [4]uint64 // buffer, length, offset; reserved
+	flags  uint32
+	event  uint32
 }
 
 // completion is struct io_event.
 type completion struct {
-	data, block uint64
-	result      int64
-	_           int64
+	data   uint64
+	_      uint64 // the block
+	result int64
+	_      int64
 }
 
 const (

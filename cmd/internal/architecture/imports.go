@@ -110,9 +110,9 @@ func shell() []struct {
 	}{
 		{"github.com/pion/webrtc", []string{"sfu/transport", "bench", "bench/sim", "bench/yardstick/plainpion"},
 			"the server is no PeerConnection; clients are, and the tests of its transport have one to talk to"},
-		{"unsafe", []string{"sfu/port"}, "only system calls need it"},
-		{"golang.org/x/sys", []string{"sfu/port", "bench/linkem", "bench/batch", "bench/load"},
-			"only sockets, devices and the CPUs of processes know the kernel: the port's, the load generator's, the tunnel's"},
+		{"unsafe", []string{"sfu/port", "recording"}, "only system calls need it"},
+		{"golang.org/x/sys", []string{"sfu/port", "bench/linkem", "bench/batch", "bench/load", "recording"},
+			"only sockets, devices, disks and the CPUs of processes know the kernel: the port's, the recorder's, the load generator's, the tunnel's"},
 		{"github.com/minio/minio-go", []string{"recording/bucket"}, "a bucket is asked through its interface"},
 		{"github.com/nats-io", []string{"signaling/store/jetstream"}, "a store is asked through its interface"},
 		{"github.com/spf13/viper", []string{"config"}, "configuration is loaded in one place"},
