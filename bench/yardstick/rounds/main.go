@@ -30,6 +30,7 @@ type options struct {
 	serverCPU       string
 	loadCPU         string
 	knee            int
+	awake           bool
 }
 
 func main() {
@@ -58,6 +59,7 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.serverCPU, "server-cpu", "0", "the servers' processor, as taskset has it")
 	f.StringVar(&o.loadCPU, "load-cpu", "1", "the load's")
 	f.IntVar(&o.knee, "knee", 0, "instead: the largest number of rooms of shape a, up to this one, with p99 <= 50 ms and loss <= 0.1 %")
+	f.BoolVar(&o.awake, "awake", true, "have both processors spin at idle priority, so that a virtual machine keeps them")
 	if err := f.Parse(args); err != nil {
 		return options{}, err
 	}
@@ -106,6 +108,13 @@ func run(ctx context.Context, o options, out, progress io.Writer) error {
 	b, err := build(ctx, scratch, o)
 	if err != nil {
 		return err
+	}
+	if o.awake {
+		stop, err := keepAwake(ctx, o.serverCPU, o.loadCPU)
+		if err != nil {
+			return err
+		}
+		defer stop()
 	}
 	if o.knee > 0 {
 		return b.knees(ctx, o, out, progress)
