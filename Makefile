@@ -157,6 +157,7 @@ sim:
 
 soak: needs .tools/fsck .tools/age .tools/versitygw typage
 	SOAK=1 go test -v -count=1 -timeout 2h ./bench/sim/...
+	SOAK=1 go test -v -count=1 -timeout 30m ./sfu/bwe
 	SOAK=1 go test -v -count=1 -timeout 1h ./signaling/audit
 	SOAK=1 go test -v -count=1 -timeout 1h -run TestEveryPathOfConsent ./signaling/consult
 	SOAK=1 go test -v -count=1 -timeout 30m ./turn
