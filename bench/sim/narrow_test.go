@@ -94,7 +94,7 @@ func TestFirstQueueIsShort(t *testing.T) {
 		{"lobby, 330 kbit/s", 2 * time.Second, 330 * link.Kbit, 300 * time.Millisecond},
 		{"at once, 330 kbit/s", 0, 330 * link.Kbit, 300 * time.Millisecond},
 		{"lobby, 150 kbit/s", 2 * time.Second, 150 * link.Kbit, 300 * time.Millisecond},
-		{"at once, 150 kbit/s", 0, 150 * link.Kbit, 1500 * time.Millisecond},
+		{"at once, 150 kbit/s", 0, 150 * link.Kbit, 1700 * time.Millisecond}, // the lowest layers do not fit: see docs/bandwidth.md
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			people := talkers()
