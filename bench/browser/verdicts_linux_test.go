@@ -35,9 +35,11 @@ const perfect = "delay=5ms"
 // third of each class, a tenth or more away from the bounds (what is measured is what TCP carries, 4 % less).
 func verdictRuns() (rounds [][]verdictRun) {
 	if os.Getenv("SOAK") != "1" {
+		// Without loss: what TCP makes of it in four seconds is chance (one of 450 kbit/s with 1 % and a round trip of
+		// 120 ms read as 270, one of 1 Mbit/s with 12 % as 98), and of six links none may be wrong.
 		return [][]verdictRun{{
-			{"rate=1mbit,delay=20ms", "ok"}, {"rate=450kbit,delay=60ms,loss=1%", "ok"}, {"rate=280kbit,delay=20ms", "warn"},
-			{"rate=1mbit,delay=20ms,loss=12%", "warn"}, {"rate=130kbit,delay=20ms", "audio"}, {"rate=90kbit,delay=80ms", "audio"},
+			{"rate=1mbit,delay=20ms", "ok"}, {"rate=450kbit,delay=60ms", "ok"}, {"rate=280kbit,delay=20ms", "warn"},
+			{"rate=240kbit,delay=50ms", "warn"}, {"rate=130kbit,delay=20ms", "audio"}, {"rate=90kbit,delay=80ms", "audio"},
 		}}
 	}
 	random := rand.New(rand.NewPCG(13, 60))
