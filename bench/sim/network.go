@@ -87,6 +87,9 @@ func (n *Network) AddHost(addr string, up, down Path) (*Host, error) {
 	return h, nil
 }
 
+// Skew is how much longer than its paths say the ways from and to the host take: see skewStep.
+func (h *Host) Skew() (up, down time.Duration) { return h.up.skew, h.down.skew }
+
 // Addr is the host's address.
 func (h *Host) Addr() netip.Addr { return h.addr }
 

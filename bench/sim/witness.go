@@ -167,7 +167,8 @@ func (x *witness) gone(p *person) {
 
 // packet judges one packet that reached p.
 func (x *witness) packet(p *person, now time.Time, a bench.Arrival) {
-	at := now.Add(-p.Down.Delay)
+	_, skew := p.host.Skew()
+	at := now.Add(-p.Down.Delay - skew)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.packets++
