@@ -17,8 +17,8 @@ const maxSyncs = 64
 
 // syncer makes what was written durable without a thread that waits for the disk: the kernel does it, and
 // tells (io_submit(2), IOCB_CMD_FDSYNC, Linux 4.18). A thread in fdatasync(2) keeps one of Go's processors
-// until sysmon takes it away, up to 10 ms later, and on a server with one processor nobody reads the socket
-// meanwhile.
+// until sysmon takes it away, which looks every 20 us to 10 ms (runtime/proc.go), and on a server with one
+// processor nobody reads the socket meanwhile.
 type syncer struct {
 	context uintptr // aio_context_t; 0: the kernel has none for us, and threads wait
 

@@ -33,8 +33,9 @@ func (p *Peer) allocate(now time.Time) {
 		x.seen = append(x.seen, seen{sub, sub.grant.Load()}) // before the ladder is looked at
 		x.wants = append(x.wants, p.wants(sub))
 	}
-	audio := sound.of(p.budget().Bitrate)
-	grants, wanted := p.share.Allocate(now, p.allowed(now, audio, x.wants), audio, layers.ProfileOf(p.o.Profile), x.wants)
+	budget := p.budget()
+	audio := sound.of(budget.Bitrate)
+	grants, wanted := p.share.Allocate(now, p.allowed(now, budget, audio, x.wants), audio, layers.ProfileOf(p.o.Profile), x.wants)
 	p.want(wanted)
 	for i, s := range x.seen {
 		s.sub.publication.grant(s.sub, s.grant, grants[i])
@@ -85,8 +86,7 @@ func (x *sound) of(budget int) int {
 
 // allowed is what may be sent to p. Until something is known of its path, and at least until something has
 // held it back, that is the lowest layer of everybody.
-func (p *Peer) allowed(now time.Time, audio int, wants []layers.Want) int {
-	budget := p.budget()
+func (p *Peer) allowed(now time.Time, budget bwe.Estimate, audio int, wants []layers.Want) int {
 	if budget.State != bwe.Start {
 		return budget.Bitrate
 	}

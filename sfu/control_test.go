@@ -83,7 +83,7 @@ func newBusyRoom(b *testing.B, server *Server, number, people int, encodings []s
 		r.speak(now)
 	}
 	for _, p := range r.peers {
-		if p.state != transport.StateConnected || p.taken == 0 {
+		if p.state != transport.StateConnected || p.occupied() == 0 {
 			b.Fatal("nobody sees anybody")
 		}
 	}

@@ -84,7 +84,6 @@ type seat struct {
 	failed   bool
 	assigner *slots.Assigner
 	seated   []*slot // the slots that the assigner knows
-	taken    int     // of these
 	epoch    uint64
 	layout   layout
 	layers   map[*Publication][]string // the RIDs last told

@@ -288,7 +288,7 @@ func (r *Room) settle(now time.Time, p *Peer, shown []*Publication) {
 			Pinned: p.pins(o), Since: pub.since,
 		})
 	}
-	r.crowded = r.crowded || len(wanted) > p.taken // as they are before this, which errs on the side of looking again
+	r.crowded = r.crowded || len(wanted) > p.occupied() // as they are before this, which errs on the side of looking again
 	var changed []Assignment
 	for _, c := range p.assigner.Assign(now, wanted) {
 		changed = append(changed, r.seat(now, p, p.slotAt(c.Kind, c.Index), byOccupant[c.Occupant]))
@@ -315,7 +315,6 @@ func (r *Room) seat(now time.Time, p *Peer, s *slot, pub *Publication) Assignmen
 	if old := s.sitting; old != nil {
 		old.sub.publication.detach(old.sub)
 		s.sitting = nil
-		p.taken--
 	}
 	if pub == nil {
 		return Assignment{Mid: s.mid, RTP: s.assign(now, nil)}
@@ -330,7 +329,6 @@ func (r *Room) seat(now time.Time, p *Peer, s *slot, pub *Publication) Assignmen
 	sub := &Subscription{publication: pub, slot: s, since: now, careful: p.budget().Bitrate < openBitrate}
 	rtp := s.assign(now, sub)
 	s.sitting = &sitting{sub: sub, muted: pub.muted.Load(), rtp: rtp}
-	p.taken++
 	pub.attach(sub)
 	return p.assignment(s)
 }
@@ -361,6 +359,16 @@ func (p *Peer) grow(all []*slot) {
 		p.assigner.Grow(count.Audio, count.Video)
 	}
 	p.seated = all
+}
+
+// occupied is how many of the slots somebody sits in.
+func (p *Peer) occupied() (n int) {
+	for _, s := range p.seated {
+		if s.sitting != nil {
+			n++
+		}
+	}
+	return n
 }
 
 func (p *Peer) slotAt(kind codec.Kind, index int) *slot {

@@ -292,7 +292,7 @@ func total(grants []Grant) (sum int) {
 
 // more tells whether b is more than a for any want; there a's reason is held, unless that is empty. Where they
 // are the same, a takes b's.
-func more(wants []Want, a, b []Grant, held Reason) (any bool) {
+func more(wants []Want, a, b []Grant, held Reason) (found bool) {
 	for i := range wants {
 		ladder := wants[i].Ladder
 		x, y := height(ladder, a[i]), height(ladder, b[i])
@@ -303,12 +303,12 @@ func more(wants []Want, a, b []Grant, held Reason) (any bool) {
 		case x != y && y < x, x == y && b[i].Next < 0:
 			continue
 		}
-		any = true
+		found = true
 		if held != "" {
 			a[i].Reason = held
 		}
 	}
-	return any
+	return found
 }
 
 // height orders the grants of one ladder.

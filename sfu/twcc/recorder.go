@@ -20,13 +20,12 @@ const (
 
 // Recorder notes when packets came, to tell their sender. The zero value is ready.
 type Recorder struct {
-	ssrc   uint32 // of the media that came last
-	begun  bool
-	next   int64 // number of the first packet that the next message tells of
-	end    int64 // behind the newest
-	count  uint8 // of messages
-	held   []arrival
-	states []uint8 // of the message at hand
+	ssrc   uint32    // of the media that came last
+	next   int64     // number of the first packet that the next message tells of
+	end    int64     // behind the newest
+	count  uint8     // of messages
+	held   []arrival // nil before the first
+	states []uint8   // of the message at hand
 }
 
 // arrival is when the packet of a number came, in DeltaUnit.
@@ -36,8 +35,7 @@ type arrival struct{ number, at int64 }
 // not after any packet.
 func (r *Recorder) Record(ssrc uint32, sequence uint16, at time.Duration) {
 	r.ssrc = ssrc
-	if !r.begun {
-		r.begun = true
+	if r.held == nil {
 		r.held = make([]arrival, firstHeld)
 		r.next = 1<<16 + int64(sequence) // so that nothing is below 0
 		r.end = r.next

@@ -8,7 +8,7 @@ import (
 
 // keepAwake has each processor spin when nobody else wants it, at the kernel's idle priority, until stop is
 // called. Virtual machines give an idle processor back, and have it again up to milliseconds later: the floor's p99
-// in shape a was 9.9 ms on a machine with nothing else to do, 0.16 ms with this, and 0.2 to 0.4 beside a load of 20
+// in shape a was 9.9 ms on a machine with a load of 1, 0.16 ms with this, and 0.2 to 0.4 beside a load of 20
 // (2026-11-22).
 func keepAwake(ctx context.Context, cpus ...string) (stop func(), err error) {
 	var spinning []*exec.Cmd
