@@ -12,6 +12,7 @@ import (
 	"github.com/bedside-video/bedside/bench/load"
 	"github.com/bedside-video/bedside/bench/result"
 	"github.com/bedside-video/bedside/bench/scenario"
+	"github.com/bedside-video/bedside/cmd/internal/command"
 )
 
 // capacitySchema names the form of capacity's document.
@@ -127,9 +128,9 @@ func (f *capacityFlags) run(ctx context.Context, w world, name string, args []st
 	err = errors.Join(err, file.write(out.write))
 	switch {
 	case err != nil:
-		return failure{err}
+		return command.Failed(err)
 	case out.Limited > 0 || out.Largest == 0:
-		return failure{errors.New(out.Says)}
+		return command.Failed(errors.New(out.Says))
 	}
 	return nil
 }
@@ -147,10 +148,10 @@ func (f *capacityFlags) step(ctx context.Context, w world, s scenario.Scenario, 
 	at.cfg.Verify = verifyShare(f.verify, s)
 	r, err := playOnce(ctx, w, at, s)
 	if err := errors.Join(err, at.stop()); err != nil {
-		return result.Result{}, failure{err}
+		return result.Result{}, command.Failed(err)
 	}
 	if r.Interrupted {
-		return result.Result{}, failure{errors.New("interrupted")}
+		return result.Result{}, command.Failed(errors.New("interrupted"))
 	}
 	return r, nil
 }

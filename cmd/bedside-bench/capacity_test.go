@@ -10,6 +10,7 @@ import (
 
 	"github.com/bedside-video/bedside/bench/load"
 	"github.com/bedside-video/bedside/bench/result"
+	"github.com/bedside-video/bedside/cmd/internal/command"
 )
 
 func TestCapacityUsage(t *testing.T) {
@@ -31,8 +32,8 @@ func TestCapacityUsage(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			code, out, errs := runArgs(t, t.Context(), append([]string{"capacity"}, tt.args...)...)
-			if code != exitUsage || !strings.Contains(errs, tt.errs) || out != "" {
-				t.Errorf("exit %d, %q, %q; want %d, %q", code, out, errs, exitUsage, tt.errs)
+			if code != command.ExitUsage || !strings.Contains(errs, tt.errs) || out != "" {
+				t.Errorf("exit %d, %q, %q; want %d, %q", code, out, errs, command.ExitUsage, tt.errs)
 			}
 		})
 	}
@@ -65,7 +66,7 @@ func TestCapacityLocal(t *testing.T) {
 		if got.Schema != capacitySchema || got.Largest != tt.largest && got.Limited == 0 {
 			t.Errorf("%s: %+v", tt.objective, got)
 		}
-		if (code == exitFine) != (got.Limited == 0 && got.Largest > 0) || !strings.Contains(out, "\ntiny: "+got.Says+"\n") {
+		if (code == command.ExitFine) != (got.Limited == 0 && got.Largest > 0) || !strings.Contains(out, "\ntiny: "+got.Says+"\n") {
 			t.Errorf("%s: exit %d, %s", tt.objective, code, out)
 		}
 		if n := strings.Count(out, " rooms: "); n != len(got.Steps) || slices.ContainsFunc(got.Steps, func(s capacityStep) bool { return s.Participants != 2*s.Rooms }) {

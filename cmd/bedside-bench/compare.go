@@ -11,6 +11,7 @@ import (
 
 	"github.com/bedside-video/bedside/bench/compare"
 	"github.com/bedside-video/bedside/bench/result"
+	"github.com/bedside-video/bedside/cmd/internal/command"
 )
 
 func compareCommand(w world) *cobra.Command {
@@ -69,7 +70,7 @@ func compareFiles(w world, before, after []string, asJSON bool) error {
 		err = c.WriteTable(w.out)
 	}
 	if err != nil {
-		return failure{err}
+		return command.Failed(err)
 	}
 	return nil
 }

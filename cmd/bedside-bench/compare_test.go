@@ -10,6 +10,7 @@ import (
 
 	"github.com/bedside-video/bedside/bench/compare"
 	"github.com/bedside-video/bedside/bench/result"
+	"github.com/bedside-video/bedside/cmd/internal/command"
 )
 
 // results writes a file for each delay.
@@ -54,15 +55,15 @@ func TestCompare(t *testing.T) {
 		code     int
 		out, err string
 	}{
-		{"table", line(before, with, after), exitFine, "better (p 0.029)", ""},
-		{"json", line(before, with, after, []string{"--json"}), exitFine, `"judgement": "better"`, ""},
-		{"help", line([]string{"--help"}), exitFine, "BEFORE.json", ""},
-		{"one side", line(before), exitUsage, "", "name the results before, then --with and those after"},
-		{"nothing after", line(before, with), exitUsage, "", "name the results before"},
-		{"another load", line(before, with, other), exitUsage, "", "different loads"},
-		{"no result", line(before, with, []string{text}), exitUsage, "", text + ": result: not a result of schema bedside-bench/1"},
-		{"no file", line(before, with, []string{text + "2"}), exitUsage, "", "no such file"},
-		{"unknown flag", line(before, []string{"--html"}), exitUsage, "", "unknown flag --html"},
+		{"table", line(before, with, after), command.ExitFine, "better (p 0.029)", ""},
+		{"json", line(before, with, after, []string{"--json"}), command.ExitFine, `"judgement": "better"`, ""},
+		{"help", line([]string{"--help"}), command.ExitFine, "BEFORE.json", ""},
+		{"one side", line(before), command.ExitUsage, "", "name the results before, then --with and those after"},
+		{"nothing after", line(before, with), command.ExitUsage, "", "name the results before"},
+		{"another load", line(before, with, other), command.ExitUsage, "", "different loads"},
+		{"no result", line(before, with, []string{text}), command.ExitUsage, "", text + ": result: not a result of schema bedside-bench/1"},
+		{"no file", line(before, with, []string{text + "2"}), command.ExitUsage, "", "no such file"},
+		{"unknown flag", line(before, []string{"--html"}), command.ExitUsage, "", "unknown flag --html"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out, errs bytes.Buffer

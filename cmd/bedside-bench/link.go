@@ -12,6 +12,7 @@ import (
 
 	"github.com/bedside-video/bedside/bench/linkem"
 	"github.com/bedside-video/bedside/bench/linkem/link"
+	"github.com/bedside-video/bedside/cmd/internal/command"
 )
 
 const (
@@ -85,12 +86,12 @@ func runBehindLink(ctx context.Context, w world, f linkFlags, args []string) (er
 	}
 	tunnel, err := linkem.OpenTunnel(ctx, cfg)
 	if err != nil {
-		return failure{err}
+		return command.Failed(err)
 	}
 	if f.control {
 		err := controlled(ctx, w, tunnel)
 		if err := errors.Join(err, tunnel.Close()); err != nil {
-			return failure{err}
+			return command.Failed(err)
 		}
 		return nil
 	}
@@ -109,7 +110,7 @@ func runBehindLink(ctx context.Context, w world, f linkFlags, args []string) (er
 		_, jsonErr = fmt.Fprintf(w.errs, "%s\n", line)
 	}
 	if err := errors.Join(err, jsonErr, tunnel.Close()); err != nil {
-		return failure{err}
+		return command.Failed(err)
 	}
 	return nil
 }

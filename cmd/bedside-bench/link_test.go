@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/bedside-video/bedside/bench/linkem"
+	"github.com/bedside-video/bedside/cmd/internal/command"
 )
 
 // runArgs runs a command line and returns exit code, standard output and standard error.
@@ -29,16 +30,16 @@ func TestUsage(t *testing.T) {
 		out  string // in standard output
 		errs string // in standard error
 	}{
-		{"help", []string{"--help"}, exitFine, "bedside-bench [command]", ""},
-		{"help of link", []string{"link", "--help"}, exitFine, "bedside-bench link --up rate=1mbit", ""},
-		{"version", []string{"version"}, exitFine, "bedside-bench ", ""},
-		{"unknown command", []string{"lnik"}, exitUsage, "", `unknown command "lnik"`},
-		{"unknown flag", []string{"link", "--upp", "x"}, exitUsage, "", "unknown flag: --upp"},
-		{"no command", []string{"link"}, exitUsage, "", "no command: write it behind --"},
-		{"wrong direction", []string{"link", "--up", "speed=1mbit", "--", "true"}, exitUsage, "", `--up: link: "speed=1mbit": unknown setting`},
-		{"the other", []string{"link", "--down", "loss=2", "--", "true"}, exitUsage, "", `--down: link: "loss=2": loss 2: not a probability`},
-		{"control and a command", []string{"link", "--control", "--", "true"}, exitUsage, "", "--control takes no command"},
-		{"number", []string{"link", "--number", "256", "--", "true"}, exitUsage, "", `invalid argument "256"`},
+		{"help", []string{"--help"}, command.ExitFine, "bedside-bench [command]", ""},
+		{"help of link", []string{"link", "--help"}, command.ExitFine, "bedside-bench link --up rate=1mbit", ""},
+		{"version", []string{"version"}, command.ExitFine, "bedside-bench ", ""},
+		{"unknown command", []string{"lnik"}, command.ExitUsage, "", `unknown command "lnik"`},
+		{"unknown flag", []string{"link", "--upp", "x"}, command.ExitUsage, "", "unknown flag: --upp"},
+		{"no command", []string{"link"}, command.ExitUsage, "", "no command: write it behind --"},
+		{"wrong direction", []string{"link", "--up", "speed=1mbit", "--", "true"}, command.ExitUsage, "", `--up: link: "speed=1mbit": unknown setting`},
+		{"the other", []string{"link", "--down", "loss=2", "--", "true"}, command.ExitUsage, "", `--down: link: "loss=2": loss 2: not a probability`},
+		{"control and a command", []string{"link", "--control", "--", "true"}, command.ExitUsage, "", "--control takes no command"},
+		{"number", []string{"link", "--number", "256", "--", "true"}, command.ExitUsage, "", `invalid argument "256"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			code, out, errs := runArgs(t, t.Context(), c.args...)
@@ -75,9 +76,9 @@ func TestLink(t *testing.T) {
 		out  string
 		errs string
 	}{
-		{"its own network", []string{"ip", "-o", "-4", "route"}, exitFine, "default dev link0", `{"up":{"in":0,`},
-		{"a command that fails", []string{"sh", "-c", "echo out; exit 7"}, exitFailed, "out", "link: sh: exit status 7"},
-		{"no such command", []string{"no-such-command"}, exitFailed, "", "no-such-command"},
+		{"its own network", []string{"ip", "-o", "-4", "route"}, command.ExitFine, "default dev link0", `{"up":{"in":0,`},
+		{"a command that fails", []string{"sh", "-c", "echo out; exit 7"}, command.ExitFailed, "out", "link: sh: exit status 7"},
+		{"no such command", []string{"no-such-command"}, command.ExitFailed, "", "no-such-command"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			code, out, errs := runArgs(t, t.Context(), append([]string{"link", number}, c.args...)...)
@@ -92,7 +93,7 @@ func TestLinkControlled(t *testing.T) {
 	number := needTunnel(t)
 	var out, errs bytes.Buffer
 	w := world{in: strings.NewReader("both rate=1mbit\nreport\n"), out: &out, errs: &errs}
-	if code := run(t.Context(), w, []string{"link", number, "--control"}); code != exitFine {
+	if code := run(t.Context(), w, []string{"link", number, "--control"}); code != command.ExitFine {
 		t.Fatalf("exit %d: %s", code, errs.String())
 	}
 	if lines := strings.Split(out.String(), "\n"); len(lines) != 4 || !strings.HasPrefix(lines[0], `{"namespace":"bedside-link-`) || !strings.Contains(lines[2], `"late":{"looked":`) {
@@ -107,8 +108,8 @@ func TestLinkInterrupted(t *testing.T) {
 	started := writer(func(string) { cancel() })
 	var errs bytes.Buffer
 	args := []string{"link", number, "--", "sh", "-c", "echo ready; exec sleep 60"}
-	if code := run(ctx, world{in: strings.NewReader(""), out: started, errs: &errs}, args); code != exitFailed {
-		t.Errorf("exit %d, want %d: %s", code, exitFailed, errs.String())
+	if code := run(ctx, world{in: strings.NewReader(""), out: started, errs: &errs}, args); code != command.ExitFailed {
+		t.Errorf("exit %d, want %d: %s", code, command.ExitFailed, errs.String())
 	}
 	for _, want := range []string{`{"up":{"in":0,`, "link: sh: signal: terminated"} {
 		if !strings.Contains(errs.String(), want) {
@@ -132,7 +133,7 @@ func TestPing(t *testing.T) {
 	}
 	code, out, errs := runArgs(t, t.Context(), "link", number, "--up", "delay=20ms", "--down", "delay=20ms", "--",
 		"ping", "-q", "-c", "10", "-i", "0.05", "10.88."+strings.TrimPrefix(number, "--number=")+".1")
-	if code != exitFine || !strings.Contains(errs, `"up":{"in":10,"in_bytes":840,"out":10,"out_bytes":840,"lost":0,"dropped":0,`) {
+	if code != command.ExitFine || !strings.Contains(errs, `"up":{"in":10,"in_bytes":840,"out":10,"out_bytes":840,"lost":0,"dropped":0,`) {
 		t.Fatalf("exit %d\n%s\n%s", code, out, errs)
 	}
 	_, times, ok := strings.Cut(out, "min/avg/max/mdev = ")

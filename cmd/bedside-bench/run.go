@@ -13,6 +13,7 @@ import (
 	"github.com/bedside-video/bedside/bench/report"
 	"github.com/bedside-video/bedside/bench/result"
 	"github.com/bedside-video/bedside/bench/scenario"
+	"github.com/bedside-video/bedside/cmd/internal/command"
 )
 
 // runFlags are the flags of run.
@@ -78,15 +79,15 @@ func (f *runFlags) run(ctx context.Context, w world, name string, args []string)
 	got, err := playOnce(ctx, w, at, s)
 	err = errors.Join(err, at.stop())
 	if got.Schema == "" {
-		return failure{errors.Join(err, files.remove())}
+		return command.Failed(errors.Join(err, files.remove()))
 	}
 	err = errors.Join(err, files.write(func(to io.Writer) error { return got.Write(to) }, func(to io.Writer) error { return report.Write(to, got) }))
 	summarise(w.out, got, files.names())
 	switch {
 	case err != nil:
-		return failure{err}
+		return command.Failed(err)
 	case got.Verdict != result.Pass:
-		return failure{errors.New(reason(got))}
+		return command.Failed(errors.New(reason(got)))
 	}
 	return nil
 }

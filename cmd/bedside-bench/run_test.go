@@ -12,6 +12,7 @@ import (
 
 	"github.com/bedside-video/bedside/bench/load"
 	"github.com/bedside-video/bedside/bench/result"
+	"github.com/bedside-video/bedside/cmd/internal/command"
 )
 
 const tiny = `name: tiny
@@ -68,8 +69,8 @@ func TestRunUsage(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			code, out, errs := runArgs(t, t.Context(), tt.args...)
-			if code != exitUsage || !strings.Contains(errs, tt.errs) || out != "" || strings.Contains(errs, "bedside_secret") {
-				t.Errorf("exit %d, %q, %q; want %d, %q", code, out, errs, exitUsage, tt.errs)
+			if code != command.ExitUsage || !strings.Contains(errs, tt.errs) || out != "" || strings.Contains(errs, "bedside_secret") {
+				t.Errorf("exit %d, %q, %q; want %d, %q", code, out, errs, command.ExitUsage, tt.errs)
 			}
 		})
 	}
@@ -112,7 +113,7 @@ func TestRunLocal(t *testing.T) {
 		if got.Verdict != tt.verdict && got.Verdict != "invalid" {
 			t.Errorf("%s: verdict %s, want %s", tt.name, got.Verdict, tt.verdict)
 		}
-		if want := map[string]int{"pass": exitFine}[got.Verdict]; (code == exitFine) != (got.Verdict == "pass") || code != exitFine && code != exitFailed {
+		if want := map[string]int{"pass": command.ExitFine}[got.Verdict]; (code == command.ExitFine) != (got.Verdict == "pass") || code != command.ExitFine && code != command.ExitFailed {
 			t.Errorf("%s: exit %d with %s, want %d", tt.name, code, got.Verdict, want)
 		}
 		for _, want := range []string{"tiny: " + got.Verdict, tt.reason, "joins ", "generator ", "report  "} {
@@ -149,7 +150,7 @@ func TestRunInterrupted(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, errs.text.String())
 	}
-	if code != exitFailed || !strings.Contains(errs.text.String(), "bedside-bench: invalid: ") || !strings.Contains(string(text), `"interrupted":true`) {
+	if code != command.ExitFailed || !strings.Contains(errs.text.String(), "bedside-bench: invalid: ") || !strings.Contains(string(text), `"interrupted":true`) {
 		t.Errorf("exit %d\n%s\n%.400s", code, errs.text.String(), text)
 	}
 	if left, err := filepath.Glob(filepath.Join(os.TempDir(), "bedside-*")); err != nil || len(left) > 0 {
@@ -178,7 +179,7 @@ func TestRunCannotStart(t *testing.T) {
 	result := filepath.Join(t.TempDir(), "result.json")
 	t.Setenv(keyVariable, "bedside_secret")
 	code, out, errs := runArgs(t, t.Context(), "run", scenario, "--url", "http://127.0.0.1:1", "--json", result)
-	if code != exitFailed || out != "" || !strings.Contains(errs, "connection refused") || strings.Contains(errs, "secret") {
+	if code != command.ExitFailed || out != "" || !strings.Contains(errs, "connection refused") || strings.Contains(errs, "secret") {
 		t.Errorf("exit %d, %q, %q", code, out, errs)
 	}
 	if _, err := os.Stat(result); !os.IsNotExist(err) {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/bedside-video/bedside/bench/load"
 	"github.com/bedside-video/bedside/bench/result"
+	"github.com/bedside-video/bedside/cmd/internal/command"
 )
 
 // keyVariable holds the API key where no file does.
@@ -109,7 +110,7 @@ func (f *targetFlags) open(ctx context.Context, args []string) (site, error) {
 	own, _ := parseCPUs(f.ownCPUs) // check has seen them
 	if len(own) > 0 {
 		if err := load.Pin(own); err != nil {
-			return site{}, failure{err}
+			return site{}, command.Failed(err)
 		}
 	}
 	var err error
@@ -132,7 +133,7 @@ func (f *targetFlags) open(ctx context.Context, args []string) (site, error) {
 func (f *targetFlags) start(ctx context.Context, s *site) error {
 	binary, remove, err := load.FindBinary(ctx, f.bedside)
 	if err != nil {
-		return failure{err}
+		return command.Failed(err)
 	}
 	s.key = "bedside_" + rand.Text()
 	cpus, _ := parseCPUs(f.serverCPUs) // check has seen them
@@ -142,7 +143,7 @@ func (f *targetFlags) start(ctx context.Context, s *site) error {
 	}
 	local, err := start(ctx, binary, s.key, cpus)
 	if err != nil {
-		return failure{errors.Join(err, remove())}
+		return command.Failed(errors.Join(err, remove()))
 	}
 	s.base, s.cfg.MetricsURL, s.cfg.PID = local.URL, local.MetricsURL, local.PID
 	s.cfg.Run.Target.Version = local.Version

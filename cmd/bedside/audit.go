@@ -9,11 +9,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/bedside-video/bedside/cmd/internal/command"
 	"github.com/bedside-video/bedside/signaling/audit"
 )
 
 func auditCommand(w world) *cobra.Command {
-	group := &cobra.Command{Use: "audit", Short: "Check and read the audit log", Args: cobra.NoArgs, RunE: help}
+	group := command.Group("audit", "Check and read the audit log")
 	group.AddCommand(auditVerifyCommand(w), auditExportCommand(w), auditKeyCommand(w))
 	return group
 }

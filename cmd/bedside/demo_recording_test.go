@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/bedside-video/bedside/bench"
+	"github.com/bedside-video/bedside/cmd/internal/command"
 	"github.com/bedside-video/bedside/signaling/wire"
 )
 
@@ -72,20 +73,20 @@ func TestDemoRecords(t *testing.T) {
 	say(t, doctor, &wire.Record{Action: wire.RecordStop})
 	awaitIn(t, dir, `"state": "complete"`)
 
-	command := regexp.MustCompile(`(?m)^  bedside (recording open .*) -o visit.mkv$`).FindStringSubmatch(out.String())
-	if command == nil {
+	printed := regexp.MustCompile(`(?m)^  bedside (recording open .*) -o visit.mkv$`).FindStringSubmatch(out.String())
+	if printed == nil {
 		t.Fatalf("no command in\n%s", out.String())
 	}
 	film := filepath.Join(t.TempDir(), "visit.mkv")
 	var said, complained bytes.Buffer
-	if c := run(t.Context(), testWorld(&said, &complained), append(strings.Fields(command[1]), "-o", film)); c != exitFine {
-		t.Errorf("%s: %d %s", command[1], c, complained.String())
+	if c := run(t.Context(), testWorld(&said, &complained), append(strings.Fields(printed[1]), "-o", film)); c != command.ExitFine {
+		t.Errorf("%s: %d %s", printed[1], c, complained.String())
 	}
 	if b, err := os.ReadFile(film); err != nil || !bytes.Contains(b, []byte(patient.View().Self+" camera")) || !bytes.Contains(b, []byte(doctor.View().Self+" mic")) {
 		t.Errorf("the film has %d bytes, %v", len(b), err)
 	}
 	interrupt()
-	if c := <-code; c != exitFine || errs.String() != "" {
+	if c := <-code; c != command.ExitFine || errs.String() != "" {
 		t.Errorf("ended with %d: %s", c, errs.String())
 	}
 	if left, err := filepath.Glob(filepath.Join(os.TempDir(), "*")); err != nil || len(left) > 0 {

@@ -16,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/bedside-video/bedside/cmd/internal/command"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -128,7 +130,7 @@ func TestDemo(t *testing.T) {
 	interrupt()
 	select {
 	case c := <-code:
-		if c != exitFine {
+		if c != command.ExitFine {
 			t.Errorf("ended with %d: %s", c, errs.String())
 		}
 	case <-time.After(closeTimeout + 5*time.Second):

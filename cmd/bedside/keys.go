@@ -10,11 +10,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/bedside-video/bedside/cmd/internal/command"
 	"github.com/bedside-video/bedside/config"
 )
 
 func keysCommand(w world) *cobra.Command {
-	keys := &cobra.Command{Use: "keys", Short: "Make keys", Args: cobra.NoArgs, RunE: help}
+	keys := command.Group("keys", "Make keys")
 	var id, tenant string
 	newKey := &cobra.Command{
 		Use:   "new-api-key",

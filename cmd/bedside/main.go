@@ -7,22 +7,13 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"errors"
-	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
-)
 
-// The exit codes.
-const (
-	exitFine   = 0
-	exitFailed = 1
-	exitUsage  = 2
+	"github.com/bedside-video/bedside/cmd/internal/command"
 )
 
 // world is what a command sees of its surroundings; tests bring their own.
@@ -34,56 +25,20 @@ type world struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// After the first signal the default handling is back: a second one ends the process at once.
-	context.AfterFunc(ctx, stop)
 	w := world{out: os.Stdout, errs: os.Stderr, clock: time.Now, rand: rand.Reader}
-	os.Exit(run(ctx, w, os.Args[1:]))
+	os.Exit(run(command.Context(), w, os.Args[1:]))
 }
 
 // run carries out one command line until it is done or ctx ends, and returns the exit code.
 func run(ctx context.Context, w world, args []string) int {
-	root := &cobra.Command{
-		Use:           "bedside",
-		Short:         "A self-hosted media server for clinical video",
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		Args:          cobra.NoArgs,
-		RunE:          help,
-	}
-	root.CompletionOptions.DisableDefaultCmd = true
+	root := command.Root("bedside", "A self-hosted media server for clinical video")
 	root.AddCommand(auditCommand(w), checkCommand(w), demoCommand(w), keysCommand(w), recordingCommand(w), serveCommand(w), turnCommand(w), versionCommand(w))
-	root.SetArgs(args)
-	root.SetOut(w.out)
-	root.SetErr(w.errs)
-	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return exitFine
-	}
-	_, _ = fmt.Fprintf(w.errs, "bedside: %v\n", err)
-	var f failure
-	if errors.As(err, &f) {
-		return exitFailed
-	}
-	_, _ = fmt.Fprintln(w.errs, "bedside: see bedside help")
-	return exitUsage
+	return command.Run(ctx, root, args, w.out, w.errs)
 }
-
-// help is what a command does that is only a group of others: without it, cobra would take a
-// mistyped name for no name at all and exit with 0.
-func help(c *cobra.Command, _ []string) error { return c.Help() }
-
-// failure marks errors of carrying out a command, as against errors in how it was given.
-type failure struct{ error }
-
-func (f failure) Unwrap() error { return f.error }
 
 // does turns a function into what cobra runs, with its errors marked as failures.
 func does(f func(ctx context.Context) error) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, _ []string) error {
-		if err := f(c.Context()); err != nil {
-			return failure{err}
-		}
-		return nil
+		return command.Failed(f(c.Context()))
 	}
 }

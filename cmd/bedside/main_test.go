@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bedside-video/bedside/cmd/internal/command"
 	"github.com/bedside-video/bedside/config"
 )
 
@@ -31,7 +32,7 @@ func TestExitCodes(t *testing.T) {
 		out  string // a regular expression for standard output
 		errs string // and one for standard error
 	}{
-		{"no command prints the help", nil, 0, `(?s)^A self-hosted.*\n  demo .*\n  keys .*\n  version `, `^$`},
+		{"no command prints the help", []string{}, 0, `(?s)^A self-hosted.*\n  demo .*\n  keys .*\n  version `, `^$`},
 		{"version", []string{"version"}, 0, `^bedside \S+ go1\.\S+ \w+/\w+\nrevision .*\n.*\(CGO_ENABLED=[01]\).*\n$`, `^$`},
 		{"unknown command", []string{"dmeo"}, 2, `^$`, `^bedside: unknown command "dmeo" for "bedside"`},
 		{"unknown command of a group", []string{"keys", "new-key"}, 2, `^$`, `^bedside: unknown command "new-key" for "bedside keys"`},
@@ -106,7 +107,7 @@ func TestNewAPIKeyWithoutRandomNumbers(t *testing.T) {
 	var errs bytes.Buffer
 	w := testWorld(io.Discard, &errs)
 	w.rand = strings.NewReader("too few")
-	if code := run(context.Background(), w, []string{"keys", "new-api-key"}); code != exitFailed {
-		t.Errorf("exit code %d, want %d", code, exitFailed)
+	if code := run(context.Background(), w, []string{"keys", "new-api-key"}); code != command.ExitFailed {
+		t.Errorf("exit code %d, want %d", code, command.ExitFailed)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"filippo.io/age"
 	"github.com/spf13/cobra"
 
+	"github.com/bedside-video/bedside/cmd/internal/command"
 	"github.com/bedside-video/bedside/recording"
 )
 
@@ -22,13 +23,9 @@ import (
 const recordingsDir = "recordings"
 
 func recordingCommand(w world) *cobra.Command {
-	group := &cobra.Command{
-		Use:   "recording",
-		Short: "List, open, check and erase recordings, where the hospital's keys are",
-		Long: `Work on a server's recordings, or on those in a directory, where the hospital's keys are: decrypted is here, never on
-the server. ID is as list prints it, or last for the newest. What is read from a server is in its audit log; what is read from a directory is in none.`,
-		Args: cobra.NoArgs, RunE: help,
-	}
+	group := command.Group("recording", "List, open, check and erase recordings, where the hospital's keys are")
+	group.Long = `Work on a server's recordings, or on those in a directory, where the hospital's keys are: decrypted is here, never on
+the server. ID is as list prints it, or last for the newest. What is read from a server is in its audit log; what is read from a directory is in none.`
 	group.AddCommand(recordingListCommand(w), recordingShowCommand(w), recordingOpenCommand(w), recordingVerifyCommand(w),
 		recordingEraseCommand(w), recordingRewrapCommand(w), recordingKeyCommand(w))
 	return group

@@ -15,6 +15,7 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/bedside-video/bedside/cmd/internal/command"
 	"github.com/bedside-video/bedside/recording/seal"
 )
 
@@ -42,11 +43,11 @@ func holdKey(role string) int {
 	in := bufio.NewReader(os.Stdin)
 	line, err := in.ReadString('\n')
 	if err != nil {
-		return exitFailed
+		return command.ExitFailed
 	}
 	to, err := seal.ParseRecipients(strings.Fields(line))
 	if err != nil {
-		return exitFailed
+		return command.ExitFailed
 	}
 	var kept *age.HybridIdentity
 	var k seal.Key
@@ -56,11 +57,11 @@ func holdKey(role string) int {
 		k = seal.Key{Public: kept.Recipient().String(), Wrapped: []byte(kept.String())}
 	}
 	if err != nil || json.NewEncoder(os.Stdout).Encode(k) != nil {
-		return exitFailed
+		return command.ExitFailed
 	}
 	_, _ = io.Copy(io.Discard, in) // until the parent has looked
 	_ = kept.String
-	return exitFine
+	return command.ExitFine
 }
 
 // TestSecretWasNeverHere looks through all memory of a process that had a key made as a server does, for

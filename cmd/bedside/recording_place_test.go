@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/bedside-video/bedside/cmd/internal/command"
 )
 
 // fakeServer serves the recordings of a directory like a server's API, and breaks every answer off after
@@ -145,7 +147,7 @@ func TestServersThatAreNotAsked(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv(keyVariable, "")
 			var out, errs bytes.Buffer
-			if code := run(t.Context(), testWorld(&out, &errs), append([]string{"recording", "list"}, strings.Fields(args)...)); code != exitFailed {
+			if code := run(t.Context(), testWorld(&out, &errs), append([]string{"recording", "list"}, strings.Fields(args)...)); code != command.ExitFailed {
 				t.Errorf("exit code %d: %s", code, errs.String())
 			}
 		})

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bedside-video/bedside/cmd/internal/command"
 	"github.com/bedside-video/bedside/recording"
 	"github.com/bedside-video/bedside/recording/clip"
 	"github.com/bedside-video/bedside/sfu/codec"
@@ -25,7 +26,7 @@ func newPairs(t *testing.T) (files, public []string) {
 	for _, name := range []string{"records.key", "escrow.key"} {
 		name = filepath.Join(t.TempDir(), name)
 		var out, errs bytes.Buffer
-		if code := run(t.Context(), testWorld(&out, &errs), []string{"keys", "new-recipient", "-o", name}); code != exitFine {
+		if code := run(t.Context(), testWorld(&out, &errs), []string{"keys", "new-recipient", "-o", name}); code != command.ExitFine {
 			t.Fatalf("new-recipient: %d %s", code, errs.String())
 		}
 		found := regexp.MustCompile(`- (age1pq1\w+)`).FindStringSubmatch(out.String())

@@ -16,6 +16,7 @@ import (
 	"github.com/pion/stun/v4"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/bedside-video/bedside/cmd/internal/command"
 	"github.com/bedside-video/bedside/config"
 )
 
@@ -83,7 +84,7 @@ func TestRelayConfiguration(t *testing.T) {
 				t.Fatal(err)
 			}
 			var out, errs bytes.Buffer
-			if code := run(context.Background(), testWorld(&out, &errs), []string{"turn", "--config", file}); code != exitUsage || !strings.Contains(errs.String(), tt.complaint) {
+			if code := run(context.Background(), testWorld(&out, &errs), []string{"turn", "--config", file}); code != command.ExitUsage || !strings.Contains(errs.String(), tt.complaint) {
 				t.Errorf("exit %d, %s", code, errs.String())
 			}
 		})

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"testing"
+
+	"github.com/bedside-video/bedside/cmd/internal/command"
 )
 
 func TestBuild(t *testing.T) {
@@ -52,7 +54,7 @@ func TestBuild(t *testing.T) {
 
 func TestVersionJSON(t *testing.T) {
 	var out, errs bytes.Buffer
-	if code := run(t.Context(), testWorld(&out, &errs), []string{"version", "--json"}); code != exitFine {
+	if code := run(t.Context(), testWorld(&out, &errs), []string{"version", "--json"}); code != command.ExitFine {
 		t.Fatalf("exit code %d: %s", code, errs.String())
 	}
 	var got build

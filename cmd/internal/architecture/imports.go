@@ -19,13 +19,14 @@ type layer struct {
 func layers() []layer {
 	rtp := []string{"github.com/pion/rtp", "github.com/pion/rtcp"}
 	return []layer{
-		{pkg: "cmd/bedside", ours: []string{"config", "signaling/...", "sfu/...", "turn/...", "recording/..."},
+		{pkg: "cmd/bedside", ours: []string{"cmd/internal/command", "config", "signaling/...", "sfu/...", "turn/...", "recording/..."},
 			why: "the command wires the server's parts and nothing else"},
 		{pkg: "cmd/bedside/servetest", why: "a process is seen from outside"},
-		{pkg: "cmd/bedside-bench", ours: []string{"bench", "bench/load", "bench/scenario", "bench/linkem", "bench/linkem/link", "bench/result", "bench/report", "bench/compare"},
+		{pkg: "cmd/bedside-bench", ours: []string{"cmd/internal/command", "bench", "bench/load", "bench/scenario", "bench/linkem", "bench/linkem/link", "bench/result", "bench/report", "bench/compare"},
 			why: "the load generator's command is thin over bench"},
 		{pkg: "config", why: "configuration is a leaf, so that every package can take its part by value"},
 		{pkg: "cmd/internal/architecture", why: "the rules know packages by name only"},
+		{pkg: "cmd/internal/command", why: "how a command begins and ends, whatever it does"},
 		{pkg: "signaling", ours: []string{"config", "signaling/wire", "signaling/whip", "signaling/consult", "signaling/fhir", "signaling/store",
 			"signaling/audit", "signaling/webhook", "sfu", "sfu/codec", "sfu/quality", "turn", "recording"},
 			why: "signaling knows the media plane by its types; the page is wired in by the command"},
@@ -55,17 +56,13 @@ func layers() []layer {
 		{pkg: "sfu/transport", ours: []string{"config", "sfu/bwe", "sfu/codec", "sfu/pace", "sfu/port", "sfu/twcc"}, why: "one participant's connection knows no rooms"},
 		{pkg: "sfu/port", ours: []string{"config", "sfu/port/plan"}, why: "the port knows datagrams, not what they carry"},
 		{pkg: "sfu/port/plan", pure: true, why: "which datagrams go together is a function of their sizes and destinations"},
-
 		{pkg: "turn", ours: []string{"config", "sfu/port", "turn/policy"}, why: "the relay knows nothing of calls"},
 		{pkg: "turn/policy", pure: true, why: "who may relay what to whom is a function of what was granted"},
-		{pkg: "recording", ours: []string{"config", "recording/seal", "recording/mkv", "sfu", "sfu/codec"},
-			why: "the recorder is a subscriber; the media plane never imports it"},
+		{pkg: "recording", ours: []string{"config", "recording/seal", "recording/mkv", "sfu", "sfu/codec"}, why: "the recorder is a subscriber; the media plane never imports it"},
 		{pkg: "recording/seal", pure: true, libs: []string{"filippo.io/age", "golang.org/x/crypto/chacha20poly1305"}, why: "sealing is bytes to bytes"},
 		{pkg: "recording/mkv", pure: true, ours: []string{"sfu/codec"}, why: "writing a file is frames to bytes"},
-
 		{pkg: "recording/bucket", why: "a bucket keeps bytes and knows nothing of what they mean"},
 		{pkg: "recording/clip", ours: []string{"sfu/codec"}, why: "test media is packets and nothing else"},
-
 		{pkg: "docs/examples/schedule", ours: []string{"signaling/client", "signaling/wire"}, why: "an example is what anybody could write"},
 
 		{pkg: "bench", ours: []string{"signaling/wire", "sfu/codec", "bench/lean", "bench/scenario", "bench/linkem/...", "bench/hist", "bench/result"},
@@ -116,7 +113,7 @@ func shell() []struct {
 		{"github.com/minio/minio-go", []string{"recording/bucket"}, "a bucket is asked through its interface"},
 		{"github.com/nats-io", []string{"signaling/store/jetstream"}, "a store is asked through its interface"},
 		{"github.com/spf13/viper", []string{"config"}, "configuration is loaded in one place"},
-		{"github.com/spf13/cobra", []string{"cmd/bedside", "cmd/bedside-bench"}, "flags are the commands' affair"},
+		{"github.com/spf13/cobra", []string{"cmd/bedside", "cmd/bedside-bench", "cmd/internal/command"}, "flags are the commands' affair"},
 	}
 }
 
