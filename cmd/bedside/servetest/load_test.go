@@ -38,9 +38,10 @@ type load struct {
 	p       *process
 	prefix  string // of the external ids
 	busy    sync.WaitGroup
-	enough  int64 // so many requests are asked before reached is closed
+	enough  int64 // so many requests are granted before reached is closed, and more under way
 	reached chan struct{}
 	asked   atomic.Int64
+	granted atomic.Int64
 
 	mu      sync.Mutex
 	visits  []*visit
@@ -67,9 +68,7 @@ func (l *load) run(ctx context.Context, seed uint64) {
 		default:
 			continue
 		}
-		if l.asked.Add(1) == l.enough {
-			close(l.reached)
-		}
+		l.asked.Add(1)
 		l.busy.Go(func() { todo(); <-room })
 	}
 }
@@ -98,6 +97,14 @@ func (l *load) choose(random *rand.Rand, n int) func() {
 		return func() { l.ask(&v.cancelled, http.MethodDelete, "/v1/consultations/"+v.ID) }
 	}
 	return func() { l.admit(v) }
+}
+
+// grant notes that the server has acknowledged something.
+func (l *load) grant(outcome *answer) {
+	*outcome = granted
+	if l.granted.Add(1) == l.enough {
+		close(l.reached)
+	}
 }
 
 func (l *load) take(random *rand.Rand) *visit {
@@ -130,7 +137,8 @@ func (l *load) create(v *visit) {
 		return
 	}
 	l.mu.Lock()
-	v.consultation, v.created = c, granted
+	v.consultation = c
+	l.grant(&v.created)
 	l.idle = append(l.idle, v)
 	l.mu.Unlock()
 }
@@ -146,7 +154,7 @@ func (l *load) ask(outcome *answer, method, path string) {
 		l.odd("%s %s: %d %s", method, path, status, text)
 		return
 	}
-	*outcome = granted
+	l.grant(outcome)
 }
 
 // admit lets the clinician and the patient in, one after the other.
@@ -164,7 +172,7 @@ func (l *load) admit(v *visit) {
 	}
 	defer patient.close()
 	if _, err := clinician.ask(map[string]any{"type": "admit", "participant": v.with("patient").ID}); err == nil {
-		v.admitted = granted
+		l.grant(&v.admitted)
 	}
 }
 
