@@ -98,7 +98,7 @@ audit: {min_free_percent: 0}
 	case err := <-exited:
 		exited <- err
 		t.Fatalf("the server ended: %v\n%s", err, log)
-	case <-time.After(30 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("the server does not serve\n%s", log)
 	}
 	return running{}
@@ -133,7 +133,7 @@ func certify(t *testing.T, dir string) time.Time {
 
 func get(t *testing.T, url string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

@@ -164,7 +164,7 @@ func coturn(b *testing.B, l *load) (netip.AddrPort, int) {
 	process := launch(b, tool(b, "turnserver"), "-n", "--log-file=stdout", "--no-cli", "-L", "127.0.0.1", "-p", port, "--tls-listening-port="+port,
 		"-a", "-u", "bench:bench", "-r", realm, "--allow-loopback-peers", "--cert="+files[0], "--pkey="+files[1],
 		"--userdb="+filepath.Join(b.TempDir(), "db"), "--pidfile="+filepath.Join(b.TempDir(), "pid"))
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	for tick := time.NewTicker(10 * time.Millisecond); ; {
 		c, err := net.Dial("tcp", l.server.String())
 		if err == nil {

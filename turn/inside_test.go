@@ -29,7 +29,7 @@ import (
 	"github.com/bedside-video/bedside/turn/policy"
 )
 
-const deadline = 10 * time.Second
+const deadline = time.Minute
 
 // server is a relay with its sockets: UDP shared with media, TCP and TLS.
 type server struct {

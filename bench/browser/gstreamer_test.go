@@ -136,8 +136,8 @@ func (g *gstreamer) resource(method, ifMatch, body string) int {
 	return resp.StatusCode
 }
 
-// invite invites one more and returns them with a session token.
-func (c *consultation) invite(body string) (invited, string) {
+// invite invites one more.
+func (c *consultation) invite(body string) invited {
 	c.t.Helper()
 	answer, status := c.server.request(http.MethodGet, c.server.url+"/v1/consultations?external_id=browser", nil)
 	var list struct{ Consultations []struct{ ID string } }
@@ -149,12 +149,18 @@ func (c *consultation) invite(body string) (invited, string) {
 	if err := json.Unmarshal(answer, &who); err != nil || status != http.StatusCreated {
 		c.t.Fatalf("invite: %d %s", status, answer)
 	}
-	answer, status = c.server.request(http.MethodPost, c.server.url+"/v1/join", []byte(`{"invitation":"`+who.invitation()+`"}`))
+	return who
+}
+
+// token exchanges an invitation for a session token, which is good for a minute: it is to be used at once.
+func (c *consultation) token(who invited) string {
+	c.t.Helper()
+	answer, status := c.server.request(http.MethodPost, c.server.url+"/v1/join", []byte(`{"invitation":"`+who.invitation()+`"}`))
 	var joining struct{ Token string }
 	if err := json.Unmarshal(answer, &joining); err != nil || status != http.StatusOK {
 		c.t.Fatalf("exchange the invitation: %d %s", status, answer)
 	}
-	return who, joining.Token
+	return joining.Token
 }
 
 // TestGStreamer has GStreamer publish by WHIP, and what it sends seen in Chromium; and then watch by WHEP
@@ -167,12 +173,12 @@ func TestGStreamer(t *testing.T) {
 		t.Run(codec, func(t *testing.T) {
 			needGStreamer(t)
 			c := newConsultation(t, codec, func(role string) string { return role }, false)
-			camera, cameraToken := c.invite(`{"role":"device","ref":"exam-camera"}`)
-			wall, wallToken := c.invite(`{"role":"device","ref":"wall","display":"Room 7","watch":true}`)
+			camera := c.invite(`{"role":"device","ref":"exam-camera"}`)
+			wall := c.invite(`{"role":"device","ref":"wall","display":"Room 7","watch":true}`)
 			c.names[camera.ID] = "device"
 			doctor := c.arrive(clinician)
-			publishes(c, doctor, codec, camera, cameraToken)
-			watches(c, doctor, codec, wall, wallToken)
+			publishes(c, doctor, codec, camera)
+			watches(c, doctor, codec, wall)
 			if v := c.server.metric("bedside_invariant_violations_total"); v != 0 {
 				t.Errorf("%v invariants violated", v)
 			}
@@ -181,12 +187,12 @@ func TestGStreamer(t *testing.T) {
 }
 
 // publishes is the exam camera: nothing of it is shown until it is let in, and nothing after it has left.
-func publishes(c *consultation, doctor *tab, codec string, camera invited, token string) {
+func publishes(c *consultation, doctor *tab, codec string, camera invited) {
 	c.t.Helper()
 	url := c.server.url + "/v1/whip"
 	stranger := startGStreamer(c.t, "whip", url, codec, "not-a-token")
 	doctor.eventually("refusal of a wrong token", func() bool { return stranger.now().Opened == http.StatusUnauthorized })
-	g := startGStreamer(c.t, "whip", url, codec, token)
+	g := startGStreamer(c.t, "whip", url, codec, c.token(camera))
 	doctor.eventually("connection of GStreamer", func() bool { return g.now().State == "connected" })
 	c.letIn(doctor, camera)
 	doctor.seesMore("device", "exam", 50)
@@ -209,9 +215,9 @@ func publishes(c *consultation, doctor *tab, codec string, camera invited, token
 }
 
 // watches is the wall display: it sees and hears nothing until it is let in, and the clinician then.
-func watches(c *consultation, doctor *tab, codec string, wall invited, token string) {
+func watches(c *consultation, doctor *tab, codec string, wall invited) {
 	c.t.Helper()
-	g := startGStreamer(c.t, "whep", c.server.url+"/v1/whep", codec, token)
+	g := startGStreamer(c.t, "whep", c.server.url+"/v1/whep", codec, c.token(wall))
 	doctor.eventually("connection of GStreamer", func() bool { return g.now().State == "connected" })
 	doctor.until("word of who waits", `bedsideTest.one('[data-action="show-waiting"]') || bedsideTest.one('[data-roster=%q]')`, wall.ID)
 	if seen := g.now().Seen; seen.Frames != 0 {

@@ -229,10 +229,10 @@ signaling:
 	return s
 }
 
-// ready waits until the server answers, 10 s at most.
+// ready waits until the server answers.
 func (s *server) ready() {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()

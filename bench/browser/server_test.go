@@ -116,8 +116,8 @@ func startServer(t *testing.T, flags ...string) *server {
 	})
 	select {
 	case <-welcome:
-	case <-time.After(10 * time.Second):
-		t.Fatalf("no links within 10 s; the server logged:\n%s", s.log.String())
+	case <-time.After(patience):
+		t.Fatalf("no links within %v; the server logged:\n%s", patience, s.log.String())
 	}
 	if s.url == "" || s.key == "" || s.metrics == "" {
 		t.Fatalf("the demo ended without a welcome; it logged:\n%s", s.log.String())
@@ -157,8 +157,8 @@ func (s *server) stop() error {
 	select {
 	case err := <-s.exited:
 		return err
-	case <-time.After(15 * time.Second):
-		return fmt.Errorf("still running 15 s after SIGTERM")
+	case <-time.After(patience):
+		return fmt.Errorf("still running %v after SIGTERM", patience)
 	}
 }
 
@@ -210,7 +210,7 @@ func (s *server) open(externalID, codec string, display func(role string) string
 
 func (s *server) request(method, url string, body []byte) ([]byte, int) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
@@ -264,10 +264,10 @@ func (s *server) metric(name string) float64 {
 	return total
 }
 
-// untilMetric waits until the metric fulfils a condition, 5 s at most.
+// untilMetric waits until the metric fulfils a condition.
 func (s *server) untilMetric(name, what string, holds func(float64) bool) float64 {
 	s.t.Helper()
-	end := time.After(5 * time.Second)
+	end := time.After(patience)
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {

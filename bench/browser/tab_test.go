@@ -35,8 +35,15 @@ type driver interface {
 	frame(outer, inner *tab, script string)
 }
 
+// patience is how long is waited for what comes within seconds where nobody else uses the machine.
+const patience = time.Minute
+
+// longPatience is for what a browser does again when its machine has had no time: its estimate of the way comes back
+// over a minute.
+const longPatience = 3 * time.Minute
+
 // deadline of everything that a browser is asked for: more than any wait inside the page.
-const deadline = 40 * time.Second
+const deadline = patience + 30*time.Second
 
 // expects lets the page complain of something.
 func (p *tab) expects(part string) {
@@ -90,16 +97,16 @@ func (p *tab) frame(script string) *tab {
 	return inner
 }
 
-// eventually waits for a condition that is not one of the page, 15 s at most.
+// eventually waits for a condition that is not one of the page.
 func (p *tab) eventually(what string, holds func() bool) {
 	p.t.Helper()
-	end := time.After(15 * time.Second)
+	end := time.After(patience)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for !holds() {
 		select {
 		case <-end:
-			p.t.Fatalf("%s: no %s within 15 s", p.name, what)
+			p.t.Fatalf("%s: no %s within %v", p.name, what, patience)
 		case <-tick.C:
 		}
 	}
@@ -108,9 +115,13 @@ func (p *tab) eventually(what string, holds func() bool) {
 // ask evaluates an expression, or awaits it when it is a promise.
 func ask[T any](p *tab, format string, args ...any) T {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, deadline)
+	return askWithin[T](p, deadline, fmt.Sprintf(format, args...))
+}
+
+func askWithin[T any](p *tab, within time.Duration, js string) T {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, within)
 	defer cancel()
-	js := fmt.Sprintf(format, args...)
 	raw, err := p.page.Evaluate(ctx, js)
 	if err != nil {
 		p.t.Fatalf("%s: %s: %v", p.name, js, err)
@@ -125,17 +136,23 @@ func ask[T any](p *tab, format string, args ...any) T {
 	return v
 }
 
-// until waits for a condition in the page, 15 s at most.
+// until waits for a condition in the page.
 func (p *tab) until(what, format string, args ...any) {
 	p.t.Helper()
-	ask[bool](p, "bedsideTest.until(%q, 15000, async () => (%s)).then(() => true)", what, fmt.Sprintf(format, args...))
+	p.untilWithin(patience, what, format, args...)
+}
+
+func (p *tab) untilWithin(within time.Duration, what, format string, args ...any) {
+	p.t.Helper()
+	askWithin[bool](p, within+deadline-patience,
+		fmt.Sprintf("bedsideTest.until(%q, %d, async () => (%s)).then(() => true)", what, within.Milliseconds(), fmt.Sprintf(format, args...)))
 }
 
 // click presses a button as a person would: where it is, and only when nothing covers it.
 func (p *tab) click(selector string) {
 	p.t.Helper()
 	type point struct{ X, Y float64 }
-	at := ask[point](p, "bedsideTest.until(%q, 15000, () => bedsideTest.still(%q))", "way to click "+selector, selector)
+	at := ask[point](p, "bedsideTest.until(%q, %d, () => bedsideTest.still(%q))", "way to click "+selector, patience.Milliseconds(), selector)
 	ctx, cancel := context.WithTimeout(p.ctx, deadline)
 	defer cancel()
 	if err := p.page.Click(ctx, at.X, at.Y); err != nil {

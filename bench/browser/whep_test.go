@@ -17,10 +17,10 @@ func TestWHEPPlayer(t *testing.T) {
 	c := newConsultation(t, "VP8", func(role string) string { return role }, false)
 	doctor := c.arrive(clinician)
 	for _, lines := range []int{1, 9} {
-		wall, token := c.invite(`{"role":"device","watch":true}`)
+		wall := c.invite(`{"role":"device","watch":true}`)
 		player := c.newTab("player")
 		player.navigate(c.server.url + "/precall")
-		player.until("answer", `(window.player ??= (%s)(%q, %d)) && (await window.player).status === 201`, playerScript, token, lines)
+		player.until("answer", `(window.player ??= (%s)(%q, %d)) && (await window.player).status === 201`, playerScript, c.token(wall), lines)
 		player.until("connection", `(await window.player).pc.connectionState === 'connected'`)
 		c.letIn(doctor, wall)
 		player.until("the clinician's picture", `(await window.player).shows() === 'clinician'`)

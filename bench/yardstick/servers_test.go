@@ -20,7 +20,7 @@ import (
 	"github.com/bedside-video/bedside/signaling/wire"
 )
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // server is a yardstick with its front.
 type server interface {

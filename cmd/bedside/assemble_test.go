@@ -83,7 +83,7 @@ func crash(t *testing.T) {
 	server := httpServer(crashing(slog.New(slog.NewTextHandler(os.Stdout, nil)), http.HandlerFunc(
 		func(http.ResponseWriter, *http.Request) { panic("out of order") })))
 	go func() { _ = server.Serve(l) }()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+l.Addr().String(), nil)
 	if err != nil {

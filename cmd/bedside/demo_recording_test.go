@@ -125,7 +125,7 @@ func awaitIn(t *testing.T, dir, text string) {
 // await asks until there is an answer.
 func await(t *testing.T, what string, ask func() string) string {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {

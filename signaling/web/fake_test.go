@@ -17,7 +17,7 @@ import (
 )
 
 // deadline bounds every wait for something that a browser does; two busy cores need about 2 s.
-const deadline = 20 * time.Second
+const deadline = time.Minute
 
 // invited is what the fake server knows of one invitation.
 type invited struct {

@@ -23,7 +23,7 @@ func TestBrowser(t *testing.T) {
 	if err != nil {
 		t.Skip("firefox-esr is not installed: apt-get install firefox-esr")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // of a busy machine
 	defer cancel()
 	pages := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")

@@ -97,7 +97,7 @@ class Client:
         r = urllib.request.Request(url, method=method, data=body.encode() if body else None,
                                    headers={'Authorization': 'Bearer ' + self.token, **headers})
         try:
-            with urllib.request.urlopen(r, timeout=10) as answer:
+            with urllib.request.urlopen(r, timeout=60) as answer:
                 return answer.status, answer.headers, answer.read().decode()
         except urllib.error.HTTPError as refused:
             return refused.code, refused.headers, refused.read().decode()

@@ -102,7 +102,7 @@ func (p *process) enter(ctx context.Context, invitation string) (*visitor, error
 
 // connect joins with a token of a kind: token or resume.
 func (p *process) connect(ctx context.Context, kind, token string) (*visitor, error) {
-	dialer := websocket.Dialer{Subprotocols: []string{"bedside.v1"}, HandshakeTimeout: 5 * time.Second}
+	dialer := websocket.Dialer{Subprotocols: []string{"bedside.v1"}, HandshakeTimeout: startTimeout}
 	ws, resp, err := dialer.DialContext(ctx, strings.Replace(p.url, "http", "ws", 1)+"/v1/connect", nil)
 	if err != nil {
 		return nil, err
@@ -128,7 +128,7 @@ func (v *visitor) ask(m map[string]any) (message, error) {
 
 // until reads messages until one is as wanted.
 func (v *visitor) until(wanted func(message) bool) (message, error) {
-	if err := v.ws.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := v.ws.SetReadDeadline(time.Now().Add(startTimeout)); err != nil {
 		return message{}, err
 	}
 	for {

@@ -24,9 +24,10 @@ import (
 const (
 	apiKey = "bedside_process_test"
 	// publicURL stays while the port changes: it is the issuer of the tokens.
-	publicURL    = "http://localhost:1"
-	startTimeout = 15 * time.Second
-	stopTimeout  = 30 * time.Second
+	publicURL = "http://localhost:1"
+	// Of what comes at once on a machine that has nothing else to do.
+	startTimeout = time.Minute
+	stopTimeout  = time.Minute
 )
 
 // binary is the command, built once.
