@@ -42,11 +42,29 @@ type emulated struct {
 }
 
 // emulate opens a link, the same in either direction, for one test. With join the namespace is that of
-// another link, which then has both.
+// another link, which then has both. The link's number is the first from that one on that no other run of these tests
+// has, or had when it was killed: it is part of an address.
 func emulate(t *testing.T, shape string, number uint8, join string) *emulated {
 	t.Helper()
-	// The number is part of an address: two runs of these tests at once seldom take the same.
-	cfg, err := json.Marshal(linkem.TunnelConfig{Number: number + uint8(os.Getpid()%10)*5, Seed: 1, Namespace: join})
+	const numbers = 150
+	var e *emulated
+	for try := range numbers {
+		n := 100 + (int(number)+os.Getpid()+try)%numbers
+		if e = startLink(t, linkem.TunnelConfig{Number: uint8(n), Seed: 1, Namespace: join}); e != nil {
+			break
+		}
+	}
+	if e == nil {
+		t.Fatalf("%d numbers of links are taken", numbers)
+	}
+	e.set(shape)
+	return e
+}
+
+// startLink starts the process of a link for one test, nil if its number is taken.
+func startLink(t *testing.T, config linkem.TunnelConfig) *emulated {
+	t.Helper()
+	cfg, err := json.Marshal(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,10 +91,14 @@ func emulate(t *testing.T, shape string, number uint8, join string) *emulated {
 	e.answers = json.NewDecoder(out)
 	if err := e.answers.Decode(&e.Place); err != nil {
 		_ = e.process.Wait()
-		if strings.Contains(complaint.String(), linkem.ErrUnavailable.Error()) {
-			t.Skip("an emulated link needs Linux, root and /dev/net/tun: ", complaint.String())
+		switch said := complaint.String(); {
+		case strings.Contains(said, "File exists"), strings.Contains(said, "resource busy"):
+			return nil
+		case strings.Contains(said, linkem.ErrUnavailable.Error()):
+			t.Skip("an emulated link needs Linux, root and /dev/net/tun: ", said)
+		default:
+			t.Fatalf("emulated link: %v: %s", err, said)
 		}
-		t.Fatalf("emulated link: %v: %s", err, complaint.String())
 	}
 	t.Cleanup(func() {
 		_ = e.in.Close()
@@ -89,7 +111,6 @@ func emulate(t *testing.T, shape string, number uint8, join string) *emulated {
 			t.Errorf("the link ran for %v of %v", busy, took)
 		}
 	})
-	e.set(shape)
 	return e
 }
 

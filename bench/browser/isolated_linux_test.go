@@ -34,7 +34,7 @@ type isolated struct {
 }
 
 // isolate makes the namespaces for one test, and runs another test of this package in the client's.
-func isolate(t *testing.T, number int, test string) {
+func isolate(t *testing.T, test string) {
 	t.Helper()
 	for _, tool := range []string{"ip", "nft", "certutil"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -44,14 +44,8 @@ func isolate(t *testing.T, number int, test string) {
 	if os.Getuid() != 0 {
 		t.Skip("network namespaces need root")
 	}
-	n := number + os.Getpid()%10*5
-	w := isolated{
-		ServerSpace: fmt.Sprintf("bedside-server-%d", n), ClientSpace: fmt.Sprintf("bedside-client-%d", n),
-		Server: fmt.Sprintf("10.89.%d.1", n), Client: fmt.Sprintf("10.89.%d.2", n), Port: 8443,
-	}
+	w := takeIsolated(t)
 	for _, space := range []string{w.ServerSpace, w.ClientSpace} {
-		tool(t, "", "ip", "netns", "add", space)
-		t.Cleanup(func() { _ = exec.Command("ip", "netns", "delete", space).Run() })
 		// The kernel's own neighbour discovery is not what is counted.
 		tool(t, "", "ip", "netns", "exec", space, "sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6")
 		tool(t, "", "ip", "-n", space, "link", "set", "lo", "up")
@@ -73,12 +67,41 @@ func isolate(t *testing.T, number int, test string) {
 	inside := exec.Command("ip", "netns", "exec", w.ClientSpace, self, "-test.run=^"+test+"$", "-test.v")
 	inside.Env = append(os.Environ(), isolatedEnv+"="+string(what))
 	out, err := inside.CombinedOutput()
-	for line := range strings.Lines(string(out)) {
-		t.Log(strings.TrimRight(line, "\n"))
-	}
+	t.Logf("in the client's namespace:\n%s", out) // at once: .ci/summary.awk finds a test's own words by their indent
 	if err != nil {
 		t.Error("in the client's namespace: ", err)
 	}
+}
+
+// takeIsolated makes the two namespaces, with a number that no other run of these tests has, or had when it was killed.
+func takeIsolated(t *testing.T) isolated {
+	t.Helper()
+	const numbers = 250
+	for try := range numbers {
+		n := 1 + (os.Getpid()+try)%numbers
+		w := isolated{
+			ServerSpace: fmt.Sprintf("bedside-server-%d", n), ClientSpace: fmt.Sprintf("bedside-client-%d", n),
+			Server: fmt.Sprintf("10.89.%d.1", n), Client: fmt.Sprintf("10.89.%d.2", n), Port: 8443,
+		}
+		if takeNamespace(t, w.ServerSpace) && takeNamespace(t, w.ClientSpace) {
+			return w
+		}
+	}
+	t.Fatalf("%d numbers of namespaces are taken", numbers)
+	return isolated{}
+}
+
+// takeNamespace makes a network namespace for one test, unless there is one of that name.
+func takeNamespace(t *testing.T, name string) bool {
+	t.Helper()
+	switch out, err := exec.Command("ip", "netns", "add", name).CombinedOutput(); {
+	case err == nil:
+		t.Cleanup(func() { _ = exec.Command("ip", "netns", "delete", name).Run() })
+		return true
+	case !strings.Contains(string(out), "File exists"):
+		t.Fatalf("ip netns add %s: %v\n%s", name, err, out)
+	}
+	return false
 }
 
 // isolatedHere is what isolate handed over, if it did.

@@ -24,7 +24,7 @@ func TestPaths(t *testing.T) {
 	if *updateImages {
 		t.Skip("-update-images takes pictures only")
 	}
-	isolate(t, 1, "TestPathsFromInside")
+	isolate(t, "TestPathsFromInside")
 }
 
 // way is one way to the port.

@@ -19,7 +19,7 @@ func TestRelayKilled(t *testing.T) {
 	if os.Getenv("SOAK") == "" || *updateImages {
 		t.Skip("SKIPPED: SOAK=1 kills a relay")
 	}
-	isolate(t, 1, "TestRelayKilledFromInside")
+	isolate(t, "TestRelayKilledFromInside")
 }
 
 // relayScript tells which relay carries the page's media.

@@ -14,22 +14,30 @@ import (
 	"github.com/bedside-video/bedside/bench/linkem/link"
 )
 
-// tunnelNumber is far from what a person who measures something by hand takes, and another for another
-// run of the tests at the same time.
-func tunnelNumber() uint8 { return 100 + uint8(os.Getpid()%100) }
-
+// openTunnel opens one with a number far from what a person who measures something by hand takes, and another for
+// another process; that of a run that was killed is still taken.
 func openTunnel(t *testing.T, up, down string) *linkem.Tunnel {
 	t.Helper()
-	tunnel, err := linkem.OpenTunnel(t.Context(), linkem.TunnelConfig{
-		Number: tunnelNumber(), Up: parse(t, up), Down: parse(t, down), Seed: 1,
-	})
-	if errors.Is(err, linkem.ErrUnavailable) {
-		t.Skip("a tunnel needs Linux, root and /dev/net/tun: ", err)
+	return openNumbered(t, 100, linkem.TunnelConfig{Up: parse(t, up), Down: parse(t, down), Seed: 1})
+}
+
+// openNumbered takes one of the hundred numbers from first on.
+func openNumbered(t *testing.T, first int, cfg linkem.TunnelConfig) *linkem.Tunnel {
+	t.Helper()
+	for try := range 100 {
+		cfg.Number = uint8(first + (os.Getpid()+try)%100)
+		tunnel, err := linkem.OpenTunnel(t.Context(), cfg)
+		switch {
+		case err == nil:
+			return tunnel
+		case errors.Is(err, linkem.ErrUnavailable):
+			t.Skip("a tunnel needs Linux, root and /dev/net/tun: ", err)
+		case !strings.Contains(err.Error(), "File exists"):
+			t.Fatal(err)
+		}
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tunnel
+	t.Fatal("a hundred numbers are taken")
+	return nil
 }
 
 // TestMain lets the test binary be the client that runs in the namespace.
@@ -59,7 +67,7 @@ func beClient(server string) error {
 	buf := make([]byte, 1000)
 	for range clientPackets {
 		sent := time.Now()
-		if err := conn.SetDeadline(sent.Add(10 * time.Second)); err != nil {
+		if err := conn.SetDeadline(sent.Add(time.Minute)); err != nil {
 			return err
 		}
 		if _, err := conn.Write(buf[:972]); err != nil { // 1000 bytes with the headers of IP and UDP
@@ -133,7 +141,7 @@ func TestTunnelRateAndLoss(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if err := server.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := server.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	buf := make([]byte, 2000)
@@ -211,7 +219,7 @@ func TestTunnel(t *testing.T) {
 func TestTunnelLeavesNothingBehind(t *testing.T) {
 	for range 2 { // the second finds name, devices and addresses free
 		tunnel := openTunnel(t, "", "")
-		if _, err := linkem.OpenTunnel(t.Context(), linkem.TunnelConfig{Number: tunnelNumber()}); err == nil || !strings.Contains(err.Error(), "File exists") {
+		if _, err := linkem.OpenTunnel(t.Context(), linkem.TunnelConfig{Number: tunnel.Server.As4()[2]}); err == nil || !strings.Contains(err.Error(), "File exists") {
 			t.Errorf("two tunnels of one number: %v", err)
 		}
 		if err := tunnel.Set(parse(t, "delay=1ms"), link.Shape{Loss: 2}); err == nil {

@@ -53,18 +53,23 @@ func TestUsage(t *testing.T) {
 // needTunnel skips where there can be none, and returns the flag that keeps out of the way of others.
 func needTunnel(t *testing.T) string {
 	t.Helper()
-	number := 200 + os.Getpid()%50
-	tunnel, err := linkem.OpenTunnel(t.Context(), linkem.TunnelConfig{Number: uint8(number)})
-	if errors.Is(err, linkem.ErrUnavailable) {
-		t.Skip("a tunnel needs Linux, root and /dev/net/tun: ", err)
+	for try := range 50 { // that of a run that was killed is still taken
+		number := 200 + (os.Getpid()+try)%50
+		tunnel, err := linkem.OpenTunnel(t.Context(), linkem.TunnelConfig{Number: uint8(number)})
+		switch {
+		case err == nil:
+			if err := tunnel.Close(); err != nil {
+				t.Fatal(err)
+			}
+			return "--number=" + strconv.Itoa(number)
+		case errors.Is(err, linkem.ErrUnavailable):
+			t.Skip("a tunnel needs Linux, root and /dev/net/tun: ", err)
+		case !strings.Contains(err.Error(), "File exists"):
+			t.Fatal(err)
+		}
 	}
-	if err == nil {
-		err = tunnel.Close()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return "--number=" + strconv.Itoa(number)
+	t.Fatal("fifty numbers are taken")
+	return ""
 }
 
 func TestLink(t *testing.T) {
