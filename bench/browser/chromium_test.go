@@ -25,8 +25,10 @@ func newChromium(t *testing.T, more ...chromedp.ExecAllocatorOption) context.Con
 	}
 	camera := filepath.Join(t.TempDir(), "camera.y4m")
 	writeCamera(t, camera)
+	// The profile is a directory of chromedp's: before it goes, chromedp kills those of the browser's processes that
+	// outlive it and write on. A directory of the test would not be empty when it goes, which fails the test.
 	options := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.Headless, chromedp.DisableGPU,
+		chromedp.ExecPath(path), chromedp.Headless, chromedp.DisableGPU,
 		// Chromium refuses its sandbox to root, who runs continuous integration.
 		chromedp.NoSandbox, chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.WindowSize(1280, 800),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),

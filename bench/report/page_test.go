@@ -103,7 +103,7 @@ func newBrowser(t *testing.T) context.Context {
 		t.Skip("chromium is not installed (apt-get install chromium): the page was not looked at")
 	}
 	a, cancelAllocator := chromedp.NewExecAllocator(context.Background(),
-		chromedp.ExecPath(exe), chromedp.UserDataDir(t.TempDir()), chromedp.Headless, chromedp.NoSandbox,
+		chromedp.ExecPath(exe), chromedp.Headless, chromedp.NoSandbox,
 		chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.DisableGPU,
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true))
 	ctx, cancel := chromedp.NewContext(a)

@@ -22,8 +22,9 @@ func newBrowser(t *testing.T) context.Context {
 	if err != nil {
 		t.Skip("chromium is not installed (apt-get install chromium): the pages were not tested")
 	}
+	// The profile is a directory of chromedp's: it kills those of the browser's processes that write on, before it goes.
 	a, cancelAllocator := chromedp.NewExecAllocator(context.Background(),
-		chromedp.ExecPath(exe), chromedp.UserDataDir(t.TempDir()), chromedp.Headless, chromedp.NoSandbox,
+		chromedp.ExecPath(exe), chromedp.Headless, chromedp.NoSandbox,
 		chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.DisableGPU, chromedp.WindowSize(1280, 800),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),

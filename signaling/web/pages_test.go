@@ -12,6 +12,7 @@ import (
 
 // TestPages starts one browser and leads it to every page that a person may come to see.
 func TestPages(t *testing.T) {
+	t.Parallel() // each has a browser of its own
 	browser := newBrowser(t)
 	for _, test := range []struct {
 		name string

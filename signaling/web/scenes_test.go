@@ -142,6 +142,7 @@ func (s *session) pictures(p *tab, roster []wire.Participant) {
 // TestStates shows every state in both languages: nothing sticks out, every control can be hit, axe has
 // nothing to say, no word is missing from the translations.
 func TestStates(t *testing.T) {
+	t.Parallel() // each has a browser of its own
 	browser := newBrowser(t)
 	for _, s := range scenes() {
 		t.Run(s.name, func(t *testing.T) {
