@@ -49,6 +49,7 @@ func layers() []layer {
 		{pkg: "sfu/slots", pure: true, ours: []string{"sfu/codec"}, libs: rtp, why: "seating is a function of who is there"},
 		{pkg: "sfu/layers", pure: true, ours: []string{"sfu/codec"}, libs: rtp, why: "allocation must be steppable"},
 		{pkg: "sfu/bwe", pure: true, ours: []string{"sfu/codec", "sfu/twcc"}, libs: rtp, why: "estimation must be steppable"},
+		{pkg: "sfu/capacity", pure: true, ours: []string{"sfu/bwe"}, libs: rtp, why: "how a path is filled and judged must be steppable"},
 		{pkg: "sfu/pace", pure: true, ours: []string{"sfu/codec"}, libs: rtp, why: "the release schedule must be steppable"},
 		{pkg: "sfu/redundancy", pure: true, ours: []string{"sfu/codec", "sfu/opus", "sfu/twcc"}, libs: rtp, why: "protection is a function of the loss measured"},
 		{pkg: "sfu/opus", pure: true, ours: []string{"sfu/codec"}, libs: rtp, why: "a packet is bytes"},
