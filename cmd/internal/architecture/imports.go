@@ -54,6 +54,7 @@ func layers() []layer {
 		{pkg: "sfu/redundancy", pure: true, ours: []string{"sfu/codec", "sfu/opus", "sfu/twcc"}, libs: rtp, why: "protection is a function of the loss measured"},
 		{pkg: "sfu/opus", pure: true, ours: []string{"sfu/codec"}, libs: rtp, why: "a packet is bytes"},
 		{pkg: "sfu/quality", pure: true, ours: []string{"sfu/codec"}, libs: rtp, why: "scores are functions of statistics"},
+		{pkg: "sfu/uplink", pure: true, why: "what a path carries is a function of what came over it"},
 		{pkg: "sfu/twcc", pure: true, why: "feedback is bytes"},
 		{pkg: "sfu/transport", ours: []string{"config", "sfu/bwe", "sfu/codec", "sfu/pace", "sfu/port", "sfu/twcc"}, why: "one participant's connection knows no rooms"},
 		{pkg: "sfu/port", ours: []string{"config", "sfu/port/plan"}, why: "the port knows datagrams, not what they carry"},
