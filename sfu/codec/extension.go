@@ -31,6 +31,15 @@ func AudioLevel(ext []byte) (level uint8, voice, ok bool) {
 	return ext[0] & 0x7F, ext[0]&0x80 != 0, true
 }
 
+// SendTime reads the content of an abs-send-time extension element: when the packet was sent by the sender's clock, in
+// units of 2^-18 s, modulo 64 s (www.webrtc.org/experiments/rtp-hdrext/abs-send-time).
+func SendTime(ext []byte) (units uint32, ok bool) {
+	if len(ext) != 3 {
+		return 0, false
+	}
+	return uint32(ext[0])<<16 | uint32(ext[1])<<8 | uint32(ext[2]), true
+}
+
 // parseExtensions checks and keeps the header extension at the start of b, and returns what
 // follows. Extensions of other profiles than RFC 8285's are skipped, as RFC 3550 section 5.3.1
 // wants.

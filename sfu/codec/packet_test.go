@@ -125,6 +125,17 @@ func TestAudioLevel(t *testing.T) {
 	}
 }
 
+func TestSendTime(t *testing.T) {
+	if units, ok := codec.SendTime([]byte{0x01, 0x02, 0x03}); units != 0x010203 || !ok {
+		t.Errorf("SendTime = %#x, %t", units, ok)
+	}
+	for _, ext := range [][]byte{nil, {1, 2}, {1, 2, 3, 4}} {
+		if _, ok := codec.SendTime(ext); ok {
+			t.Errorf("%v was taken", ext)
+		}
+	}
+}
+
 func TestParseName(t *testing.T) {
 	tests := []struct {
 		mime string

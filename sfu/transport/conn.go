@@ -151,6 +151,7 @@ type Negotiation struct {
 	Slots []*Slot // all slots of the connection, in the order of m-lines
 
 	AudioLevelID uint8 // of the header extension (RFC 6464); 0 when not negotiated
+	SendTimeID   uint8 // likewise, of abs-send-time
 }
 
 // Answer answers an offer, the first one or a later one (more slots, ICE restart). check may refuse
@@ -161,7 +162,7 @@ func (c *Conn) Answer(ctx context.Context, text string, check func(sends []MLine
 	if err != nil {
 		return Negotiation{}, err
 	}
-	out := Negotiation{AudioLevelID: o.ids.audioLevel}
+	out := Negotiation{AudioLevelID: o.ids.audioLevel, SendTimeID: o.ids.sendTime}
 	for _, l := range o.lines {
 		if l.Sends {
 			out.Sends = append(out.Sends, l.MLine)

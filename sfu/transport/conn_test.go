@@ -123,12 +123,19 @@ func TestAnswerToChromium(t *testing.T) {
 		if v, _ := m.Attribute("setup"); v != "passive" {
 			t.Errorf("m-line %d: setup %s, want passive: as DTLS client the server would not choose the cipher", i+1, v)
 		}
+		sendTime := slices.ContainsFunc(m.Attributes, func(a sdp.Attribute) bool { return a.Key == "extmap" && strings.HasSuffix(a.Value, "abs-send-time") })
+		if sendTime != (i == 0) {
+			t.Errorf("m-line %d: abs-send-time %t; it is for the voice alone", i+1, sendTime)
+		}
 	}
 	if _, ok := d.Attribute("ice-lite"); !ok {
 		t.Error("not ICE-lite")
 	}
 	if v, _ := d.MediaDescriptions[1].Attribute("simulcast"); v != "recv q;h;f" {
 		t.Errorf("camera: simulcast %q, want \"recv q;h;f\"", v)
+	}
+	if n.SendTimeID != 2 {
+		t.Errorf("abs-send-time has number %d, want 2", n.SendTimeID)
 	}
 	if len(p.agents) != 1 {
 		t.Errorf("the port was told %d passwords, want 1", len(p.agents))

@@ -17,6 +17,7 @@ const (
 	extRepairRID   = sdp.SDESRepairRTPStreamIDURI
 	extTransportCC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 	extAudioLevel  = sdp.AudioLevelURI
+	extSendTime    = sdp.ABSSendTimeURI
 
 	feedbackNACK = "nack" // RFC 4585 section 4.2
 
@@ -50,7 +51,7 @@ type extension struct {
 
 // extensionIDs are the header extension ids of the bundle; 0 where not negotiated. One id means
 // one URI in the whole bundle (RFC 9143 section 12).
-type extensionIDs struct{ mid, rid, repairRID, transportCC, audioLevel uint8 }
+type extensionIDs struct{ mid, rid, repairRID, transportCC, audioLevel, sendTime uint8 }
 
 func (ids *extensionIDs) of(uri string) *uint8 {
 	switch uri {
@@ -64,6 +65,8 @@ func (ids *extensionIDs) of(uri string) *uint8 {
 		return &ids.transportCC
 	case extAudioLevel:
 		return &ids.audioLevel
+	case extSendTime:
+		return &ids.sendTime
 	}
 	return nil
 }
@@ -117,6 +120,9 @@ func (l *offeredLine) read(m *sdp.MediaDescription, wanted []codec.Name) {
 		}
 	}
 	l.extensions = extensionsOf(m)
+	if !l.Sends || l.Kind == codec.Video { // only a voice's is looked at, and a packet has four bytes for it
+		l.extensions = slices.DeleteFunc(l.extensions, func(x extension) bool { return x.uri == extSendTime })
+	}
 	if l.Sends {
 		l.rids = simulcastOf(m)
 	}
