@@ -62,6 +62,7 @@ type control struct {
 	before  float64   // smooth queue of the last feedback
 	latest  float64   // and its queue
 	quiet   time.Time // since when there is no queue; zero: there is
+	leapt   time.Time // when a queue too long came at once
 	doubted time.Time // when a queue was last not believed in at once
 	held    time.Time // when congestion was last acted upon
 	emptying
@@ -104,6 +105,9 @@ func (c *control) reference() float64 {
 }
 
 func (c *control) update(s signal) {
+	if c.before < s.queue/2 && c.tooLong(s) {
+		c.leapt = s.now
+	}
 	c.used += (s.acked - c.used) * min(1, s.dt/usedOver)
 	reference := c.reference() + 2*s.noise
 	switch {
@@ -150,11 +154,13 @@ func (c *control) doubts(s signal) bool {
 	return true
 }
 
-// A jump is of jumpOf seconds of queue between two feedbacks.
+// A jump is of jumpOf seconds of queue between two feedbacks; in leapFor after it the delay is flat, if it
+// was the path that became longer.
 const (
 	jumpOf     = 0.05
 	doubtFor   = 300 * time.Millisecond
 	doubtEvery = 2 * time.Second
+	leapFor    = 2 * time.Second
 )
 
 // drains tells that a queue of our own is being emptied, or made by a probe, or of what was sent then, not all
@@ -180,9 +186,6 @@ func (c *control) drain(s signal, reference float64) {
 		c.flat = flat{}
 	}
 	c.peak = max(c.peak, s.queue)
-	if s.queue < c.peak*rivalYields {
-		c.peak, c.since, c.relief = s.queue, s.now, 0 // it does become shorter
-	}
 	// At first what is seen to leave is still from before; later it is what we have made of it.
 	if age := s.now.Sub(c.since); age < max(200*time.Millisecond, s.rtt) {
 		c.capacity = leaves
@@ -196,7 +199,7 @@ func (c *control) drain(s signal, reference float64) {
 		}
 		less := max(0, 1-s.sent/max(c.capacity, c.share)) * s.dt
 		c.relief += less
-		if c.flat.holds(s, less) {
+		if c.flat.holds(s, less) && c.leaped() {
 			c.rebase = true
 			return
 		}
@@ -346,6 +349,9 @@ func (c *control) moved(now time.Time) {
 	c.enter(now, Steady, "the path has become longer")
 }
 
+// leaped tells that the queue came at once to where it is flat, as that of a path does that becomes longer.
+func (c *control) leaped() bool { return c.flat.since.Sub(c.leapt) < leapFor }
+
 // flat finds a delay that does not move whatever is sent: not a queue but another path.
 type flat struct {
 	since time.Time
@@ -354,13 +360,13 @@ type flat struct {
 	lost  lossCount
 }
 
-// flatFor and flatWithin say what is flat. A queue that we send less into falls, and one that TCP fills
-// rises by a packet a round trip: 20 ms a second at 2 Mbit/s. Where no less could be sent, because sound is
-// most of it, a delay that is flat for as long as flatLong without loss is no queue either: one that stays
-// so long is full, and what does not fit in is lost.
+// flatFor and flatWithin say what is flat. A queue that we send less into falls. One that TCP fills rises by a
+// packet a round trip, and stays for a second or two where we yield as much: it did not come at once. Where no
+// less could be sent, because sound is most of it, a delay that is flat for as long as flatLong without loss is
+// no queue either: one that stays so long is full, and what does not fit in is lost.
 const (
 	flatFor    = 900 * time.Millisecond
-	flatWithin = 0.008
+	flatWithin = 0.012
 	flatTells  = 2 // times as much shorter as counts as flat
 	flatLong   = 3 * time.Second
 )

@@ -8,18 +8,16 @@ import (
 // A queue that we cannot empty is filled by somebody whom delay does not impress: TCP. Yielding to it
 // would be the end of the call, so loss decides then, as it does for TCP.
 const (
-	rivalAfter = 1200 * time.Millisecond // of sending less, without the queue becoming half as long
-	// rivalRelief is how much shorter, in seconds, a queue of ours would have become: less tells nothing.
+	// rivalRelief is by how much shorter, in seconds, beside twice its length, a queue of ours would have become
+	// before one that stays is somebody else's: less tells nothing, and of several flows that drain at once each
+	// sees a part of what all do.
 	rivalRelief = 0.1
-	rivalQueue  = 0.12                   // s; a shorter one has more time to go
-	rivalGone   = time.Second            // without a queue: a TCP that has halved is back in that time
-	rivalBack   = 20 * time.Second       // in which it is known again at once
-	rivalAgain  = 400 * time.Millisecond // then
-	rivalRise   = 0.5                    // of what TCP rises
-	rivalCut    = 0.7                    // on loss
-	rivalTest   = 12 * time.Second       // then we yield for a moment to see whether it is still so
+	rivalGone   = time.Second      // without a queue: a TCP that has halved is back in that time
+	rivalBack   = 20 * time.Second // in which it is known again by rivalRelief alone
+	rivalRise   = 0.5              // of what TCP rises
+	rivalCut    = 0.7              // on loss
+	rivalTest   = 12 * time.Second // then we yield for a moment to see whether it is still so
 	rivalYield  = 0.5
-	rivalYields = 0.6 // of the longest queue: one that becomes so short does yield
 )
 
 // rival is what is known of the others.
@@ -35,19 +33,14 @@ type rival struct {
 
 // rivals tells, and acts upon it, whether the queue that is being drained is not ours.
 func (c *control) rivals(s signal) bool {
-	age := s.now.Sub(c.since)
-	patience := rivalAfter
-	if s.queue < rivalQueue {
-		patience = 3 * rivalAfter
+	enough := rivalRelief
+	if c.leaped() {
+		enough += 4 * c.peak // it may yet turn out to be a longer path
+	} else if s.now.Sub(c.rival.left) > rivalBack {
+		enough += 2 * c.peak
 	}
-	if s.now.Sub(c.rival.left) < rivalBack {
-		patience = rivalAgain
-	}
-	if age < patience+s.rtt || s.queue < c.peak/2 || c.relief < max(rivalRelief, c.peak/3) {
+	if c.relief < enough || s.queue < c.peak/2 {
 		return false
-	}
-	if s.now.Sub(c.flat.since) > flatFor*2/3 && age < 2*patience+s.rtt {
-		return false // it may yet turn out to be a longer path
 	}
 	c.rate = min(c.entry, max(c.capacity, c.share))
 	c.rival, c.flat = rival{tested: s.now, cut: s.now}, flat{}
