@@ -19,17 +19,15 @@ const (
 )
 
 const (
-	drainAbove   = 0.030 // s of queue over the reference: too long for gentle means
-	drainWithin  = 0.4   // s in which it is to be gone
-	echoAbove    = 0.03  // more, while it may be of a probe: what was sent before it did go
-	drainLeast   = 0.4   // of what leaves the queue, at least this is sent
-	drainAfter   = 0.92  // of it, when the queue is gone
-	quietQueue   = 0.003 // s of queue that is none
-	quietFor     = 700 * time.Millisecond
-	riseFast     = 1.2              // a second, before anything has held us back
-	riseSlow     = 0.25             // a second, later
-	refreshEvery = 15 * time.Second // without having seen the path empty
-	refreshTo    = 0.8
+	drainAbove  = 0.030 // s of queue over the reference: too long for gentle means
+	drainWithin = 0.4   // s in which it is to be gone
+	echoAbove   = 0.03  // more, while it may be of a probe: what was sent before it did go
+	drainLeast  = 0.4   // of what leaves the queue, at least this is sent
+	drainAfter  = 0.92  // of it, when the queue is gone
+	quietQueue  = 0.003 // s of queue that is none
+	quietFor    = 700 * time.Millisecond
+	riseFast    = 1.2  // a second, before anything has held us back
+	riseSlow    = 0.25 // a second, later
 )
 
 // signal is what one feedback tells; times in seconds, rates in bit/s.
@@ -38,7 +36,6 @@ type signal struct {
 	dt                          float64
 	rtt                         time.Duration
 	queue, smooth, slope, noise float64
-	touched                     time.Time // when the queue was last seen empty
 	acked, sent, verified       float64
 	arrived                     *meter
 	limited, probing            bool
@@ -119,8 +116,6 @@ func (c *control) update(s signal) {
 	case c.state == Draining:
 		c.drained(s, reference)
 	case c.lost(s):
-	case c.state == Refresh:
-		c.refresh(s)
 	default:
 		c.follow(s, reference)
 	}
@@ -128,14 +123,13 @@ func (c *control) update(s signal) {
 	c.rate = c.bounded()
 }
 
-// tooLong tells that the queue is too long for gentle means, or about to be.
+// tooLong tells that the queue is too long for gentle means.
 func (c *control) tooLong(s signal) bool {
 	reference := c.reference() + 2*s.noise
 	if s.echo && c.state != Draining {
 		reference += echoAbove
 	}
-	return s.queue > reference+drainAbove ||
-		s.queue > reference+drainAbove/3 && s.queue+0.1*s.slope > reference+2*drainAbove
+	return s.queue > reference+drainAbove
 }
 
 // doubts tells that a queue has come at once, as when the client had no time to read: then all that came
@@ -246,7 +240,7 @@ func (c *control) follow(s signal, reference float64) {
 	switch {
 	case c.state == Start:
 		c.grow(s, riseFast*s.dt)
-	case !c.quiet.IsZero() && s.now.Sub(c.quiet) > quietFor && s.now.Sub(c.held) > quietFor:
+	case !c.quiet.IsZero() && s.now.Sub(c.quiet) > quietFor:
 		c.enter(s.now, Rising, "no queue")
 		c.grow(s, riseSlow*s.dt)
 	default:
@@ -257,11 +251,6 @@ func (c *control) follow(s signal, reference float64) {
 			break // a short queue of less than the rate, or of a probe, says nothing of it
 		}
 		c.grow(s, min(max(step, -0.5), 0.1))
-	}
-	if s.now.Sub(s.touched) > refreshEvery && s.now.Sub(c.held) > refreshEvery/2 && !s.limited && !s.probing {
-		c.entry = c.rate
-		c.enter(s.now, Refresh, fmt.Sprintf("the path has not been seen empty for %d s", int(s.now.Sub(s.touched).Seconds())))
-		c.rate *= refreshTo
 	}
 }
 
@@ -305,16 +294,6 @@ func (c *control) stuck(now time.Time) bool {
 }
 
 const stuckAfter = 3 * time.Second
-
-// refresh waits until the queue has had time to go.
-func (c *control) refresh(s signal) {
-	if s.now.Sub(c.since) < s.rtt+250*time.Millisecond {
-		return
-	}
-	c.rate = max(c.rate, c.entry*0.98)
-	c.held = s.now
-	c.enter(s.now, Steady, "the path has been looked at")
-}
 
 // probed takes over what a probe has found to get through; passes tells that there may be more.
 func (c *control) probed(s signal, found float64, passes bool) {

@@ -29,8 +29,7 @@ type delay struct {
 	base    [baseBuckets]float64 // the least of each tenth of baseAge
 	turn    int
 	turned  time.Time
-	touched time.Time // when smooth was last as small as the base
-	slope   float64   // of the delay, seconds a second
+	slope   float64 // of the delay, seconds a second
 	before  float64
 	noise   float64 // mean deviation of a single look from smooth, seconds
 }
@@ -52,7 +51,7 @@ func (d *delay) update(now time.Time, dt float64, queued bool) {
 	least := d.least()
 	raw := least.Seconds()
 	if !d.known {
-		d.known, d.smooth, d.turned, d.touched = true, raw, now, now
+		d.known, d.smooth, d.turned = true, raw, now
 		d.before = raw
 		for i := range d.base {
 			d.base[i] = raw
@@ -76,9 +75,6 @@ func (d *delay) update(now time.Time, dt float64, queued bool) {
 		d.base[d.turn] = d.smooth
 	}
 	d.base[d.turn] = min(d.base[d.turn], d.smooth)
-	if d.smooth <= d.floor()+0.002 {
-		d.touched = now
-	}
 	d.current = max(0, time.Duration((raw-d.floor())*1e9))
 	d.slope += ((raw-d.before)/max(dt, 0.02) - d.slope) * 0.5
 	d.before = raw
@@ -114,9 +110,9 @@ func (d *delay) floor() float64 {
 func (d *delay) queue() float64 { return max(0, d.smooth-d.floor()) }
 
 // rebase takes the delay as it is for that of the empty path: the path is another.
-func (d *delay) rebase(now time.Time) {
+func (d *delay) rebase() {
 	for i := range d.base {
 		d.base[i] = d.smooth
 	}
-	d.touched, d.current = now, 0
+	d.current = 0
 }

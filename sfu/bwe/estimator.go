@@ -22,14 +22,13 @@ const (
 	Rising                 // no queue: more is tried
 	Steady                 // the queue is as long as it is meant to be
 	Draining               // the queue is too long: less than leaves it is sent
-	Refresh                // less is sent for a moment to see the path without a queue
 	Losing                 // more is lost than the path is wont to: less is sent
 	Competing              // the queue is others': loss decides
 	Stalled                // nothing is heard
 )
 
 func (s State) String() string {
-	return [...]string{"start", "rising", "steady", "draining", "refresh", "losing", "competing", "stalled"}[s]
+	return [...]string{"start", "rising", "steady", "draining", "losing", "competing", "stalled"}[s]
 }
 
 // Estimate is what the path is thought to carry.
@@ -134,7 +133,7 @@ func (e *Estimator) Feedback(now time.Time, acks []Ack) {
 	e.control.update(s)
 	if e.control.rebase {
 		e.control.rebase = false
-		e.delay.rebase(now)
+		e.delay.rebase()
 		e.control.moved(now)
 	}
 }
@@ -144,8 +143,7 @@ func (e *Estimator) signal(now time.Time, dt float64) signal {
 	s := signal{
 		now: now, dt: dt, rtt: e.rtt,
 		queue: e.delay.current.Seconds(), smooth: e.delay.queue(), slope: e.delay.slope, noise: e.delay.noise,
-		touched: e.delay.touched,
-		acked:   e.arrived.rate(acknowledgedOver), sent: e.sent.rate(acknowledgedOver),
+		acked: e.arrived.rate(acknowledgedOver), sent: e.sent.rate(acknowledgedOver),
 		probing: e.probes.running(), losses: &e.losses, arrived: &e.arrived,
 		echo: e.probes.current.ID != 0 && now.Sub(e.probes.current.Until) < e.rtt+echoFor,
 	}
