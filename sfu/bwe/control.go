@@ -11,9 +11,9 @@ const (
 	nadaKappa = 0.8
 	nadaEta   = 2.0
 	nadaTau   = 0.5 // s
-	// referenceBits is the delay reference times the reference rate: 10 ms at 1.3 Mbit/s. A flow at
+	// referenceBits is the delay reference times the reference rate: 8.5 ms at 1.3 Mbit/s. A flow at
 	// rate r rests at a queueing delay of referenceBits/r, within these bounds.
-	referenceBits  = 0.0090 * 1.3e6
+	referenceBits  = 0.0085 * 1.3e6
 	referenceLeast = 0.004
 	referenceMost  = 0.035
 )
@@ -24,7 +24,9 @@ const (
 	echoAbove   = 0.03  // more, while it may be of a probe: what was sent before it did go
 	drainLeast  = 0.4   // of what leaves the queue, at least this is sent
 	drainAfter  = 0.92  // of it, when the queue is gone
-	quietQueue  = 0.003 // s of queue that is none
+	quietQueue  = 0.003 // s of queue that is none,
+	quietNoise  = 0.7   // and mean deviations of it
+	restNoise   = 1.4   // mean deviations over the reference at which a flow rests
 	quietFor    = 700 * time.Millisecond
 	riseFast    = 1.2  // a second, before anything has held us back
 	riseSlow    = 0.25 // a second, later
@@ -44,8 +46,12 @@ type signal struct {
 	losses                      *losses
 }
 
-// leaves is the rate of what leaves the queue. It is looked up only when there is one.
-func (s *signal) leaves() (float64, bool) { return s.arrived.departures(leavesOver) }
+// leaves is the rate of what leaves the queue. It is looked up only when there is one. What comes at once after
+// a radio has waited is more than leaves a queue, but not over a longer time.
+func (s *signal) leaves() (float64, bool) {
+	rate, ok := s.arrived.departures(leavesOver)
+	return min(rate, s.arrived.rate(acknowledgedOver)), ok
+}
 
 // control turns signals into a rate.
 type control struct {
@@ -106,7 +112,7 @@ func (c *control) update(s signal) {
 		c.leapt = s.now
 	}
 	c.used += (s.acked - c.used) * min(1, s.dt/usedOver)
-	reference := c.reference() + 2*s.noise
+	reference := c.rests(s)
 	switch {
 	case c.state == Competing:
 		c.compete(s, reference)
@@ -123,9 +129,12 @@ func (c *control) update(s signal) {
 	c.rate = c.bounded()
 }
 
+// rests is the queue at which the flow is to rest, in seconds, with what the path's noise adds.
+func (c *control) rests(s signal) float64 { return c.reference() + restNoise*s.noise }
+
 // tooLong tells that the queue is too long for gentle means.
 func (c *control) tooLong(s signal) bool {
-	reference := c.reference() + 2*s.noise
+	reference := c.rests(s)
 	if s.echo && c.state != Draining {
 		reference += echoAbove
 	}
@@ -221,7 +230,7 @@ func (c *control) drained(s signal, reference float64) {
 
 // follow adapts gently, or rises while there is no queue at all.
 func (c *control) follow(s signal, reference float64) {
-	if s.smooth > quietQueue+s.noise {
+	if s.smooth > quietQueue+quietNoise*s.noise {
 		c.quiet = time.Time{}
 	} else if c.quiet.IsZero() {
 		c.quiet = s.now

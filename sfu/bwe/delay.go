@@ -8,14 +8,15 @@ import (
 // The delay of a packet is how much longer it was on its way than the one that was shortest. Clocks
 // need not agree, and what they drift apart in a minute (100 ppm: 6 ms) ages with the base.
 const (
-	// delayWindow is over which packets the delay is the least: two frames at 30/s, so that neither a
-	// frame that is sent in a burst nor the jitter of a radio is taken for a queue.
-	delayWindow = 66 * time.Millisecond
+	// delayWindow is over which packets the delay is the least: three frames at 30/s, so that neither a
+	// frame that is sent in a burst nor most of what a radio waits for is taken for a queue: who comes last
+	// before the radio sends has not waited.
+	delayWindow = 100 * time.Millisecond
 	// baseAge is for how long a delay counts as that of the empty path, in baseBuckets of it.
 	baseAge     = 60 * time.Second
 	baseBuckets = 6
-	// recentSize bounds what is looked through: 66 ms of 15 Mbit/s.
-	recentSize = 128
+	// recentSize bounds what is looked through: 100 ms of 22 Mbit/s.
+	recentSize = 256
 )
 
 // delay follows the queueing delay of a path.
@@ -57,10 +58,10 @@ func (d *delay) update(now time.Time, dt float64, queued bool) {
 			d.base[i] = raw
 		}
 	}
-	d.smooth += (raw - d.smooth) * min(1, dt/smoothing)
 	off := raw - d.smooth
+	d.smooth += off * min(1, dt/smoothing)
 	d.noise += (min(math.Abs(off), 0.05) - d.noise) * min(1, dt/2)
-	if off < -max(0.01, 4*d.noise) {
+	if off < -max(0.01, 3*d.noise) {
 		d.smooth = raw // what is so much shorter is no noise
 	}
 	if queued {

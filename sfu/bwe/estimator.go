@@ -143,10 +143,13 @@ func (e *Estimator) signal(now time.Time, dt float64) signal {
 	s := signal{
 		now: now, dt: dt, rtt: e.rtt,
 		queue: e.delay.current.Seconds(), smooth: e.delay.queue(), slope: e.delay.slope, noise: e.delay.noise,
-		acked: e.arrived.rate(acknowledgedOver), sent: e.sent.rate(acknowledgedOver),
+		sent:    e.sent.rate(acknowledgedOver),
 		probing: e.probes.running(), losses: &e.losses, arrived: &e.arrived,
 		echo: e.probes.current.ID != 0 && now.Sub(e.probes.current.Until) < e.rtt+echoFor,
 	}
+	// What a radio held comes at once, in less time than it was sent in: BBR takes the lesser, too (draft-cardwell-
+	// iccrg-bbr-congestion-control, 4.1.1.2).
+	s.acked = min(e.arrived.rate(acknowledgedOver), s.sent)
 	s.lossWindow = e.losses.update(now, e.control.drains(s))
 	s.limited = s.sent < limitedBelow*e.control.rate
 	e.control.limited = s.limited

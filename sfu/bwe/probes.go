@@ -37,12 +37,13 @@ type probes struct {
 	ceiling float64 // what the last one found when it did not pass; 0: it did
 
 	// Of current.
-	firstSent, lastSent time.Time
-	first, lastArrived  time.Duration
-	bytes, firstBytes   int // what arrived
-	lastBytes           int
-	packets, lost       int
-	ended               bool // the last of it has been told of
+	begun, firstSent, lastSent time.Time
+	first, lastArrived         time.Duration
+	bytes, firstBytes          int // what arrived
+	lastBytes                  int
+	packets, lost              int
+	halves                     [2]transit // the least delayed of each half
+	ended                      bool       // the last of it has been told of
 }
 
 // begin starts a probe at rate, of so much at least.
@@ -53,7 +54,7 @@ func (p *probes) begin(now time.Time, rate float64, least time.Duration, bits fl
 	}
 	length := min(max(least, time.Duration(bits/rate*1e9)), probeMost)
 	*p = probes{
-		last: p.last, next: p.next, pause: p.pause, ceiling: p.ceiling,
+		begun: now, last: p.last, next: p.next, pause: p.pause, ceiling: p.ceiling,
 		current: Probe{ID: p.last, Bitrate: int(rate), Until: now.Add(length)},
 	}
 }
@@ -100,10 +101,30 @@ func (p *probes) add(a *Ack) {
 	if p.packets == 1 || !a.Sent.Before(p.lastSent) {
 		p.lastSent, p.lastBytes = a.Sent, a.Size
 	}
+	p.halve(a)
 	p.lastArrived = max(p.lastArrived, a.Arrived)
 	if p.packets == 1 {
 		p.lastArrived = a.Arrived
 	}
+}
+
+// halve enters a packet into its half.
+func (p *probes) halve(a *Ack) {
+	sent := a.Sent.Sub(p.begun)
+	half := &p.halves[0]
+	if sent > p.current.Until.Sub(p.begun)/2 {
+		half = &p.halves[1]
+	}
+	if took := a.Arrived - sent; half.sent == 0 || took < half.took {
+		*half = transit{sent, took}
+	}
+}
+
+// fresh tells that there was no queue at the end that there was not at the beginning: what took longer waited
+// for a radio.
+func (p *probes) fresh() bool {
+	a, b := p.halves[0], p.halves[1]
+	return p.lost == 0 && a.sent > 0 && b.sent > a.sent && b.took-a.took < (b.sent-a.sent)/10
 }
 
 // probeEnd is how close to its end the last packets of a probe are sent: padding goes out in steps.
@@ -129,5 +150,8 @@ func (p *probes) judge() (sent, arrived float64, ok bool) {
 	}
 	sent = float64(p.bytes-p.lastBytes) * 8 / took.Seconds()
 	arrived = float64(p.bytes-p.firstBytes) * 8 / spread.Seconds()
+	if p.fresh() {
+		arrived = max(arrived, sent)
+	}
 	return sent, arrived, true
 }

@@ -66,6 +66,7 @@ func cases() []aCase {
 		{"limited", "60 s of 300 kbit/s on 1 Mbit/s", limited},
 		{"ladder", "three layers over the capacities of 5.1", ladder},
 		{"moved", "the path becomes 100 ms longer", moved},
+		{"radios", "Wi-Fi, a cell, losses in bursts", radios},
 	}
 }
 
