@@ -274,6 +274,25 @@ func (c *Conn) number(s *Slot) error {
 // TransportFeedback returns the congestion control feedback that has gathered since the last call.
 func (c *Conn) TransportFeedback() []rtcp.Packet { return c.in.feedback.build() }
 
+// Arrivals has f told of each RTP packet that comes from now on, padding included: how large it was on its way. For
+// who measures a path; f must not call the Conn.
+func (c *Conn) Arrivals(f func(now time.Time, bytes int)) {
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
+	c.in.arrived = f
+}
+
+// Inbound returns how many bytes of RTP have come, as IP packets. It is for Sinks, while they are handed a packet.
+func (c *Conn) Inbound() uint64 { return c.in.bytes }
+
+// Path returns where everything is sent; the zero value before the first check of ICE.
+func (c *Conn) Path() netip.AddrPort {
+	if to := c.path.Load(); to != nil {
+		return *to
+	}
+	return netip.AddrPort{}
+}
+
 // Close says goodbye, closes the connection and waits for its goroutines. When it returns, no packet
 // and no event follows.
 func (c *Conn) Close() error {

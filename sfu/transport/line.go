@@ -19,7 +19,8 @@ const (
 	extAudioLevel  = sdp.AudioLevelURI
 	extSendTime    = sdp.ABSSendTimeURI
 
-	feedbackNACK = "nack" // RFC 4585 section 4.2
+	feedbackNACK = "nack"      // RFC 4585 section 4.2
+	feedbackREMB = "goog-remb" // draft-alvestrand-rmcat-remb-03
 
 	maxPayloadTypes = 128
 	maxEncodings    = 3  // of simulcast
@@ -115,6 +116,10 @@ func (l *offeredLine) read(m *sdp.MediaDescription, wanted []codec.Name) {
 	t := tableOf(m)
 	for _, name := range wanted {
 		if f, ok := t.choose(l.Kind, name, m.MediaName.Formats); ok {
+			if l.Sends && l.Kind == codec.Video && t.knows(uint64(f.pt), feedbackREMB) {
+				f.feedback = append(f.feedback, feedbackREMB)
+				l.Bounded = true
+			}
 			l.formats = append(l.formats, f)
 			l.Repeats = l.Repeats || f.repeats()
 		}
@@ -233,9 +238,12 @@ func (t *formatTable) feedbackOf(pt uint64, kind codec.Kind) []string {
 	if kind == codec.Video {
 		ours = []string{"transport-cc", "ccm fir", feedbackNACK, "nack pli"}
 	}
-	return slices.DeleteFunc(ours, func(f string) bool {
-		return !slices.Contains(t.feedback[pt], f) && !slices.Contains(t.forAll, f)
-	})
+	return slices.DeleteFunc(ours, func(f string) bool { return !t.knows(pt, f) })
+}
+
+// knows tells whether the client offers a kind of feedback.
+func (t *formatTable) knows(pt uint64, feedback string) bool {
+	return slices.Contains(t.feedback[pt], feedback) || slices.Contains(t.forAll, feedback)
 }
 
 // rtxOf finds the payload type of the retransmissions of another (RFC 4588 section 8.1).

@@ -41,6 +41,8 @@ type MLine struct {
 	Slot  bool // the client receives on it
 	// Repeats: audio in which the client asks for what is lost, or sends it again when it is asked.
 	Repeats bool
+	// Bounded: video that the client sends, which takes a limit of everything that it sends (REMB).
+	Bounded bool
 }
 
 // offer is what the server needs to know of an offer.

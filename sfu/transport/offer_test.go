@@ -37,8 +37,8 @@ func TestParseOfferOfChromium(t *testing.T) {
 	}
 	want := []MLine{
 		{Mid: "0", Kind: codec.Audio, Sends: true},
-		{Mid: "1", Kind: codec.Video, Sends: true},
-		{Mid: "2", Kind: codec.Video, Sends: true},
+		{Mid: "1", Kind: codec.Video, Sends: true, Bounded: true},
+		{Mid: "2", Kind: codec.Video, Sends: true, Bounded: true},
 		{Mid: "3", Kind: codec.Audio, Slot: true},
 		{Mid: "4", Kind: codec.Audio, Slot: true},
 		{Mid: "5", Kind: codec.Video, Slot: true},

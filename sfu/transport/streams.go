@@ -39,6 +39,8 @@ type inbound struct {
 	sinks    map[encoding]Sink
 	touched  []*stream     // to be flushed at the end of the burst; <= SSRCLimit
 	told     twcc.Feedback // re-used
+	arrived  func(now time.Time, bytes int)
+	bytes    uint64 // of RTP as IP packets, so far
 }
 
 // encoding names one encoding of one published track; rid is "" without simulcast.
@@ -238,6 +240,10 @@ func (s *stream) take(now time.Time, b []byte) {
 	n := s.in.negotiated.Load()
 	if n == nil {
 		return
+	}
+	s.in.bytes += uint64(len(b) + maxOverhead + ipOverhead)
+	if s.in.arrived != nil {
+		s.in.arrived(now, len(b)+maxOverhead+ipOverhead)
 	}
 	if x := p.Extension(n.ids.transportCC); len(x) == 2 {
 		s.in.feedback.record(s.ssrc, binary.BigEndian.Uint16(x), now)
