@@ -28,8 +28,8 @@ func TestPublishersAreToldWhatToCarry(t *testing.T) {
 		want []string
 	}{
 		{"nothing lost", "..........", nil},
-		// A packet of this stage is 62.5 ms long, and its loss a burst.
-		{"one in ten", ".........x", []string{"audio 16000 bit/s, carry [4 9], delay 0s"}},
+		{"one in ten", ".........x", []string{"audio 16000 bit/s, carry [1 3], delay 0s"}},
+		{"three in a row", ".......xxx", []string{"audio 16000 bit/s, carry [4 9], delay 0s"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			onStage(t, func(s *stage) {

@@ -106,11 +106,22 @@ func (m *Meter) Loss() (share float64, ok bool) {
 // fewestRuns of losses tell how long they are.
 const fewestRuns = 5
 
+// severally is how many packets losses have on average that are bursts: of single ones it is 1.25 at 20 % lost, 1.43
+// at 30.
+const severally = 1.6
+
+// frame is what browsers put into a packet.
+const frame = 20 * time.Millisecond
+
 // Burst is how long losses are on average, 0 while that is not known. It is a time, not a number of
-// packets, because most packets beside the audio are video.
+// packets, because most packets beside the audio are video. One packet that is lost before a pause is no burst.
 func (m *Meter) Burst() time.Duration {
 	if m.runs < fewestRuns {
 		return 0
 	}
-	return time.Duration(m.silent / m.runs * float64(time.Millisecond))
+	mean := time.Duration(m.silent / m.runs * float64(time.Millisecond))
+	if m.lost < severally*m.runs {
+		return min(mean, frame)
+	}
+	return mean
 }
