@@ -45,7 +45,7 @@ func (x *carried) came(p *codec.Packet) {
 
 // decide is called once a second.
 func (x *carried) decide(now time.Time) {
-	x.pattern = x.controller.Decide(now, &x.meter, publishersRoom, redundancy.Open)
+	x.pattern = x.controller.Decide(now, &x.meter, publishersRoom, 1, redundancy.Open)
 	x.meter.Age()
 }
 

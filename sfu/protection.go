@@ -55,8 +55,7 @@ func (x *shield) wrap(e *encoding, p *codec.Packet, newest, first bool) (payload
 	if e.recent == nil {
 		return p.Payload, 0
 	}
-	x.traffic.Packets++
-	x.traffic.Bytes += len(p.Payload)
+	x.traffic.Add(p.Payload)
 	if first {
 		x.followed = 0
 	}
@@ -117,12 +116,14 @@ func listen(slots []*slot) (h heard) {
 		t, expected, lost := s.spoken()
 		h.traffic.Packets += t.Packets
 		h.traffic.Bytes += t.Bytes
+		h.traffic.Sound += t.Sound
 		h.packets += expected
 		h.missing += lost
 		if sub := s.holder(); sub != nil && sub.publication.source != codec.Mic {
 			h.voices.Others += t.Bits(0)
 		} else {
 			h.voices.Packets += t.Packets
+			h.voices.Sound += t.Sound
 		}
 	}
 	return h
@@ -141,7 +142,7 @@ func (p *Peer) protect(now time.Time, slots []*slot) {
 	x := &p.protection
 	x.meter.Delivered(h.packets, h.missing)
 	was, asked := x.pattern, x.asks
-	x.pattern = x.controller.Decide(now, &x.meter, room, path)
+	x.pattern = x.controller.Decide(now, &x.meter, room, 1, path)
 	x.asks = x.rate.Decide(now, h.voices, budget.Bitrate, path, x.controller.Wanted())
 	loss, known := x.meter.Loss()
 	x.lossy = known && loss >= lossy

@@ -38,8 +38,8 @@ func (a *Allowance) Left(now time.Time) bool {
 	return a.credit > 0
 }
 
-// Spend takes so many bytes off.
-func (a *Allowance) Spend(bytes int) { a.credit -= float64(bytes) }
+// Spend takes so many bytes off. Debts are bounded as credit is: what had to be sent is not paid for minutes.
+func (a *Allowance) Spend(bytes int) { a.credit = max(a.credit-float64(bytes), -mostCredit) }
 
 func (a *Allowance) gather(now time.Time) {
 	if d := now.Sub(a.at); !a.at.IsZero() && d > 0 {

@@ -110,9 +110,6 @@ const fewestRuns = 5
 // at 30.
 const severally = 1.6
 
-// frame is what browsers put into a packet.
-const frame = 20 * time.Millisecond
-
 // Burst is how long losses are on average, 0 while that is not known. It is a time, not a number of
 // packets, because most packets beside the audio are video. One packet that is lost before a pause is no burst.
 func (m *Meter) Burst() time.Duration {

@@ -9,7 +9,7 @@ import (
 )
 
 func TestRate(t *testing.T) {
-	one := redundancy.Voices{Packets: 50} // 49,600 bit/s at the usual rate
+	one := redundancy.Voices{Packets: 50, Sound: time.Second} // 49,600 bit/s at the usual rate
 	for _, tt := range []struct {
 		name   string
 		voices redundancy.Voices
@@ -27,8 +27,8 @@ func TestRate(t *testing.T) {
 		{"what is more than it is worth is not asked for", one, 80_000, redundancy.Open, 3, 16_000},
 		{"no room at all", one, 30_000, redundancy.Open, 2, 12_000},
 		{"no queue: the budget says nothing", one, 30_000, redundancy.Idle, 2, 0},
-		{"two voices", redundancy.Voices{Packets: 100}, 90_000, redundancy.Open, 0, 16_000},
-		{"beside a stethoscope", redundancy.Voices{Packets: 50, Others: 90_000}, 135_000, redundancy.Open, 0, 16_000},
+		{"two voices", redundancy.Voices{Packets: 100, Sound: 2 * time.Second}, 90_000, redundancy.Open, 0, 16_000},
+		{"beside a stethoscope", redundancy.Voices{Packets: 50, Sound: time.Second, Others: 90_000}, 135_000, redundancy.Open, 0, 16_000},
 		{"nobody speaks", redundancy.Voices{}, 30_000, redundancy.Open, 2, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -57,7 +57,7 @@ func TestWithCopies(t *testing.T) {
 // It goes down at once and up step by step; where a better rate makes a queue, the next is tried later and
 // later.
 func TestRateComesBack(t *testing.T) {
-	voice := redundancy.Voices{Packets: 50}
+	voice := redundancy.Voices{Packets: 50, Sound: time.Second}
 	changes := func(seconds int, fits int) (at []int) {
 		var r redundancy.Rate
 		last, now := 0, time.Unix(1000, 0)

@@ -139,7 +139,7 @@ func TestController(t *testing.T) {
 				if tt.room != nil {
 					room = tt.room(i)
 				}
-				if got := c.Decide(now, &m, room, redundancy.Open); got != tt.want[i] {
+				if got := c.Decide(now, &m, room, 1, redundancy.Open); got != tt.want[i] {
 					t.Errorf("second %d: %v, want %v", i, got, tt.want[i])
 				}
 				m.Age()
@@ -157,7 +157,7 @@ func TestControllerGoesDownSlowly(t *testing.T) {
 	now := time.Unix(1000, 0)
 	step := func(fate string) redundancy.Pattern {
 		second(&m, &base, fate)
-		p := c.Decide(now, &m, redundancy.MaxDepth, redundancy.Open)
+		p := c.Decide(now, &m, redundancy.MaxDepth, 1, redundancy.Open)
 		m.Age()
 		now = now.Add(time.Second)
 		return p
@@ -200,7 +200,7 @@ func TestControllerTriesOnAnIdlePath(t *testing.T) {
 		if i == 1 || i == 7 { // what was tried makes a queue
 			path = redundancy.Open
 		}
-		got = append(got, c.Decide(now, &m, 0, path).Depth())
+		got = append(got, c.Decide(now, &m, 0, 1, path).Depth())
 		m.Age()
 		now = now.Add(time.Second)
 	}
