@@ -19,12 +19,6 @@ const (
 	// headroom, and rates waver. With none, an estimate rested at 104 % of what was wanted, where 105 were
 	// needed, for good.
 	unsure = 12
-	// More is taken only when it has fitted for patience. When that turned out wrong within regretWithin,
-	// patience doubles, up to the longest: a person sees every switch.
-	patienceFirst   = time.Second
-	patienceLongest = 8 * time.Second
-	regretWithin    = 10 * time.Second
-	forgiveAfter    = 30 * time.Second
 	// turn is how long who has spoken counts as the one who speaks: pauses are part of speech.
 	turn = 3 * time.Second
 )
@@ -47,12 +41,10 @@ type Allocator struct {
 	memory  memory
 
 	given    []given
+	anew     bool
 	profile  Profile
 	spoke    map[uint64]time.Time
-	since    time.Time // since when another set would fit; zero for none
-	raised   time.Time // when more was last taken
-	lowered  time.Time // when the budget last forced less
-	patience time.Duration
+	patience patience
 }
 
 // memory is used again from call to call: an allocation every 100 ms for everybody made most of the garbage
@@ -76,48 +68,40 @@ type given struct {
 func (a *Allocator) Allocate(now time.Time, budget, audio int, p Profile, wants []Want) (grants []Grant, wanted int) {
 	a.listen(now, wants)
 	x := &a.memory
-	x.best = a.filling.fill(x.best, math.MaxInt/2, p, wants, false)
+	x.best = a.filling.fill(x.best, math.MaxInt/2, math.MaxInt/2, p, wants, a.given, false)
 	best := x.best
 	wanted = audio
-	for _, g := range best {
-		wanted += g.Rate
+	for i := range a.filling.cands {
+		c := &a.filling.cands[i]
+		wanted += c.first(c.at)
 	}
 	wanted += wanted / 100 * unsure
-	left := math.MaxInt / 2
+	left, room := math.MaxInt/2, math.MaxInt/2
 	if budget > 0 {
-		left = budget/100*headroom - audio
+		left, room = budget/100*headroom-audio, budget-audio
 	}
 	target := best
 	if wanted > left || !allSent(wants) { // else it would come to the same
-		x.target = a.filling.fill(x.target, left, p, wants, true)
+		x.target = a.filling.fill(x.target, left, room, p, wants, a.given, true)
 		target = x.target
 	}
 	grants = target
-	kept, ok := a.keep(wants)
+	kept, ok := a.keep(p, wants, target)
 	fits := ok && (budget == 0 || total(kept)+audio <= budget)
 	switch {
-	case budget == 0 || !ok || a.asked(p, wants):
-		a.since = time.Time{}
+	case budget == 0 || !ok || a.anew || a.asked(p, wants):
+		a.patience.none()
 	case !fits:
-		a.regret(now)
-		a.since = time.Time{}
+		a.patience.regret(now, climbs(wants, target, kept))
 	case !more(wants, kept, target, ""):
-		a.since = time.Time{}
-		a.forgive(now)
+		a.patience.content(now)
 		grants = kept
-	default:
-		if a.since.IsZero() {
-			a.since = now
-		}
-		if now.Sub(a.since) < max(a.patience, patienceFirst) {
-			grants = kept
-			more(wants, kept, target, ReasonHeld)
-			light(wants, grants, left)
-			break
-		}
-		a.since, a.raised = time.Time{}, now
+	case !a.patience.over(now, climbs(wants, kept, target)):
+		grants = kept
+		more(wants, kept, target, ReasonHeld)
+		light(wants, grants, left)
 	}
-	a.profile = p
+	a.profile, a.anew = p, false
 	a.given = a.given[:0]
 	for i := range wants {
 		w := &wants[i]
@@ -162,22 +146,7 @@ func Least(audio int, wants []Want) int {
 }
 
 // Anew makes the next Allocate take what fits, without patience.
-func (a *Allocator) Anew() { a.given = a.given[:0] }
-
-// regret notes that what was granted does not fit any more.
-func (a *Allocator) regret(now time.Time) {
-	a.lowered = now
-	if !a.raised.IsZero() && now.Sub(a.raised) < regretWithin {
-		a.patience = min(2*max(a.patience, patienceFirst), patienceLongest)
-		a.raised = time.Time{}
-	}
-}
-
-func (a *Allocator) forgive(now time.Time) {
-	if now.Sub(a.lowered) > forgiveAfter {
-		a.patience = patienceFirst
-	}
-}
+func (a *Allocator) Anew() { a.anew = true }
 
 // listen notes who speaks.
 func (a *Allocator) listen(now time.Time, wants []Want) {
@@ -214,8 +183,9 @@ func (a *Allocator) asked(p Profile, wants []Want) bool {
 }
 
 // keep is what was granted before, at what it takes now. False when it cannot be kept: it was not all,
-// or an encoding of it is no longer sent. What was to come next and has come is had.
-func (a *Allocator) keep(wants []Want) ([]Grant, bool) {
+// or an encoding of it is no longer sent. What was to come next and has come is had, as much of it as target has.
+// What is larger than is seen was taken because nothing smaller was sent, and is not kept.
+func (a *Allocator) keep(p Profile, wants []Want, target []Grant) ([]Grant, bool) {
 	if len(a.given) != len(wants) {
 		return nil, false
 	}
@@ -225,7 +195,9 @@ func (a *Allocator) keep(wants []Want) ([]Grant, bool) {
 		if a.given[i].id != w.ID {
 			return nil, false
 		}
-		g.advance(w.Ladder)
+		if g.advance(w.Ladder) && target[i].Encoding == g.Encoding || rungOf(w.Ladder, g.Encoding) > seen(p, w) {
+			g = target[i]
+		}
 		r := find(w.Ladder, g.Encoding)
 		if g.Encoding >= 0 && (r == nil || !r.Sent) || g.Encoding < 0 && len(w.Ladder) > 0 {
 			return nil, false
@@ -239,15 +211,12 @@ func (a *Allocator) keep(wants []Want) ([]Grant, bool) {
 	return out, true
 }
 
-// advance takes the best over that has come of what was waited for.
-func (g *Grant) advance(ladder []Rung) {
+// advance takes the best over that has come of what was waited for, and tells whether anything has.
+func (g *Grant) advance(ladder []Rung) bool {
 	if g.Next < 0 || g.Encoding < 0 {
-		return
+		return false
 	}
-	at := func(encoding int) int {
-		return slices.IndexFunc(ladder, func(r Rung) bool { return r.Encoding == encoding })
-	}
-	for i := at(g.Next); i > at(g.Encoding); i-- {
+	for i := rungOf(ladder, g.Next); i > rungOf(ladder, g.Encoding); i-- {
 		if !ladder[i].Sent {
 			continue
 		}
@@ -255,17 +224,36 @@ func (g *Grant) advance(ladder []Rung) {
 			g.Next = -1
 		}
 		g.Encoding, g.Temporal, g.Skip = ladder[i].Encoding, Temporals-1, 0
-		return
+		return true
 	}
+	return false
+}
+
+// givenTo is what was granted to a want: to a new one, nothing.
+func givenTo(of []given, id uint64) given {
+	for i := range of {
+		if of[i].id == id {
+			return of[i]
+		}
+	}
+	return given{Grant: none()}
 }
 
 func find(ladder []Rung, encoding int) *Rung {
-	for i := range ladder {
-		if ladder[i].Encoding == encoding {
-			return &ladder[i]
-		}
+	if i := rungOf(ladder, encoding); i >= 0 {
+		return &ladder[i]
 	}
 	return nil
+}
+
+// rungOf is where an encoding is in a ladder, -1 for nowhere.
+func rungOf(ladder []Rung, encoding int) int {
+	for i := range ladder {
+		if ladder[i].Encoding == encoding {
+			return i
+		}
+	}
+	return -1
 }
 
 // rate is what a rung takes in bit/s up to temporal layer t, less some parts of that.
@@ -291,7 +279,7 @@ func total(grants []Grant) (sum int) {
 }
 
 // more tells whether b is more than a for any want; there a's reason is held, unless that is empty. Where they
-// are the same, a takes b's.
+// are the same, a takes b's, and waits for nothing that would not fit.
 func more(wants []Want, a, b []Grant, held Reason) (found bool) {
 	for i := range wants {
 		ladder := wants[i].Ladder
@@ -300,7 +288,10 @@ func more(wants []Want, a, b []Grant, held Reason) (found bool) {
 		case x == y && a[i].Next == b[i].Next:
 			a[i].Reason = b[i].Reason
 			continue
-		case x != y && y < x, x == y && b[i].Next < 0:
+		case x == y && rungOf(ladder, b[i].Next) < rungOf(ladder, a[i].Next):
+			a[i].Next = b[i].Next
+			continue
+		case y < x:
 			continue
 		}
 		found = true
@@ -311,11 +302,20 @@ func more(wants []Want, a, b []Grant, held Reason) (found bool) {
 	return found
 }
 
+// climbs tells whether b has a higher encoding than a for any want.
+func climbs(wants []Want, a, b []Grant) bool {
+	for i := range wants {
+		if ladder := wants[i].Ladder; rungOf(ladder, b[i].Encoding) > rungOf(ladder, a[i].Encoding) {
+			return true
+		}
+	}
+	return false
+}
+
 // height orders the grants of one ladder.
 func height(ladder []Rung, g Grant) int {
 	if g.Mode != Frames || g.Encoding < 0 {
 		return -int(g.Mode)
 	}
-	rung := slices.IndexFunc(ladder, func(r Rung) bool { return r.Encoding == g.Encoding })
-	return 1 + (rung*Temporals+int(g.Temporal))*Parts - int(g.Skip)
+	return 1 + (rungOf(ladder, g.Encoding)*Temporals+int(g.Temporal))*Parts - int(g.Skip)
 }

@@ -146,3 +146,21 @@ func TestRates(t *testing.T) {
 		t.Errorf("%d right after half as much, want a sixth less of the difference", got)
 	}
 }
+
+// Of an encoding with a name that has not been measured for long it is known what it will come to: its bitrate, and
+// headers of 56 bytes 30 times a second. One that comes again is young again.
+func TestFull(t *testing.T) {
+	for _, c := range []struct {
+		rid  string
+		full int
+	}{{"h", 260_000 + 13_440}, {"other", 0}, {"", 0}} {
+		p := newPublication(t, c.rid)
+		for _, step := range []struct{ pause, ms, full int }{{0, 500, c.full}, {0, 9000, c.full}, {0, 1500, 0}, {5000, 1000, c.full}} {
+			p.ms += step.pause
+			p.play(step.ms, 33, []int{0}, 0)
+			if got := layers.Ladder(nil, p.encodings)[0].Full; got != step.full {
+				t.Errorf("%q after %d ms: %d, want %d", c.rid, p.ms, got, step.full)
+			}
+		}
+	}
+}

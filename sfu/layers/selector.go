@@ -92,7 +92,9 @@ func (s *Selector) Keep(now time.Time, p *codec.Packet, newest bool) bool {
 // begin decides about a new frame.
 func (s *Selector) begin(now time.Time, p *codec.Packet) bool {
 	if p.KeyFrame {
-		if s.mode == Nothing || s.late(now) || s.mode == KeyFrames && !s.due(now) {
+		// Libwebrtc's encoders make key frames of all encodings at once: who goes down is not sent the larger one,
+		// which is as much as a fifth of a second of everything, in front of the smaller.
+		if s.mode == Nothing || !s.down.IsZero() || s.mode == KeyFrames && !s.due(now) {
 			s.lost = true
 			return false
 		}

@@ -222,3 +222,26 @@ func TestWholeFrames(t *testing.T) {
 		t.Error("a late packet of a higher layer goes out")
 	}
 }
+
+// Who goes down to a smaller picture is not sent a key frame of the larger one, which comes with it.
+func TestNoKeyFrameOnTheWayDown(t *testing.T) {
+	f := film{synced: true}
+	f.grant(layers.Grant{Temporal: 2}, false)
+	if got := f.next(8, true); got != "02120212" {
+		t.Fatalf("before: %s", got)
+	}
+	f.grant(layers.Grant{Temporal: 2}, true)
+	if got := f.next(4, false) + f.next(8, true); got != "0..."+"........" {
+		t.Errorf("on the way down: %s", got)
+	}
+	if f.NeedsKeyFrame(at(f.n * 33)) {
+		t.Error("a key frame is asked for of what is being left")
+	}
+	f.grant(layers.Grant{Temporal: 2}, false)
+	if !f.NeedsKeyFrame(at(f.n * 33)) {
+		t.Error("who stays after all needs a key frame, and does not ask")
+	}
+	if got := f.next(4, false) + f.next(4, true); got != "...."+"0212" {
+		t.Errorf("when it is not left after all: %s", got)
+	}
+}
