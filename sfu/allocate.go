@@ -20,14 +20,14 @@ const (
 func (p *Peer) allocate(now time.Time) {
 	x := &p.dividing
 	x.wants, x.ladders, x.seen = x.wants[:0], x.ladders[:0], x.seen[:0]
-	var sound sound
+	copies, sound := p.leastCopies(), sound{}
 	for _, s := range p.seated {
 		if s.sitting == nil {
 			continue
 		}
 		sub := s.sitting.sub
 		if s.kind == codec.Audio {
-			sound.add(sub.publication.soundRate(s.copies()), s.quiet(), sub.publication.source)
+			sound.add(sub.publication.soundRate(s.copies(copies)), s.quiet(), sub.publication.source)
 			continue
 		}
 		x.seen = append(x.seen, seen{sub, sub.grant.Load()}) // before the ladder is looked at

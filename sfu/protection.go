@@ -162,11 +162,25 @@ func (p *Peer) protect(now time.Time, slots []*slot) {
 	}
 }
 
-// copies is how many earlier packets each of the slot's carries.
-func (s *slot) copies() int {
+// leastCopies is how many earlier packets each of the peer's voices is reckoned to carry at least: one, until it is
+// known whether anything is lost. Who begins with a picture that leaves no room for it has to leave that soon.
+func (p *Peer) leastCopies() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, known := p.protection.meter.Loss(); known {
+		return 0
+	}
+	return 1
+}
+
+// copies is how many earlier packets each of the slot's carries, or so many where its client reads them.
+func (s *slot) copies(least int) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.shield.pattern.Depth()
+	if !s.out.TakesRED() {
+		return 0
+	}
+	return max(least, s.shield.pattern.Depth())
 }
 
 // spoken takes what was sent through the slot, without redundancy, and what reports told of packets that

@@ -115,7 +115,7 @@ func TestRepeatedAudioIsPlannedFor(t *testing.T) {
 		a.say("one")
 		kept := func() (copies, rate int) {
 			slot := b.slots[0]
-			copies = slot.copies()
+			copies = slot.copies(0)
 			return copies, slot.holder().publication.soundRate(copies)
 		}
 		if copies, rate := kept(); copies != 0 || rate != 46_400 {
