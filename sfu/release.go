@@ -54,15 +54,12 @@ func (p *Peer) Waits() {
 	}
 }
 
-// narrowBitrate is below which there is no burst to speak of: the larger pictures do not fit.
-const narrowBitrate = 400_000
-
 // paced is what a peer's packets are paced by; 0: by nothing. While nothing has held them back, the path is not known
 // to be narrow, and a key frame need not wait (the first picture on a LAN came 40 ms later). Where it is very
 // narrow they wait only until a queue that is too long is gone: always, the path is used to its brim, the
 // next larger picture is tried, and sound is the later for it.
 func paced(e bwe.Estimate) int {
-	if e.State == bwe.Start || e.Bitrate < narrowBitrate && e.State != bwe.Draining {
+	if e.State == bwe.Start {
 		return 0
 	}
 	return e.Bitrate

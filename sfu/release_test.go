@@ -41,7 +41,7 @@ func TestPaceFollowsTheEstimate(t *testing.T) {
 		bitrate, want int
 	}{
 		{bwe.Start, 700_000, 0}, {bwe.Rising, 700_000, 700_000}, {bwe.Steady, 700_000, 700_000}, {bwe.Draining, 700_000, 700_000},
-		{bwe.Competing, 700_000, 700_000}, {bwe.Start, 300_000, 0}, {bwe.Steady, 300_000, 0}, {bwe.Draining, 300_000, 300_000},
+		{bwe.Competing, 700_000, 700_000}, {bwe.Start, 300_000, 0}, {bwe.Steady, 300_000, 300_000}, {bwe.Draining, 60_000, 60_000},
 	} {
 		if got := paced(bwe.Estimate{Bitrate: tt.bitrate, State: tt.state}); got != tt.want {
 			t.Errorf("%v, %d: %d, want %d", tt.state, tt.bitrate, got, tt.want)
