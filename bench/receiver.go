@@ -180,6 +180,9 @@ func (r *Receiver) releaseAll(now time.Time, packets []held) {
 		}
 		if ok {
 			r.account(now, tag, h.lost)
+			if !r.video {
+				r.joined(h.packet.Payload)
+			}
 			r.seen, r.seenAt = tag, h.packet.Timestamp
 		}
 		r.progress.lost += uint64(h.lost)
@@ -258,6 +261,16 @@ func (r *Receiver) account(now time.Time, t Tag, lost int64) {
 	f.count(t)
 	f.Lost += uint64(lost)
 	f.Last = now
+}
+
+// joined counts the frames of a voice's packet in order beside the one whose tag ends it.
+func (r *Receiver) joined(payload []byte) {
+	var buf [maxVoiceFrames]Tag
+	if tags := voiceTags(buf[:0], payload); len(tags) > 1 {
+		if f := r.flow(tags[0].Sender, tags[0].SourceOf()); f != nil {
+			f.Frames += uint64(len(tags) - 1)
+		}
+	}
 }
 
 // flow finds the accounts of a track, or opens them; nil when there are too many already.

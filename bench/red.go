@@ -83,8 +83,7 @@ func (e *encoding) redundant(p sentPacket) []byte {
 	return e.body
 }
 
-// arrivedRED accounts for one redundant packet and for the earlier ones in it that have not come. Their
-// sequence numbers follow from the tags: a voice numbers its packets one by one.
+// arrivedRED accounts for one redundant packet and for the earlier ones in it that have not come.
 func (c *connection) arrivedRED(now time.Time, s *slot, p Inbound) {
 	blocks, own, ok := splitRED(p.Payload)
 	if !ok {
@@ -95,20 +94,32 @@ func (c *connection) arrivedRED(now time.Time, s *slot, p Inbound) {
 	p.Payload = own
 	s.expectRedundancy()
 	c.arrived(now, s, p, size)
-	tag, ok := ParseTag(own)
-	if !ok {
+	tags := voiceTags(nil, own)
+	if len(tags) == 0 {
 		return
 	}
 	for _, b := range blocks {
-		earlier, ok := ParseTag(b.payload)
-		in := Inbound{
-			Sequence: p.Sequence - uint16(tag.Frame-earlier.Frame), Timestamp: p.Timestamp - b.offset,
-			Repaired: true, Redundant: true, Payload: b.payload,
-		}
-		if ok && earlier.Sender == tag.Sender && earlier.Source == tag.Source && s.lacks(in.Sequence) {
-			c.arrived(now, s, in, 0)
-		}
+		c.arrivedBlock(now, s, p, tags[0], b)
 	}
+}
+
+// arrivedBlock accounts for an earlier packet in p, whose first tag is own. What its number was follows from the
+// tags, as a voice numbers its frames one by one: exactly as long as packets have the same number of frames.
+func (c *connection) arrivedBlock(now time.Time, s *slot, p Inbound, own Tag, b redBlock) {
+	tags := voiceTags(nil, b.payload)
+	if len(tags) == 0 || tags[0].Sender != own.Sender || tags[0].Source != own.Source || !s.misses(tags) {
+		return
+	}
+	back := (own.Frame - tags[0].Frame + uint32(len(tags)) - 1) / uint32(len(tags))
+	in := Inbound{
+		Sequence: p.Sequence - uint16(back), Timestamp: p.Timestamp - b.offset, Repaired: true, Redundant: true, Payload: b.payload,
+	}
+	if s.lacks(in.Sequence) {
+		c.arrived(now, s, in, 0)
+		return
+	}
+	s.note(tags)
+	c.observe(now, s, in, tags)
 }
 
 // expectRedundancy makes the slot wait longer for what is missing: it may yet come in a later packet.

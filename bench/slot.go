@@ -17,6 +17,7 @@ type slot struct {
 	rtxSSRC  uint32
 	receiver *Receiver
 	traffic  Traffic // received
+	heard    [heardFrames]heard
 }
 
 func newSlot(video, repeat bool) *slot {
@@ -55,7 +56,12 @@ func (c *connection) arrived(now time.Time, s *slot, p Inbound, size int) {
 	if decodable > 0 {
 		c.steps.reach(now, StepFrame)
 	}
-	if ok {
+	if ok && !s.video {
+		var buf [maxVoiceFrames]Tag
+		tags := voiceTags(buf[:0], p.Payload)
+		s.note(tags)
+		c.observe(now, s, p, tags)
+	} else if ok {
 		c.cfg.Observer.Packet(now, Arrival{Mid: s.mid, Tag: tag, Timestamp: p.Timestamp, Repaired: p.Repaired})
 	}
 	c.schedule(due)

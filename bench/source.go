@@ -212,10 +212,10 @@ func (v *voice) frame(now time.Time) (p payload, level uint8, sent bool) {
 			v.packet = now.Add(dtxInterval)
 		}
 	}
-	b := v.buffers.get(max(size, 3+TagBytes))
+	b := v.buffers.get(max(size, 3+voiceTagBytes))
 	b[0] = 0x78 // RFC 6716 section 3.1: CELT, full band, 20 ms, mono, one frame
 	v.frames++
-	Tag{Sender: v.sender, Source: v.source, Frame: v.frames, Count: 1, Sent: now}.put(b)
+	Tag{Sender: v.sender, Source: v.source, Frame: v.frames, Sent: now}.putVoice(b)
 	return payload{data: b, marker: first}, level, true
 }
 
@@ -275,7 +275,7 @@ func (b *buffers) get(n int) []byte {
 // put takes back what get returned. Its tag is wiped out.
 func (b *buffers) put(data []byte) {
 	if cap(data) == bufferBytes {
-		tag := len(data) - TagBytes
+		tag := max(0, len(data)-TagBytes)
 		copy(data[tag:], b.free[0][tag:])
 		b.free = append(b.free, data)
 	}
