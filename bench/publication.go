@@ -25,6 +25,7 @@ type publication struct {
 	stopped  []bool     // per encoding, by StopLayer
 	unwanted []bool     // per encoding, by the server's layers message
 	muted    bool
+	libvpx   bool // Video.Libvpx
 	hidden   bool // a screen that is not being shared
 	held     bool // the participant is not in the room
 	due      time.Time
@@ -33,7 +34,7 @@ type publication struct {
 
 func newVideo(source wire.Source, v *Video, stream string, rng *rand.Rand) *publication {
 	p := &publication{
-		source: source, interval: time.Second / time.Duration(v.FPS),
+		source: source, interval: time.Second / time.Duration(v.FPS), libvpx: v.Libvpx,
 		stopped: make([]bool, len(v.Layers)), unwanted: make([]bool, len(v.Layers)),
 	}
 	for i, l := range v.Layers {
@@ -210,7 +211,9 @@ func (p *publication) requestKey(now time.Time, index int) {
 	e.mu.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.encoders != nil {
-		p.encoders[index].requestKey(now)
+	for i, e := range p.encoders {
+		if i == index || p.libvpx {
+			e.requestKey(now)
+		}
 	}
 }
