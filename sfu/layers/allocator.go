@@ -41,6 +41,7 @@ type Allocator struct {
 	memory  memory
 
 	given    []given
+	needs    []int
 	anew     bool
 	profile  Profile
 	spoke    map[uint64]time.Time
@@ -57,6 +58,7 @@ type given struct {
 	id             uint64
 	pinned, placed bool
 	height         int
+	needs          int // see Needs
 }
 
 // Allocate decides at now. Budget is what may be sent to the participant in bit/s, 0 for no limit; audio
@@ -101,11 +103,12 @@ func (a *Allocator) Allocate(now time.Time, budget, audio int, p Profile, wants 
 		more(wants, kept, target, ReasonHeld)
 		light(wants, grants, left)
 	}
+	a.needs = a.filling.need(a.needs, left, grants)
 	a.profile, a.anew = p, false
 	a.given = a.given[:0]
 	for i := range wants {
 		w := &wants[i]
-		a.given = append(a.given, given{grants[i], w.ID, w.Pinned, w.Placed, w.Height})
+		a.given = append(a.given, given{grants[i], w.ID, w.Pinned, w.Placed, w.Height, a.needs[i]})
 	}
 	return grants, wanted
 }

@@ -106,7 +106,8 @@ func TestAllocate(t *testing.T) {
 		{"exam before camera", layers.General, 340, []layers.Want{pinned, exam}, "q2-3 h2", "budget budget"},
 		{"signs before exam", layers.Motion, 340, []layers.Want{exam, signs}, "q2-3 h2", "budget budget"},
 		{"equals get the same", layers.General, 530, []layers.Want{want(1), want(2)}, "h2 h2", "budget budget"},
-		{"everybody's least first", layers.General, 90, []layers.Want{want(2), pinned}, "q0 q0", "budget budget"},
+		{"everybody's least first", layers.General, 115, []layers.Want{want(2), pinned}, "q0 q2-3", "budget budget"},
+		{"but for who is looked at, who moves", layers.General, 90, []layers.Want{want(2), pinned}, "keys q2-2", "key_frames budget"},
 		{"least in order", layers.General, 60, []layers.Want{want(2), pinned}, "keys q0", "key_frames budget"},
 		{"a still screen has one encoding", layers.General, 800, []layers.Want{single}, "f0", "budget"},
 	} {

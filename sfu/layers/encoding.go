@@ -21,6 +21,8 @@ const (
 	// 300 kbit/s for all encodings together and takes seconds to find more. And who has nobody who wants it is stopped
 	// after five: 204 kbit/s of 290 were seen of one then (Chromium 156, 2026-11-22).
 	settled = 10
+	// answered is how many windows an encoder takes at most to come to a rate that it was asked for.
+	answered = 3
 	// unnamed is what an encoding is taken for, in bit/s, while neither its name nor a second of it tells.
 	unnamed = 300_000
 	// packetOverhead is what a packet takes beside its RTP bytes: the SRTP tag, UDP and IP.
@@ -65,6 +67,7 @@ type Encoding struct {
 	seen   uint8          // and of this one
 	known  bool           // there was a full window
 	young  int            // windows since packets came, or came again
+	asked  int            // windows in which it falls to what was asked for
 
 	key      bool   // the frame that arrives is a key frame
 	keyStamp uint32 // its timestamp
@@ -109,14 +112,17 @@ func (e *Encoding) Packet(now time.Time, p *codec.Packet) {
 func (e *Encoding) measure(d time.Duration) {
 	for t := range e.rates {
 		rate := int(int64(e.bytes[t]) * 8 * int64(time.Second) / int64(d))
-		if e.known && rate < e.rates[t] && t <= int(e.seen) {
+		if e.known && e.asked == 0 && rate < e.rates[t] && t <= int(e.seen) {
 			rate = e.rates[t] - (e.rates[t]-rate)/6
 		}
 		e.rates[t] = rate
 	}
-	e.known = true
+	e.known, e.asked = true, max(0, e.asked-1)
 	e.young = min(e.young+1, settled)
 }
+
+// Asked notes that the publisher has been asked for another rate: what is measured next is taken for it.
+func (e *Encoding) Asked() { e.asked = answered }
 
 // Rates returns what the encoding takes in bit/s up to and including each temporal layer, and the
 // highest temporal layer that it has. Before there was a full second it is what encodings of that
