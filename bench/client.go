@@ -243,7 +243,7 @@ func (c *Client) send(m *wire.Layers) {
 	}
 	for _, p := range c.conn.pubs {
 		if p.mid == m.Mid {
-			p.setWanted(m.Active)
+			p.setWanted(m.Active, m.MaxBitrate)
 		}
 	}
 }

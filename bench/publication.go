@@ -149,11 +149,13 @@ func (p *publication) setStopped(index int, stopped bool) {
 	}
 }
 
-// setWanted stops the encodings of a video track that are not named, and restarts the others.
-func (p *publication) setWanted(rids []string) {
+// setWanted stops the encodings of a video track that are not named, and restarts the others; those that are bounded
+// are sent with so many bit/s at most, without a key frame (libwebrtc, RequiresEncoderReset: bitrates are no reason).
+func (p *publication) setWanted(rids []string, bounds map[string]int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range p.unwanted {
+		p.encoders[i].bound = bounds[p.encodings[i].rid]
 		was := p.unwanted[i]
 		p.unwanted[i] = !slices.Contains(rids, p.encodings[i].rid)
 		if was && !p.unwanted[i] {

@@ -100,6 +100,7 @@ type encoder struct {
 	packets  []payload // of the frame made last
 
 	frames  uint32
+	bound   int // bit/s that the server asks for at most; 0: nothing
 	pattern int // position in the temporal pattern
 	picture uint16
 	tl0     uint8
@@ -141,7 +142,7 @@ func (e *encoder) frame(now time.Time) []payload {
 	if tid == 0 {
 		e.tl0++
 	}
-	size := e.layer.Bitrate / 8 / e.fps
+	size := e.bitrate() / 8 / e.fps
 	size = size*7/10 + e.rng.IntN(size*6/10+1)
 	switch {
 	case key:
@@ -156,6 +157,13 @@ func (e *encoder) frame(now time.Time) []payload {
 		n, size = constantPackets, constantPackets*constantBytes
 	}
 	return e.packetise(now, key, tid, size, n)
+}
+
+func (e *encoder) bitrate() int {
+	if e.bound > 0 {
+		return min(e.layer.Bitrate, e.bound)
+	}
+	return e.layer.Bitrate
 }
 
 // nextTemporal is the L1T3 pattern 0 2 1 2 of libvpx.

@@ -182,16 +182,44 @@ func (pub *Publication) demand(now time.Time) (rids []string, simulcast bool) {
 	return rids, true
 }
 
+// askLowest decides which bitrate is asked of the lowest encoding, 0 for none.
+func (pub *Publication) askLowest(now time.Time) int {
+	needed := 0
+	for _, s := range *pub.subscribers.Load() {
+		if n := int(s.needs.Load()); n > 0 && (needed == 0 || n < needed) {
+			needed = n
+		}
+	}
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
+	was := pub.lowest.Asked()
+	asked := pub.lowest.Decide(now, needed)
+	if asked != was {
+		pub.rates[layers.Order(pub.rates)[0]].Asked()
+	}
+	return asked
+}
+
+// toldLayers is what a client was last told of how to send a publication.
+type toldLayers struct {
+	rids   []string
+	lowest int
+}
+
 // announceLayers tells p which of its encodings are to be sent, and how its audio, when that has changed.
 func (p *Peer) announceLayers(now time.Time) {
 	p.announceAudio()
 	pubs, _ := p.media()
 	for _, pub := range pubs {
 		rids, simulcast := pub.demand(now)
-		if !simulcast || slices.Equal(rids, p.layers[pub]) {
+		if !simulcast {
 			continue
 		}
-		p.layers[pub] = rids
-		p.o.Events.Layers(pub.mid, rids)
+		lowest := pub.askLowest(now)
+		if told, ok := p.layers[pub]; ok && slices.Equal(rids, told.rids) && lowest == told.lowest {
+			continue
+		}
+		p.layers[pub] = toldLayers{rids, lowest}
+		p.o.Events.Layers(pub.mid, rids, lowest)
 	}
 }

@@ -137,7 +137,13 @@ func (a *actor) Slots(_ uint64, changed []Assignment) {
 		a.tell("%s", text)
 	}
 }
-func (a *actor) Layers(mid string, active []string) { a.tell("layers %s %q", mid, active) }
+func (a *actor) Layers(mid string, active []string, lowest int) {
+	if lowest > 0 {
+		a.tell("layers %s %q %d", mid, active, lowest)
+		return
+	}
+	a.tell("layers %s %q", mid, active)
+}
 func (a *actor) Audio(x Audio) {
 	a.tell("audio %d bit/s, carry %v, delay %v", x.Bitrate, x.Carry, x.Delay)
 }

@@ -12,16 +12,17 @@ import (
 
 // Subscription is the edge from a publication to a participant, living in a slot.
 type Subscription struct {
-	publication *Publication
 	slot        *slot
-	since       time.Time
-	careful     bool // begins with the lowest encoding: the network is not known to take more
 	grant       atomic.Pointer[Grant]
+	publication *Publication
+	since       time.Time
+	careful     bool         // begins with the lowest encoding: the network is not known to take more
+	needs       atomic.Int32 // bit/s with which the lowest encoding should be sent; 0: it does not matter
 
 	// The rest is guarded by slot.mu.
 	granted  *Grant // the one that rewriter and selector know
+	rate     int    // of what is being forwarded, as granted
 	selector layers.Selector
-	rate     int // of what is being forwarded, as granted
 }
 
 // Grant is the decision for one subscription, and the streams that it names. Immutable.

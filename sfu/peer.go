@@ -86,7 +86,7 @@ type seat struct {
 	seated   []*slot // the slots that the assigner knows
 	epoch    uint64
 	layout   layout
-	layers   map[*Publication][]string // the RIDs last told
+	layers   map[*Publication]toldLayers
 	share    layers.Allocator
 	dividing dividing
 	audio    Audio // as told last
@@ -114,7 +114,7 @@ func newPeer(r *Room, o PeerOptions) *Peer {
 	p.path.estimator = newEstimator(r.server.first)
 	p.path.current = p.path.estimator.Estimate()
 	p.path.closing = make(chan struct{})
-	p.layers = map[*Publication][]string{}
+	p.layers = map[*Publication]toldLayers{}
 	return p
 }
 

@@ -33,6 +33,7 @@ type Publication struct {
 	rates     []layers.Encoding // of encodings, at the same index
 	wanted    []time.Time       // when each was last granted to somebody, at the same index
 	carried   carried           // of a voice
+	lowest    layers.Lowest
 }
 
 // encoding is one incoming stream of a publication. It is the transport.Sink of its packets.

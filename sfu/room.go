@@ -396,9 +396,9 @@ func (p *Peer) silence() {
 // mute takes the events of a peer that has left.
 type mute struct{}
 
-func (mute) Slots(uint64, []Assignment) {}
-func (mute) Layers(string, []string)    {}
-func (mute) Audio(Audio)                {}
-func (mute) Speakers([]Level)           {}
-func (mute) Transport(TransportState)   {}
-func (mute) Failed(FailReason)          {}
+func (mute) Slots(uint64, []Assignment)   {}
+func (mute) Layers(string, []string, int) {}
+func (mute) Audio(Audio)                  {}
+func (mute) Speakers([]Level)             {}
+func (mute) Transport(TransportState)     {}
+func (mute) Failed(FailReason)            {}

@@ -73,8 +73,9 @@ type Events interface {
 
 // Advice tells what is worth sending. It is part of Events.
 type Advice interface {
-	// Layers lists the encodings of the published m-line mid that somebody receives.
-	Layers(mid string, active []string)
+	// Layers lists the encodings of the published m-line mid that somebody receives. The first, which is the lowest,
+	// is to be sent with so many bit/s at most; 0: as the client likes.
+	Layers(mid string, active []string, lowest int)
 	// Audio tells how voices are to be sent and played.
 	Audio(a Audio)
 }

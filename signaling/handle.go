@@ -239,8 +239,12 @@ func (e mediaEvents) Slots(epoch uint64, changed []sfu.Assignment) {
 }
 
 // Layers implements sfu.Events.
-func (e mediaEvents) Layers(mid string, active []string) {
-	e.send(&wire.Layers{Mid: mid, Active: append([]string{}, active...)})
+func (e mediaEvents) Layers(mid string, active []string, lowest int) {
+	m := &wire.Layers{Mid: mid, Active: append([]string{}, active...)}
+	if lowest > 0 && len(active) > 0 {
+		m.MaxBitrate = map[string]int{active[0]: lowest}
+	}
+	e.send(m)
 }
 
 // Audio implements sfu.Events.

@@ -68,15 +68,25 @@ func testLadder(t *testing.T, browser context.Context) {
 		{"360p", 640, 360, "q 1/2 100000, h 1/1 260000, f off"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			p, _ := enter(t, browser, newFake(t), clinician(), connections+fmt.Sprintf(`{
+			p, s := enter(t, browser, newFake(t), clinician(), connections+fmt.Sprintf(`{
 				const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
 				navigator.mediaDevices.getUserMedia = (c) => real({ ...c, video: { width: %d, height: %d } });
 			}`, test.width, test.height))
-			p.until(fmt.Sprintf(`connections[0].getSenders()[1].track?.getSettings().width === %d && (() => {
-				globalThis.ladder = connections[0].getSenders()[1].getParameters().encodings.map((e) =>
-					e.rid + (e.active ? ' 1/' + e.scaleResolutionDownBy + ' ' + e.maxBitrate : ' off')).join(', ');
-				return ladder === %q;
-			})()`, test.width, test.want))
+			sends := func(want string) {
+				p.until(fmt.Sprintf(`connections[0].getSenders()[1].track?.getSettings().width === %d && (() => {
+					globalThis.ladder = connections[0].getSenders()[1].getParameters().encodings.map((e) =>
+						e.rid + (e.active ? ' 1/' + e.scaleResolutionDownBy + ' ' + e.maxBitrate : ' off')).join(', ');
+					return ladder === %q;
+				})()`, test.width, want))
+			}
+			sends(test.want)
+			// The lowest one goes by the worst network of those who see it, and never above what it is otherwise.
+			mid := eval[string](p, `connections[0].getTransceivers()[1].mid`)
+			asked := strings.Replace(test.want, "100000", "45000", 1)
+			s.send(&wire.Layers{Mid: mid, Active: []string{"q", "h", "f"}, MaxBitrate: map[string]int{"q": 45_000, "h": 900_000}})
+			sends(asked)
+			s.send(&wire.Layers{Mid: mid, Active: []string{"q", "h", "f"}})
+			sends(test.want)
 		})
 	}
 }

@@ -89,7 +89,7 @@ var serverGolden = []struct {
 	{"slots", 0, &wire.Slots{Epoch: 1, Assignments: []wire.Assignment{
 		{Mid: "3", Participant: doctor, Source: wire.SourceCamera, State: wire.SlotLive, RTP: 2861097212},
 		{Mid: "4", State: wire.SlotEmpty, RTP: 2861097212}}}},
-	{"layers", 0, &wire.Layers{Mid: "1", Active: []string{"q", "h"}}},
+	{"layers", 0, &wire.Layers{Mid: "1", Active: []string{"q", "h"}, MaxBitrate: map[string]int{"q": 45_000}}},
 	{"audio", 0, &wire.Audio{MaxBitrate: 16000, Carry: []int{1, 3}, Delay: 180}},
 	{"speakers", 0, &wire.Speakers{Levels: []wire.Level{{Participant: doctor, Level: 87}}}},
 	{"quality", 0, &wire.Quality{Participant: patient, Uplink: wire.LinkFair, Downlink: wire.LinkGood}},

@@ -44,8 +44,9 @@ type Slots struct {
 
 // Layers tells a publisher which of its encodings somebody receives.
 type Layers struct {
-	Mid    string   `json:"mid"`
-	Active []string `json:"active"` // RIDs
+	Mid        string         `json:"mid"`
+	Active     []string       `json:"active"`                // RIDs
+	MaxBitrate map[string]int `json:"max_bitrate,omitempty"` // bit/s by RID; what is not in it is left to the client
 }
 
 // Audio tells how the receiver's voice is to be sent, and others' played. What is 0 or empty is left to the

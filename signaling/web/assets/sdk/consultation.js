@@ -251,7 +251,7 @@ export class Consultation extends EventTarget {
         this.facts = m.facts ?? this.facts;
         return this.#setRoster(m.participants ?? []);
       case 'slots': return this.#media?.assign({ epoch: m.epoch, assignments: m.assignments ?? [] });
-      case 'layers': return this.#media?.setLayers(m.mid, m.active ?? []);
+      case 'layers': return this.#media?.setLayers(m);
       case 'audio': return this.#media?.setAudio(m);
       case 'quality':
         return this.#emit('link', { participant: m.participant, uplink: m.uplink, downlink: m.downlink, figures: m.figures });

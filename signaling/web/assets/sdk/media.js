@@ -64,7 +64,7 @@ export class Media {
   senders = new Map(); // source -> RTCRtpTransceiver
   slots = []; // in m-line order
   #audio = { maxBitrate: 0, delay: 0 };
-  #layers = new Map(); // source -> RIDs that somebody receives; all of them before the server has said
+  #layers = new Map(); // source -> RIDs that somebody receives, all of them before the server has said; and bit/s by RID
   #fitting = Promise.resolve(); // setParameters refuses parameters that were read before another call
   ready = false; // an answer has been applied
   avoidUDP = false; // from the next answer on
@@ -142,11 +142,14 @@ export class Media {
     if (track) await this.#fit(source);
   }
 
-  /** The `layers` message: what nobody receives is not sent, which saves uplink and battery. */
-  setLayers(mid, active) {
+  /**
+   * The `layers` message: what nobody receives is not sent, which saves uplink and battery; and with a lower rate what
+   * somebody receives behind a bad network. A rate alone makes no key frame (Chromium 156, docs/bandwidth.md).
+   */
+  setLayers({ mid, active = [], max_bitrate: maxBitrate = {} }) {
     const [source] = [...this.senders].find(([, t]) => t.mid === mid) ?? [];
     if (!source) return;
-    this.#layers.set(source, active);
+    this.#layers.set(source, { active, maxBitrate });
     this.#fit(source).catch(() => {}); // the connection has been closed meanwhile
   }
 
@@ -203,7 +206,8 @@ export class Media {
     const before = JSON.stringify(p.encodings);
     p.encodings.forEach((e, i) => {
       e.scaleResolutionDownBy = Math.max(1, (LADDER[i].scaleResolutionDownBy ?? 1) / (small ? 2 : 1));
-      e.active = !(small && i === LADDER.length - 1) && (wanted?.includes(LADDER[i].rid) ?? true);
+      e.active = !(small && i === LADDER.length - 1) && (wanted?.active.includes(LADDER[i].rid) ?? true);
+      e.maxBitrate = Math.min(LADDER[i].maxBitrate, wanted?.maxBitrate[LADDER[i].rid] || Infinity);
     });
     if (JSON.stringify(p.encodings) !== before) await sender.setParameters(p);
   }
