@@ -1,6 +1,7 @@
 package sfu
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -9,10 +10,12 @@ import (
 	"github.com/bedside-video/bedside/sfu/layers"
 )
 
-// voice is what a microphone takes that was never measured: Opus at 24 kbit/s in 50 packets a second,
-// each with 56 bytes of IP, UDP, RTP and SRTP.
+// What a microphone takes that was asked for nothing else: Opus at 24 kbit/s, and in packets of 20 ms 50 a second, each
+// with 56 bytes of IP, UDP, RTP and SRTP. A stethoscope is asked for nothing ever: heart sounds are not to be traded for
+// pictures, and bedside.js sends them at 64.
 const (
-	voice        = 24_000 + voiceHeaders
+	voice        = 24_000
+	stethoscope  = 64_000
 	voiceHeaders = 50 * 56 * 8
 )
 
@@ -27,7 +30,7 @@ func (p *Peer) allocate(now time.Time) {
 		}
 		sub := s.sitting.sub
 		if s.kind == codec.Audio {
-			sound.add(sub.publication.soundRate(s.copies(copies)), s.quiet(), sub.publication.source)
+			sound.add(sub.publication.soundRate(s.wrapping(copies)), s.quiet(), sub.publication.source)
 			continue
 		}
 		x.seen = append(x.seen, seen{sub, sub.grant.Load()}) // before the ladder is looked at
@@ -35,6 +38,7 @@ func (p *Peer) allocate(now time.Time) {
 	}
 	budget := p.budget()
 	audio := sound.of(budget.Bitrate)
+	x.sound = audio
 	grants, wanted := p.share.Allocate(now, p.allowed(now, budget, audio, x.wants), audio, layers.ProfileOf(p.o.Profile), x.wants)
 	p.want(wanted)
 	for i, s := range x.seen {
@@ -53,6 +57,7 @@ type dividing struct {
 	wants   []layers.Want
 	ladders []layers.Rung // of the wants, one behind the other
 	seen    []seen
+	sound   int // bit/s that were kept for it
 }
 
 // seen is a subscription and its grant before anything was looked at.
@@ -100,18 +105,17 @@ func (p *Peer) allowed(now time.Time, budget bwe.Estimate, audio int, wants []la
 	return max(budget.Bitrate, least)
 }
 
-// soundRate is what a publication of sound takes in bit/s when each packet carries so many earlier ones.
-func (pub *Publication) soundRate(copies int) int {
+// soundRate is what a publication of sound takes in bit/s when each packet has so many frames and carries so many
+// earlier packets.
+func (pub *Publication) soundRate(frames, copies int) int {
 	if pub.muted.Load() {
 		return 0
 	}
-	pub.mu.Lock()
-	defer pub.mu.Unlock()
-	rate := voice
-	if len(pub.rates) > 0 {
-		rate = max(pub.rates[0].Bitrate(), voice)
+	said := stethoscope
+	if pub.source == codec.Mic {
+		said = cmp.Or(pub.asked(), voice)
 	}
-	return rate + copies*(rate-voiceHeaders+50*4*8) // RFC 2198: four bytes before each copy
+	return said + voiceHeaders/frames + copies*(said+50*4*8/frames) // RFC 2198: four bytes before each copy
 }
 
 // wants describes one video subscription of p.

@@ -85,17 +85,22 @@ func (pub *Publication) toCarry() []int {
 	return pub.carried.pattern.Distances()
 }
 
-// delay is how long what the slot plays is to be held: near copies come while any player waits.
+// delay is how long what the slot plays is to be held: near copies come while any player waits, unless packets are
+// long, of which one and the next are to be there.
 func (s *slot) delay() time.Duration {
 	if s.kind != codec.Audio {
 		return 0
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.shield.pattern.Far() {
-		return 0
+	packet := time.Duration(max(1, s.joined.frames)) * frame
+	switch pattern := s.shield.pattern; {
+	case pattern.Far():
+		return time.Duration(pattern.Reach()) * packet
+	case pattern != redundancy.None && packet > frame:
+		return 2 * packet
 	}
-	return time.Duration(s.shield.pattern.Reach()) * frame
+	return 0
 }
 
 // frame is how much of a voice is in one packet, as browsers have it.

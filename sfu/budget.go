@@ -52,6 +52,7 @@ type path struct {
 	repairs   repairs
 	closed    bool
 	waits     atomic.Bool // something waits to be released
+	holds     atomic.Bool // a voice is held, to be joined
 
 	closing chan struct{}
 	running sync.WaitGroup

@@ -58,19 +58,20 @@ type actor struct {
 	*Peer
 	s *stage
 
-	mu     sync.Mutex
-	rtcp   []rtcp.Packet
-	state  transport.State
-	told   []string
-	sent   map[string][]delivery // by mid, since it was last looked at
-	past   map[string][]delivery // by mid, all that may be repeated
-	opened time.Time
-	padded int               // packets of padding
-	full   bool              // nothing more may wait
-	held   map[uint16]bool   // wait
-	drops  []string          // mids of the slots that were emptied
-	acks   []bwe.Ack         // what the next feedback tells
-	seqs   map[string]uint16 // of what it publishes, by mid and RID
+	mu      sync.Mutex
+	rtcp    []rtcp.Packet
+	state   transport.State
+	told    []string
+	sent    map[string][]delivery // by mid, since it was last looked at
+	past    map[string][]delivery // by mid, all that may be repeated
+	opened  time.Time
+	padded  int               // packets of padding
+	inbound uint64            // bytes
+	full    bool              // nothing more may wait
+	held    map[uint16]bool   // wait
+	drops   []string          // mids of the slots that were emptied
+	acks    []bwe.Ack         // what the next feedback tells
+	seqs    map[string]uint16 // of what it publishes, by mid and RID
 
 	paced   atomic.Int64 // as told last
 	waiting atomic.Int64 // releases until nothing does
@@ -112,6 +113,12 @@ func (a *actor) Pace(bitrate int, _ transport.Waiter) { a.paced.Store(int64(bitr
 func (a *actor) Release(time.Time) bool               { a.ticks.Add(1); return a.waiting.Add(-1) > 0 }
 func (a *actor) TransportFeedback() []rtcp.Packet     { return nil }
 
+func (a *actor) Inbound() uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.inbound
+}
+
 func (a *actor) Close() error { return nil }
 
 // become changes the state of the fake connection.
@@ -145,7 +152,8 @@ func (a *actor) Layers(mid string, active []string, lowest int) {
 	a.tell("layers %s %q", mid, active)
 }
 func (a *actor) Audio(x Audio) {
-	a.tell("audio %d bit/s, carry %v, delay %v", x.Bitrate, x.Carry, x.Delay)
+	text := fmt.Sprintf("audio %d bit/s, carry %v, delay %v", x.Bitrate, x.Carry, x.Delay)
+	a.tell("%s", text)
 }
 func (a *actor) Speakers(levels []Level)    { a.tell("speakers %v", levels) }
 func (a *actor) Transport(s TransportState) { a.tell("%s", s) }
@@ -275,7 +283,7 @@ func (a *actor) equip() {
 		s.t.Fatal(err)
 	}
 	for i := range 7 {
-		x := &slot{mid: fmt.Sprintf("a%d", i), kind: codec.Audio, index: i}
+		x := &slot{mid: fmt.Sprintf("a%d", i), kind: codec.Audio, index: i, shield: shield{purse: a.Peer}}
 		if i >= 3 {
 			x.mid, x.kind, x.index = fmt.Sprintf("v%d", i-3), codec.Video, i-3
 		}
@@ -335,16 +343,19 @@ func (a *actor) send1(mid, rid, payload string, level int) {
 		e = sink.(*encoding)
 	}
 	a.seqs[mid+rid]++
-	name := codec.VP8
+	name, lasts := codec.VP8, uint32(3000)
 	if mid == "m" {
 		name = codec.Opus
+		if payload[:1] == toc {
+			lasts = 960
+		}
 	}
 	b := []byte{0x90, 96, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xBE, 0xDE, 0, 1, 0x10, byte(level), 0, 0}
 	if name != codec.Opus {
 		b[1] |= 0x80 // every packet is a frame
 	}
 	binary.BigEndian.PutUint16(b[2:], a.seqs[mid+rid])
-	binary.BigEndian.PutUint32(b[4:], uint32(a.seqs[mid+rid])*3000)
+	binary.BigEndian.PutUint32(b[4:], uint32(a.seqs[mid+rid])*lasts)
 	binary.BigEndian.PutUint32(b[8:], ssrcOf(mid, rid))
 	var p codec.Packet
 	if err := p.Parse(append(b, payload...)); err != nil {

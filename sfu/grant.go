@@ -124,12 +124,18 @@ func (s *Subscription) pass(now time.Time, e *encoding, c codec.Name, p *codec.P
 		t.pad(c, &out)
 		return forward.DropLayer
 	}
-	if s.granted.Mode == layers.Nothing && e.stream != t.rewriter.Current() {
+	if e.stream != t.rewriter.Current() && s.granted.Mode == layers.Nothing {
 		return forward.DropLayer
+	}
+	if t.kind == codec.Audio && t.gather(now, e, c, p, newest) {
+		return forward.Forwarded
 	}
 	v := t.rewriter.Forward(now, e.stream, c, p, newest, &out)
 	if v != forward.Forwarded {
 		return v
+	}
+	if t.kind == codec.Audio {
+		t.shield.traffic.Add(p.Payload)
 	}
 	if out.Switched {
 		s.selector.Switched(now, p)

@@ -196,7 +196,7 @@ func (p *Peer) adopt(n transport.Negotiation, tracks []Track) error {
 		if err != nil {
 			return err
 		}
-		p.slots = append(p.slots, &slot{mid: out.Mid, kind: out.Kind, index: out.Index, out: out, rewriter: r})
+		p.slots = append(p.slots, &slot{mid: out.Mid, kind: out.Kind, index: out.Index, out: out, rewriter: r, shield: shield{purse: p}})
 	}
 	for _, s := range p.slots {
 		if ssrc := s.out.SSRC(); ssrc != 0 {

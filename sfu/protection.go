@@ -5,6 +5,7 @@ import (
 
 	"github.com/bedside-video/bedside/sfu/bwe"
 	"github.com/bedside-video/bedside/sfu/codec"
+	"github.com/bedside-video/bedside/sfu/forward"
 	"github.com/bedside-video/bedside/sfu/redundancy"
 	"github.com/bedside-video/bedside/sfu/twcc"
 )
@@ -16,8 +17,11 @@ type protection struct {
 	pattern    redundancy.Pattern // decided last
 	repeats    redundancy.Allowance
 	rate       redundancy.Rate
-	asks       int  // bit/s of each voice, 0 for nothing
-	lossy      bool // enough is lost for repairs to be sent twice
+	joining    redundancy.Joining
+	said       redundancy.Allowance // of joined voices and their copies
+	frames     int                  // of 20 ms in a packet of a voice
+	asks       int                  // bit/s of each voice, 0 for nothing
+	lossy      bool                 // enough is lost for repairs to be sent twice
 }
 
 // inTime is how much later than without loss audio may come and be of use: what ITU-T G.114 allows a
@@ -45,22 +49,26 @@ type shield struct {
 	traffic  redundancy.Traffic // since it was last taken
 	quiet    float64            // of the last seconds, the share in which nothing was said
 	sent     redundancy.Sent    // what the last packets carried
+	purse    purse              // the peer
+	recent   *redundancy.Recent // what left in packets of several frames; nil: encoding.recent has it
 	// What reports had told of the slot by then.
 	packets, missing uint64
 }
 
 // wrap returns the payload of a packet with what protects it. What the occupant said before the slot was
 // theirs is not in it: somebody who has just been let in hears nothing of before.
-func (x *shield) wrap(e *encoding, p *codec.Packet, newest, first bool) (payload []byte, blocks int) {
+func (x *shield) wrap(now time.Time, e *encoding, p *codec.Packet, newest bool, out *forward.Out) (payload []byte, blocks int) {
 	if e.recent == nil {
 		return p.Payload, 0
 	}
-	x.traffic.Add(p.Payload)
-	if first {
+	if out.Switched {
 		x.followed = 0
 	}
 	if !newest {
 		return p.Payload, 0
+	}
+	if x.recent != nil {
+		return x.wrapJoined(now, p, out)
 	}
 	followed := x.followed
 	x.followed = min(x.followed+1, redundancy.MaxReach)
@@ -104,6 +112,7 @@ func (p *Peer) repeated(bytes int) {
 type heard struct {
 	traffic          redundancy.Traffic // without redundancy
 	voices           redundancy.Voices
+	open             int    // voices that are not muted
 	packets, missing uint64 // as reports told
 }
 
@@ -119,46 +128,61 @@ func listen(slots []*slot) (h heard) {
 		h.traffic.Sound += t.Sound
 		h.packets += expected
 		h.missing += lost
-		if sub := s.holder(); sub != nil && sub.publication.source != codec.Mic {
+		sub := s.holder()
+		if sub != nil && sub.publication.source != codec.Mic {
 			h.voices.Others += t.Bits(0)
-		} else {
-			h.voices.Packets += t.Packets
-			h.voices.Sound += t.Sound
+			continue
+		}
+		h.voices.Packets += t.Packets
+		h.voices.Sound += t.Sound
+		if sub != nil && !sub.publication.muted.Load() {
+			h.open++
 		}
 	}
 	return h
 }
 
-// protect decides once a second what the peer's audio slots carry, and which bitrate their voices are asked
-// for.
+// protect decides once a second how long the packets of the peer's audio slots are, what they carry, and which bitrate
+// their voices are asked for.
 func (p *Peer) protect(now time.Time, slots []*slot) {
 	h := listen(slots)
 	budget := p.budget()
 	if !budget.Known {
 		budget.Bitrate = 0
 	}
-	room, path := h.traffic.Room(budget.Bitrate), pathOf(budget.State)
+	path := pathOf(budget.State)
 	p.mu.Lock()
 	x := &p.protection
+	long := x.frames
+	pictures := len(p.dividing.wants) > 0
+	x.frames = x.joining.Decide(now, h.open, redundancy.MostFrames, budget.Bitrate, path, !pictures)
+	traffic := h.traffic.Joined(x.frames)
+	room := traffic.Room(budget.Bitrate)
+	if x.frames > 1 {
+		room = max(1, room) // each packet finds out whether its copy still fits: see mayCarry
+	}
 	x.meter.Delivered(h.packets, h.missing)
 	was, asked := x.pattern, x.asks
-	x.pattern = x.controller.Decide(now, &x.meter, room, 1, path)
-	x.asks = x.rate.Decide(now, h.voices, budget.Bitrate, path, x.controller.Wanted())
+	x.pattern = x.controller.Decide(now, &x.meter, room, x.frames, path)
+	x.asks = x.rate.Decide(now, h.voices.Joined(x.frames), redundancy.Beside(pictures, budget.Bitrate), path, x.controller.Wanted())
 	loss, known := x.meter.Loss()
 	x.lossy = known && loss >= lossy
-	pattern, asks, burst := x.pattern, x.asks, x.meter.Burst()
-	x.repeats.Set(now, h.traffic.Spare(budget.Bitrate, pattern.Depth()))
+	frames, pattern, asks, burst := x.frames, x.pattern, x.asks, x.meter.Burst()
+	if x.said.Set(now, budget.Bitrate); pictures {
+		x.said.Set(now, min(p.dividing.sound, budget.Bitrate))
+	}
+	x.repeats.Set(now, traffic.Spare(budget.Bitrate, pattern.Depth()))
 	x.meter.Age()
 	p.mu.Unlock()
 	for _, s := range slots {
 		if s.kind == codec.Audio {
-			s.carry(pattern)
+			s.carry(pattern, frames)
 			s.asks.Store(int32(asks))
 		}
 	}
-	if pattern != was || asks != asked {
+	if pattern != was || asks != asked || frames != max(long, 1) {
 		p.room.server.log.Info("audio redundancy", "room", p.room.id, "peer", p.o.ID, "pattern", pattern.String(),
-			"loss", loss, "burst", burst.Round(time.Millisecond), "allowed", room, "rate", asks)
+			"loss", loss, "burst", burst.Round(time.Millisecond), "allowed", room, "rate", asks, "frames", frames)
 	}
 }
 
@@ -173,14 +197,16 @@ func (p *Peer) leastCopies() int {
 	return 1
 }
 
-// copies is how many earlier packets each of the slot's carries, or so many where its client reads them.
-func (s *slot) copies(least int) int {
+// wrapping is how many frames each packet of the slot has, and how many earlier packets it carries, or so many where its
+// client reads them.
+func (s *slot) wrapping(least int) (frames, copies int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	frames = max(1, s.joined.frames)
 	if !s.out.TakesRED() {
-		return 0
+		return frames, 0
 	}
-	return max(least, s.shield.pattern.Depth())
+	return frames, max(least, s.shield.pattern.Depth())
 }
 
 // spoken takes what was sent through the slot, without redundancy, and what reports told of packets that
@@ -215,10 +241,14 @@ func (s *slot) quiet() float64 {
 	return s.shield.quiet
 }
 
-// carry makes the slot's packets carry earlier ones, if the client can read them.
-func (s *slot) carry(pattern redundancy.Pattern) {
+// carry makes the slot's packets carry earlier ones, if the client can read them, and a voice's be of so many frames.
+func (s *slot) carry(pattern redundancy.Pattern, frames int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.occupant == nil || s.occupant.publication.source != codec.Mic {
+		frames = 1
+	}
+	s.join(frames)
 	if !s.out.TakesRED() {
 		pattern = redundancy.None
 	}

@@ -115,8 +115,8 @@ func TestRepeatedAudioIsPlannedFor(t *testing.T) {
 		a.say("one")
 		kept := func() (copies, rate int) {
 			slot := b.slots[0]
-			copies = slot.copies(0)
-			return copies, slot.holder().publication.soundRate(copies)
+			frames, copies := slot.wrapping(0)
+			return copies, slot.holder().publication.soundRate(frames, copies)
 		}
 		if copies, rate := kept(); copies != 0 || rate != 46_400 {
 			t.Errorf("before any loss %d copies and %d bit/s", copies, rate)
@@ -126,6 +126,13 @@ func TestRepeatedAudioIsPlannedFor(t *testing.T) {
 			t.Errorf("after 10 %% of loss %d copies and %d bit/s", copies, rate)
 		}
 	})
+}
+
+// A stethoscope keeps its rate on a path on which voices are asked for less.
+func TestStethoscopeIsPlannedForWhole(t *testing.T) {
+	if rate := (&Publication{source: codec.Auscultation}).soundRate(1, 0); rate != 86_400 {
+		t.Errorf("%d bit/s, want 64,000 and 22,400 of headers", rate)
+	}
 }
 
 // losesInBursts tells that of 50 packets 20 ms apart, three in a row were lost every ten.

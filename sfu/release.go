@@ -13,12 +13,13 @@ const releaseInterval = pace.Grain - 100*time.Microsecond
 // release lets what waits for its peers' paths leave in time. Its timer runs only while something does, one for
 // all peers of a room.
 type release struct {
-	timer   *time.Timer
-	running bool
+	timer    *time.Timer
+	interval time.Duration
+	running  bool
 }
 
-func newRelease() *release {
-	r := &release{timer: time.NewTimer(releaseInterval)}
+func newRelease(interval time.Duration) *release {
+	r := &release{timer: time.NewTimer(interval), interval: interval}
 	r.timer.Stop()
 	return r
 }
@@ -27,7 +28,7 @@ func newRelease() *release {
 func (r *release) begin() {
 	if !r.running {
 		r.running = true
-		r.timer.Reset(releaseInterval)
+		r.timer.Reset(r.interval)
 	}
 }
 
@@ -55,9 +56,7 @@ func (p *Peer) Waits() {
 }
 
 // paced is what a peer's packets are paced by; 0: by nothing. While nothing has held them back, the path is not known
-// to be narrow, and a key frame need not wait (the first picture on a LAN came 40 ms later). Where it is very
-// narrow they wait only until a queue that is too long is gone: always, the path is used to its brim, the
-// next larger picture is tried, and sound is the later for it.
+// to be narrow, and a key frame need not wait (the first picture on a LAN came 40 ms later).
 func paced(e bwe.Estimate) int {
 	if e.State == bwe.Start {
 		return 0

@@ -22,6 +22,7 @@ type Room struct {
 	commands     chan func()   // unbuffered: whoever sends waits for the room, and with a context
 	woken        chan struct{} // capacity 1: any number of wakes is one
 	waits        chan struct{} // capacity 1, likewise: for release
+	holds        chan struct{} // capacity 1, likewise: for joined voices
 	done         chan struct{}
 	closed       sync.Once
 	running      sync.WaitGroup
@@ -37,7 +38,7 @@ type Room struct {
 func newRoom(s *Server, id string, o RoomOptions) *Room {
 	r := &Room{
 		server: s, id: id, o: o,
-		commands: make(chan func()), woken: make(chan struct{}, 1), waits: make(chan struct{}, 1), done: make(chan struct{}),
+		commands: make(chan func()), woken: make(chan struct{}, 1), waits: make(chan struct{}, 1), holds: make(chan struct{}, 1), done: make(chan struct{}),
 		admitted: map[string]bool{}, captured: map[string]bool{},
 	}
 	r.running.Go(r.run)
@@ -53,8 +54,9 @@ func (r *Room) run() {
 	speakers, control := time.NewTicker(speakerInterval), time.NewTicker(controlInterval)
 	defer speakers.Stop()
 	defer control.Stop()
-	release := newRelease()
+	release, voices := newRelease(releaseInterval), newRelease(joinInterval)
 	defer release.timer.Stop()
+	defer voices.timer.Stop()
 	for {
 		select {
 		case f := <-r.commands:
@@ -65,6 +67,10 @@ func (r *Room) run() {
 			release.begin()
 		case <-release.timer.C:
 			release.tick(r.server.clock(), r.peers)
+		case <-r.holds:
+			voices.begin()
+		case <-voices.timer.C:
+			voices.voices(r.server.clock(), r.peers)
 		case <-control.C:
 			now := r.server.clock()
 			for _, p := range r.peers {

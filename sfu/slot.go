@@ -34,6 +34,7 @@ type slot struct {
 	shield   shield       // of audio
 	asks     atomic.Int32 // bit/s, of the voice in it; 0: nothing
 	delivery delivered
+	joined   joined // voices
 }
 
 // outlet is where a slot's packets go; *transport.Slot is one.
@@ -66,6 +67,8 @@ func (s *slot) assign(now time.Time, sub *Subscription) (boundary uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.occupant = sub
+	s.joined.frames = 0 // until carry says what it is for them
+	s.unjoin()
 	// What the previous occupant sent is nobody's business any more, not even as a retransmission.
 	s.history.Clear()
 	s.drop()
@@ -77,7 +80,7 @@ func (s *slot) send(now time.Time, e *encoding, c codec.Name, p *codec.Packet, n
 	if s.kind == codec.Video || s.out.Repeats() {
 		s.history.Put(now, forward.Entry{Out: *out, Stream: e.stream, SrcSeq: p.Seq, Codec: c})
 	}
-	payload, blocks := s.shield.wrap(e, p, newest, out.Switched)
+	payload, blocks := s.shield.wrap(now, e, p, newest, out)
 	s.shield.note(out.Seq, blocks)
 	if blocks > 0 {
 		e.publication.peer.tally.redundant.Add(1)
@@ -210,6 +213,7 @@ func (s *slot) resync(sub *Subscription) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.occupant == sub {
+		s.unjoin()
 		s.rewriter.Resync()
 	}
 }

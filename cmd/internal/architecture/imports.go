@@ -42,8 +42,8 @@ func layers() []layer {
 		{pkg: "signaling/webhook", ours: []string{"config"}, why: "delivery knows nothing of what it delivers"},
 		{pkg: "signaling/web", why: "the pages talk to the server over HTTP, like anybody's"},
 
-		{pkg: "sfu", ours: []string{"config", "sfu/codec", "sfu/forward", "sfu/slots", "sfu/layers", "sfu/bwe", "sfu/pace",
-			"sfu/quality", "sfu/redundancy", "sfu/transport", "sfu/twcc", "sfu/port"}, why: "the media plane knows nothing of consultations"},
+		{pkg: "sfu", ours: []string{"config", "sfu/codec", "sfu/forward", "sfu/slots", "sfu/layers", "sfu/bwe", "sfu/capacity", "sfu/pace",
+			"sfu/opus", "sfu/quality", "sfu/redundancy", "sfu/transport", "sfu/twcc", "sfu/uplink", "sfu/port"}, why: "the media plane knows nothing of consultations"},
 		{pkg: "sfu/codec", pure: true, libs: rtp, why: "parsing is a function of the packet"},
 		{pkg: "sfu/forward", pure: true, ours: []string{"sfu/codec"}, libs: rtp, why: "renumbering is a function of the packets"},
 		{pkg: "sfu/slots", pure: true, ours: []string{"sfu/codec"}, libs: rtp, why: "seating is a function of who is there"},
