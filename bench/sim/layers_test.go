@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/bedside-video/bedside/bench"
+	"github.com/bedside-video/bedside/bench/linkem/link"
 	"github.com/bedside-video/bedside/bench/sim"
 	"github.com/bedside-video/bedside/signaling/wire"
 )
@@ -79,4 +80,55 @@ func TestUnseenLayersAreNotSent(t *testing.T) {
 			t.Error("no large picture 300 ms after it was asked for")
 		}
 	})
+}
+
+// The lowest encoding of a camera is sent so that 15 of its frames a second get through to a patient whose network
+// does not carry half of it; who has a good network has all its frames, too. When the patient is gone it is what it was.
+func TestTheLowestEncodingFollowsTheWorstLink(t *testing.T) {
+	people := three()
+	for i := range people {
+		people[i].Stack, people[i].Media.Camera = bench.Lean, ladder()
+		people[i].Media.Camera.Libvpx = true
+	}
+	people[1].Down = line(link.Constant(130*link.Kbit), 50*time.Millisecond, 0)
+	small := func(ref string) sim.Step {
+		return sim.Do{Name: "layout", Func: func(w *sim.World) error {
+			shown := tileOf(w.ID("doctor"), 180, true)
+			_, err := w.Client(ref).Call(w.Context(), &wire.Layout{Tiles: []wire.Tile{shown}})
+			return err
+		}}
+	}
+	mark := func(refs ...string) sim.Step {
+		return sim.Do{Name: "mark", Func: func(w *sim.World) error {
+			for _, ref := range refs {
+				w.Client(ref).Mark()
+			}
+			return nil
+		}}
+	}
+	const window = 10 * time.Second
+	rate := func(f bench.Flow) int { return int(float64(f.Bytes) * 8 / window.Seconds()) }
+	var thin, beside, after bench.Flow
+	check(t, sim.Plan{Seed: 3, MaxParticipants: 3, People: people, Steps: []sim.Step{
+		sim.Join{Ref: "doctor"}, sim.Connected{Ref: "doctor"}, sim.Join{Ref: "patient"}, sim.Connected{Ref: "patient"},
+		sim.Join{Ref: "voice"}, sim.Connected{Ref: "voice"}, sim.Admit{By: "doctor", Who: "patient"}, sim.Admit{By: "doctor", Who: "voice"},
+		small("patient"), small("voice"), sim.Pass{For: 15 * time.Second}, mark("patient", "voice"), sim.Pass{For: window},
+		sim.Do{Name: "look", Func: func(w *sim.World) error {
+			_, thin = camera(t, w, "patient", "doctor")
+			_, beside = camera(t, w, "voice", "doctor")
+			return nil
+		}},
+		sim.Leave{Ref: "patient"}, sim.Pass{For: 35 * time.Second}, mark("voice"), sim.Pass{For: window},
+	}}, func(w *sim.World) { _, after = camera(t, w, "voice", "doctor") })
+	t.Logf("figure: behind 130 kbit/s %.1f frames a second of the lowest encoding, %.1f with a good network, of %d bit/s; afterwards of %d",
+		fps(thin.Viewed), fps(beside.Viewed), rate(beside), rate(after))
+	if fps(thin.Viewed) < 14.5 || thin.Viewed.Freezes > 0 {
+		t.Errorf("behind a thin link %v", thin.Viewed)
+	}
+	if fps(beside.Viewed) < 29.5 || rate(beside) < 35_000 || rate(beside) > 80_000 {
+		t.Errorf("with a good network %d bit/s, %v", rate(beside), beside.Viewed)
+	}
+	if rate(after) < 90_000 {
+		t.Errorf("afterwards %d bit/s", rate(after))
+	}
 }
