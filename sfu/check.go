@@ -12,13 +12,12 @@ import (
 	"github.com/bedside-video/bedside/sfu/codec"
 	"github.com/bedside-video/bedside/sfu/forward"
 	"github.com/bedside-video/bedside/sfu/transport"
-	"github.com/bedside-video/bedside/sfu/twcc"
 )
 
 const (
 	// CheckTime is how long a check may take: it ends by itself.
 	CheckTime = 12 * time.Second
-	// maxChecks bounds those at once: more are refused. Sixteen that send all they may are 2 Mbit/s.
+	// maxChecks bounds those at once: more are refused. Sixteen that fill 2 Mbit/s either way are 32 Mbit/s.
 	maxChecks = 16
 	// maxEchoes and maxEchoBytes bound what one check is sent back: the sound of CheckTime, twice.
 	maxEchoes    = 1200
@@ -28,29 +27,38 @@ const (
 // ErrTooManyChecks tells that as many checks run as may.
 var ErrTooManyChecks = errors.New("sfu: too many checks at once")
 
-// check is a connection outside all rooms, by which somebody tries their network before a visit: it
-// gets its own sound back, and reports on what came. Nobody else hears it. Nothing is sent to anybody
-// whose address has not passed an authenticated ICE check, and never more than came from there.
+// CheckHandler is told what a check finds. Its functions are called on a goroutine of the check's, one at a time; they
+// must not wait.
+type CheckHandler struct {
+	Found func(CheckFigures) // down, then both ways every upTold until Over
+	Ended func()             // once, when the check is over
+}
+
+// check is a connection outside all rooms, by which somebody tries their network before a visit: it gets its own sound
+// back, and padding and pictures measure what the path carries. Nobody else hears or sees it. Nothing is sent to
+// anybody whose address has not passed an authenticated ICE check, nor padding to who does not tell that it came.
 type check struct {
 	server *Server
 	conn   *transport.Conn
 	failed chan struct{} // capacity 1
-	ended  func()
+	to     CheckHandler
+	video  string // mid of the client's pictures; "" without
 
-	mu       sync.Mutex
-	opened   bool // one encoding is echoed
+	mu       sync.Mutex // may be held while transport writes a packet
+	opened   bool       // one encoding is echoed
 	ssrc     uint32
 	receiver forward.Receiver
 	out      *transport.Slot
 	seq      uint16
+	load     load
 }
 
-// Check answers the offer of one who tries their network: one audio line that is sent on and at most
-// one that receives. ended is called once when the check is over, which is after CheckTime at the
-// latest; it is not called after an error. Errors wrap ErrBadOffer, ErrBadTrack, ErrCodecMismatch,
+// Check answers the offer of one who tries their network: an audio line that is sent on and at most one that receives;
+// with a video line of either direction, what the path carries is measured, too. The check is over after CheckTime at
+// the latest; of one that failed to begin nothing is told. Errors wrap ErrBadOffer, ErrBadTrack, ErrCodecMismatch,
 // ErrTooManyChecks or ErrClosed.
-func (s *Server) Check(ctx context.Context, sdp string, ended func()) (string, error) {
-	c := &check{server: s, failed: make(chan struct{}, 1), ended: ended, receiver: forward.NewReceiver(codec.Opus.ClockRate())}
+func (s *Server) Check(ctx context.Context, sdp string, to CheckHandler) (string, error) {
+	c := &check{server: s, failed: make(chan struct{}, 1), to: to, receiver: forward.NewReceiver(codec.Opus.ClockRate())}
 	if err := s.enterCheck(); err != nil {
 		return "", err
 	}
@@ -100,39 +108,60 @@ func (c *check) open(ctx context.Context, sdp string) (string, error) {
 	if c.conn, err = c.server.vp8.Open(c); err != nil {
 		return "", err
 	}
-	n, err := c.conn.Answer(ctx, sdp, func(sends []transport.MLine) error {
-		if len(sends) != 1 || sends[0].Kind != codec.Audio {
-			return fmt.Errorf("%w: a check sends one audio line", ErrBadTrack)
-		}
-		return nil
-	})
-	switch {
-	case err != nil:
+	c.conn.Arrivals(c.arrived)
+	n, err := c.conn.Answer(ctx, sdp, c.sends)
+	if err != nil {
 		return "", answerError(err)
-	case len(n.Slots) > 1 || len(n.Slots) == 1 && n.Slots[0].Kind != codec.Audio:
-		return "", fmt.Errorf("%w: a check receives one audio line", ErrBadTrack)
 	}
-	if len(n.Slots) == 1 {
-		c.mu.Lock()
-		c.out = n.Slots[0]
-		c.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range n.Slots {
+		into := &c.out
+		if s.Kind == codec.Video {
+			into = &c.load.pad
+		}
+		if *into != nil {
+			return "", fmt.Errorf("%w: a check receives one line of audio and one of video", ErrBadTrack)
+		}
+		*into = s
 	}
 	return n.SDP, nil
 }
 
-// run reports to the client, which reads from that what was lost on the way up, until the check is over.
+// sends looks at what the client wants to send: sound, and pictures perhaps.
+func (c *check) sends(lines []transport.MLine) error {
+	var of [codec.Video + 1]int
+	for _, l := range lines {
+		of[l.Kind]++
+		if l.Kind == codec.Video {
+			c.video = l.Mid
+		}
+	}
+	if of[codec.Audio] != 1 || of[codec.Video] > 1 {
+		return fmt.Errorf("%w: a check sends one line of audio, and one of video at most", ErrBadTrack)
+	}
+	return nil
+}
+
+// run measures and reports to the client, which reads from that what was lost on the way up, until the check is over.
 func (c *check) run() {
 	defer c.server.leaveCheck()
-	defer c.ended()
+	defer c.to.Ended()
 	defer func() { _ = c.conn.Close() }()
 	over := time.NewTimer(CheckTime)
 	defer over.Stop()
-	tick := time.NewTicker(reportInterval / 2)
+	tick := time.NewTicker(checkTick)
 	defer tick.Stop()
-	for {
+	for n := 0; ; n++ {
 		select {
 		case <-tick.C:
-			c.report(c.server.clock())
+			now := c.server.clock()
+			if f, ok := c.measure(now); ok {
+				c.to.Found(f)
+			}
+			if n%checkReports == 0 {
+				c.report(now, n%(5*checkReports) == 0)
+			}
 		case <-over.C:
 			return
 		case <-c.failed:
@@ -143,21 +172,35 @@ func (c *check) run() {
 	}
 }
 
-func (c *check) report(now time.Time) {
+// checkReports is how many ticks there are between two reports: what a browser's estimator expects.
+const checkReports = 10
+
+// report tells what came; all: what was lost of the sound, too.
+func (c *check) report(now time.Time, all bool) {
 	c.mu.Lock()
-	ssrc, r := c.ssrc, c.receiver.Report(now)
-	c.mu.Unlock()
-	if ssrc == 0 {
-		return
+	most := c.load.most(now)
+	ssrc, r := c.ssrc, forward.Report{}
+	if all = ssrc != 0 && (all || most > 0); all {
+		r = c.receiver.Report(now)
 	}
-	packets := []rtcp.Packet{&rtcp.ReceiverReport{SSRC: 1, Reports: []rtcp.ReceptionReport{receptionReport(ssrc, r)}}}
+	c.mu.Unlock()
+	var packets []rtcp.Packet
+	if all {
+		packets = append(packets, &rtcp.ReceiverReport{SSRC: 1, Reports: []rtcp.ReceptionReport{receptionReport(ssrc, r)}})
+	}
+	if most > 0 {
+		packets = append(packets, &rtcp.ReceiverEstimatedMaximumBitrate{SenderSSRC: 1, Bitrate: float32(most), SSRCs: []uint32{c.load.ssrc}})
+	}
 	_ = c.conn.WriteRTCP(append(packets, c.conn.TransportFeedback()...)...) // lost, as on the way
 }
 
 // The rest makes a check a transport.Handler, and its own Sink.
 
-// Open takes the one encoding.
-func (c *check) Open(string, string) transport.Sink {
+// Open takes one encoding of sound, and those of the pictures.
+func (c *check) Open(mid, _ string) transport.Sink {
+	if mid == c.video {
+		return pictures{c}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.opened {
@@ -176,6 +219,7 @@ func (c *check) RTP(now time.Time, name codec.Name, p *codec.Packet, _ bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ssrc = p.SSRC
+	c.queue(now, p.Timestamp)
 	if c.receiver.Receive(now, p.Seq, p.Timestamp).Drop || c.out == nil || len(p.Payload) == 0 {
 		return
 	}
@@ -185,9 +229,6 @@ func (c *check) RTP(now time.Time, name codec.Name, p *codec.Packet, _ bool) {
 	c.seq++
 	_ = c.out.Write(transport.Outgoing{Codec: name, Seq: c.seq, Timestamp: p.Timestamp, Marker: p.Marker}, p.Payload)
 }
-
-// Feedback is of nothing that was sent: a check sends no media.
-func (c *check) Feedback(time.Time, *twcc.Feedback) {}
 
 // RTCP notes when the client's reports were sent, so that ours tell it the round trip.
 func (c *check) RTCP(now time.Time, packet rtcp.Packet) {

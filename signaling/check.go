@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/bedside-video/bedside/sfu"
 	"github.com/bedside-video/bedside/signaling/wire"
 )
 
@@ -18,7 +19,7 @@ import (
 // address and altogether, in time, in bytes and in their rate. Nothing is sent to an address that has
 // not shown itself, by TCP or by an authenticated ICE check.
 const (
-	// checksPerSecond is of requests, by address, and twice that at once: a check makes up to eight.
+	// checksPerSecond is of requests, by address, and twice that at once: a check makes up to eight, most of them later.
 	checksPerSecond = 4
 	// Above what is said of a line that is good enough, and all of them together 32 Mbit/s.
 	transferRate  = 500_000 // bytes a second, of one transfer
@@ -39,12 +40,13 @@ type checks struct {
 	media     *places
 	transfers *places
 	noise     []byte // what is downloaded: nothing on the way can make it smaller
+	figures   figures
 }
 
 func newChecks(rand io.Reader) (*checks, error) {
 	c := &checks{
 		requests: newAddressLimit(checksPerSecond), media: newPlaces(mediaChecks), transfers: newPlaces(transfers),
-		noise: make([]byte, downloadBlocks*transferChunk),
+		noise: make([]byte, downloadBlocks*transferChunk), figures: newFigures(rand),
 	}
 	if _, err := io.ReadFull(rand, c.noise); err != nil {
 		return nil, fmt.Errorf("signaling: random numbers: %w", err)
@@ -91,6 +93,7 @@ func (p *places) leave(network netip.Prefix) {
 func (s *Server) registerChecks(mux *http.ServeMux) {
 	mux.HandleFunc("OPTIONS /v1/check", s.preflight)
 	mux.HandleFunc("POST /v1/check", s.checkRoute("media", s.checkMedia))
+	mux.HandleFunc("GET /v1/check/{id}", s.checkRoute("figures", s.checkFigures))
 	mux.HandleFunc("GET /v1/check/download", s.checkRoute("download", s.download))
 	mux.HandleFunc("POST /v1/check/upload", s.checkRoute("upload", s.upload))
 }
@@ -104,7 +107,7 @@ func (s *Server) checkRoute(kind string, serve func(http.ResponseWriter, *http.R
 		h.Set("Vary", "Origin")
 		if origin := strings.Join(r.Header["Origin"], ", "); slices.Contains(s.cfg.Origins, origin) {
 			h.Set("Access-Control-Allow-Origin", origin)
-			h.Set("Access-Control-Expose-Headers", "Server-Timing")
+			h.Set("Access-Control-Expose-Headers", "Location, Server-Timing")
 		}
 		err := s.mayCheck(r)
 		if err == nil {
@@ -132,7 +135,7 @@ func (s *Server) mayCheck(r *http.Request) error {
 	return nil
 }
 
-// checkMedia answers the offer of a connection that gets its own sound back.
+// checkMedia answers the offer of a connection that gets its own sound back, and whose path is measured.
 func (s *Server) checkMedia(w http.ResponseWriter, r *http.Request) error {
 	if r.Header.Get("Content-Type") != sdpType {
 		return problem(http.StatusUnsupportedMediaType, wire.CodeBadRequest, "the body must be "+sdpType)
@@ -141,20 +144,37 @@ func (s *Server) checkMedia(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	offer, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxOfferBytes))
-	if err == nil {
-		var answer string
-		if answer, err = s.deps.Media.Check(r.Context(), string(offer), leave); err == nil {
-			w.Header().Set("Content-Type", sdpType)
-			_, _ = io.WriteString(w, answer)
-			return nil
-		}
-		err = mediaError(err)
-	} else {
-		err = readError(err)
+	answer, id, err := s.beginCheck(w, r, leave)
+	if err != nil {
+		leave()
+		return err
 	}
-	leave()
-	return err
+	w.Header().Set("Content-Type", sdpType)
+	w.Header().Set("Location", "/v1/check/"+id)
+	_, _ = io.WriteString(w, answer)
+	return nil
+}
+
+// beginCheck begins a check that calls leave when it is over, unless it returns an error.
+func (s *Server) beginCheck(w http.ResponseWriter, r *http.Request, leave func()) (answer, id string, err error) {
+	offer, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxOfferBytes))
+	if err != nil {
+		return "", "", readError(err)
+	}
+	id, told, err := s.checks.figures.open()
+	if err != nil {
+		return "", "", err
+	}
+	ended := func() {
+		s.checks.figures.end(id)
+		leave()
+	}
+	answer, err = s.deps.Media.Check(r.Context(), string(offer), sfu.CheckHandler{Found: told.add, Ended: ended})
+	if err != nil {
+		s.checks.figures.end(id)
+		return "", "", mediaError(err)
+	}
+	return answer, id, nil
 }
 
 // readError is what is wrong with a body that could not be read.

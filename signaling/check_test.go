@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/bedside-video/bedside/config"
+	"github.com/bedside-video/bedside/sfu"
 	"github.com/bedside-video/bedside/signaling"
 )
 
@@ -47,6 +48,53 @@ func TestChecksOfConnections(t *testing.T) {
 			if line := `bedside_checks_total{kind="` + kind + `",outcome="ok"} 1`; !strings.Contains(w.metricsText(), line+"\n") {
 				t.Errorf("no %s in the metrics", line)
 			}
+		}
+	})
+}
+
+// TestFiguresOfACheck: who makes a check is told what it finds, as it finds it, and nobody else.
+func TestFiguresOfACheck(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		at := w.check("media", "an offer").header.Get("Location")
+		if len(at) != len("/v1/check/")+22 {
+			t.Fatalf("Location: %q", at)
+		}
+		w.media.tellCheck(sfu.CheckFigures{Down: sfu.Rate{Bitrate: 250_000, Full: true}, LossDown: sfu.Share{Lost: 1, Of: 100}})
+		w.media.tellCheck(sfu.CheckFigures{
+			Over: true, Down: sfu.Rate{Bitrate: 250_000, Full: true}, Up: sfu.Rate{Bitrate: 900_000},
+			LossDown: sfu.Share{Lost: 1, Of: 100}, LossUp: sfu.Share{Lost: 0, Of: 100},
+		})
+		a := w.ask("GET", at, nil, "")
+		want := `{"over":false,"down":250000,"down_full":true,"loss_down":0.01}` + "\n" +
+			`{"over":true,"down":250000,"down_full":true,"up":900000,"loss_down":0.01,"loss_up":0}` + "\n"
+		if string(a.body) != want || a.header.Get("Content-Type") != "application/x-ndjson" {
+			t.Errorf("%d %s, want %s", a.status, a.body, want)
+		}
+		for range 100 { // what nobody reads is not kept for ever
+			w.media.tellCheck(sfu.CheckFigures{})
+		}
+		w.media.endCheck()
+		w.advance(time.Second)
+		if a := w.ask("GET", at, nil, ""); a.status != 404 || a.code() != "not_found" {
+			t.Errorf("after the end: %d %s", a.status, a.body)
+		}
+		if a := w.ask("GET", "/v1/check/AAAAAAAAAAAAAAAAAAAAAA", nil, ""); a.status != 404 {
+			t.Errorf("a guess: %d %s", a.status, a.body)
+		}
+	})
+}
+
+// TestFiguresEndWithTheCheck: who waits for figures is not left waiting when there are no more.
+func TestFiguresEndWithTheCheck(t *testing.T) {
+	inWorld(t, nil, func(w *world) {
+		at := w.check("media", "an offer").header.Get("Location")
+		answers := make(chan answer, 1)
+		runAsk := func() { answers <- w.ask("GET", at, nil, "") }
+		go runAsk()
+		w.advance(time.Second)
+		w.media.endCheck()
+		if a := <-answers; a.status != 200 || len(a.body) != 0 {
+			t.Errorf("%d %s", a.status, a.body)
 		}
 	})
 }

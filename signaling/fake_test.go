@@ -72,7 +72,7 @@ type fakeMedia struct {
 	mu     sync.Mutex
 	rooms  map[string]*fakeRoom
 	opened int
-	checks []func() // how to end each
+	checks []sfu.CheckHandler
 	// What the next calls return.
 	openErr, joinErr, rosterErr, measureErr error
 	samples                                 map[string]quality.Sample // by participant: what Measure returns
@@ -97,23 +97,30 @@ func (m *fakeMedia) OpenRoom(id string, _ sfu.RoomOptions) (signaling.MediaRoom,
 }
 
 // Check is over when the test says so.
-func (m *fakeMedia) Check(_ context.Context, sdp string, ended func()) (string, error) {
+func (m *fakeMedia) Check(_ context.Context, sdp string, to sfu.CheckHandler) (string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if sdp != "an offer" {
 		return "", fmt.Errorf("%w: not the one of these tests", sfu.ErrBadOffer)
 	}
-	m.checks = append(m.checks, ended)
+	m.checks = append(m.checks, to)
 	return "an answer", nil
+}
+
+// tellCheck tells what the oldest check has found.
+func (m *fakeMedia) tellCheck(f sfu.CheckFigures) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.checks[0].Found(f)
 }
 
 // endCheck ends the oldest check.
 func (m *fakeMedia) endCheck() {
 	m.mu.Lock()
-	ended := m.checks[0]
+	first := m.checks[0]
 	m.checks = m.checks[1:]
 	m.mu.Unlock()
-	ended()
+	first.Ended()
 }
 
 // open counts what has not been closed.

@@ -11,7 +11,7 @@ type Media interface {
 	// OpenRoom opens the room of one consultation.
 	OpenRoom(id string, o sfu.RoomOptions) (MediaRoom, error)
 	// Check answers the offer of one who tries their network; it is that of sfu.Server.
-	Check(ctx context.Context, sdp string, ended func()) (answer string, err error)
+	Check(ctx context.Context, sdp string, to sfu.CheckHandler) (answer string, err error)
 }
 
 // MediaRoom is the media plane of one consultation. Its methods are those of sfu.Room.

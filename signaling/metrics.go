@@ -58,7 +58,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	m.requests.WithLabelValues(outcomeOK)
 	m.api.WithLabelValues("create-consultation", "201")
 	m.messages.WithLabelValues("offer", outcomeOK)
-	for _, kind := range []string{"media", "download", "upload"} {
+	for _, kind := range []string{"media", "figures", "download", "upload"} {
 		m.checks.WithLabelValues(kind, outcomeOK)
 	}
 	m.draining = prometheus.NewGauge(prometheus.GaugeOpts{

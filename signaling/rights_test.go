@@ -206,7 +206,7 @@ func TestEveryRouteWithEveryScope(t *testing.T) {
 		"DELETE /v1/recordings/{id}/keys":   config.ScopeRecordings,
 		"GET /v1/recordings/{id}/parts/{n}": config.ScopeRecordings,
 		"POST /v1/join":                     "", "GET /v1/connect": "",
-		"POST /v1/check": "", "GET /v1/check/download": "", "POST /v1/check/upload": "",
+		"POST /v1/check": "", "GET /v1/check/{id}": "", "GET /v1/check/download": "", "POST /v1/check/upload": "",
 		// The token of a session:
 		"POST /v1/whip": "", "PATCH /v1/whip/{session}": "", "DELETE /v1/whip/{session}": "",
 		"POST /v1/whep": "", "PATCH /v1/whep/{session}": "", "DELETE /v1/whep/{session}": "",

@@ -19,8 +19,8 @@ func (m sfuMedia) OpenRoom(id string, o sfu.RoomOptions) (MediaRoom, error) {
 	return sfuRoom{room}, nil
 }
 
-func (m sfuMedia) Check(ctx context.Context, sdp string, ended func()) (string, error) {
-	return m.server.Check(ctx, sdp, ended)
+func (m sfuMedia) Check(ctx context.Context, sdp string, to sfu.CheckHandler) (string, error) {
+	return m.server.Check(ctx, sdp, to)
 }
 
 type sfuRoom struct{ *sfu.Room }

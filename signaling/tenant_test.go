@@ -50,6 +50,7 @@ func guards() map[string]guard {
 		"join":                {},
 		"connect":             {},
 		"check":               {},
+		"check-figures":       {},
 		"check-download":      {},
 		"check-upload":        {},
 		"whip":                {},
@@ -243,7 +244,7 @@ func TestEveryRouteIsGuarded(t *testing.T) {
 // TestNoOtherRoutes reads which routes the code registers beside those that the description holds,
 // so that a new one cannot go without a decision on who may use it.
 func TestNoOtherRoutes(t *testing.T) {
-	want := []string{"/v1/", "DELETE /v1/recordings/{id}", "DELETE /v1/recordings/{id}/keys", "DELETE /v1/whep/{session}", "DELETE /v1/whip/{session}", "GET /healthz", "GET /openapi.yaml", "GET /readyz", "GET /v1/check/download", "GET /v1/connect",
+	want := []string{"/v1/", "DELETE /v1/recordings/{id}", "DELETE /v1/recordings/{id}/keys", "DELETE /v1/whep/{session}", "DELETE /v1/whip/{session}", "GET /healthz", "GET /openapi.yaml", "GET /readyz", "GET /v1/check/download", "GET /v1/check/{id}", "GET /v1/connect",
 		"GET /v1/recordings", "GET /v1/recordings/{id}", "GET /v1/recordings/{id}/key", "GET /v1/recordings/{id}/keys/{k}", "GET /v1/recordings/{id}/manifest", "GET /v1/recordings/{id}/parts/{n}", "OPTIONS /v1/", "OPTIONS /v1/check",
 		"OPTIONS /v1/join", "OPTIONS /v1/whep", "OPTIONS /v1/whep/{session}", "OPTIONS /v1/whip", "OPTIONS /v1/whip/{session}",
 		"PATCH /v1/whep/{session}", "PATCH /v1/whip/{session}", "POST /v1/check", "POST /v1/check/upload", "POST /v1/whep", "POST /v1/whip", "PUT /v1/recordings/{id}/key"}

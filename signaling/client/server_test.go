@@ -32,7 +32,7 @@ func (noMedia) OpenRoom(string, sfu.RoomOptions) (signaling.MediaRoom, error) {
 	return nil, errors.New("nobody joins in these tests")
 }
 
-func (noMedia) Check(context.Context, string, func()) (string, error) {
+func (noMedia) Check(context.Context, string, sfu.CheckHandler) (string, error) {
 	return "", errors.New("nobody checks in these tests")
 }
 
