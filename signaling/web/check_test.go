@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"testing"
@@ -18,6 +19,8 @@ type network struct {
 	blocked bool   // answer without candidates
 	refuse  string // a code to refuse with
 	rate    int    // bytes a second, either way; 0 without limit
+	silent  bool   // tell no figures
+	idle    int    // bit/s of pictures, although the way up is not full; 0: as much as rate
 }
 
 func (f *fake) network() network { f.mu.Lock(); defer f.mu.Unlock(); return f.net }
@@ -45,8 +48,12 @@ func (f *fake) registerCheck(mux *http.ServeMux) {
 		if n.blocked {
 			answer = withoutCandidates(answer)
 		}
+		if !n.silent {
+			w.Header().Set("Location", "/v1/check/figures")
+		}
 		_, _ = io.WriteString(w, answer)
 	})
+	mux.HandleFunc("GET /v1/check/figures", f.tellFigures)
 	mux.HandleFunc("GET /v1/check/download", func(w http.ResponseWriter, r *http.Request) {
 		chunk := make([]byte, 4096)
 		for sent := 0; sent < 1<<20 && f.pace(r, len(chunk)); sent += len(chunk) {
@@ -62,6 +69,35 @@ func (f *fake) registerCheck(mux *http.ServeMux) {
 			w.WriteHeader(http.StatusNoContent)
 		}
 	})
+}
+
+// tellFigures tells of the way down at once, and of the way up when pictures have come: the page must send them then.
+func (f *fake) tellFigures(w http.ResponseWriter, r *http.Request) {
+	n := f.network()
+	tell := func(line string) {
+		_, _ = io.WriteString(w, line+"\n")
+		_ = http.NewResponseController(w).Flush()
+	}
+	rate, full := 2_000_000, false
+	if n.rate > 0 {
+		rate, full = n.rate*8, true
+	}
+	select {
+	case <-f.pictures:
+		f.t.Error("pictures were sent before they were wanted")
+	default:
+	}
+	tell(fmt.Sprintf(`{"over":false,"down":%d,"down_full":%t,"loss_down":0.01}`, rate, full))
+	select {
+	case <-f.pictures:
+	case <-r.Context().Done():
+		return
+	}
+	up := rate
+	if n.idle > 0 {
+		up = n.idle
+	}
+	tell(fmt.Sprintf(`{"over":true,"down":%d,"down_full":%t,"up":%d,"up_full":%t,"loss_down":0.01,"loss_up":0}`, rate, full, up, full))
 }
 
 // pace waits as long as n bytes take; false when the client has gone.
@@ -101,6 +137,12 @@ func (f *fake) echo(offer string) (string, error) {
 		return "", err
 	}
 	pc.OnTrack(func(remote *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
+		if remote.Kind() == webrtc.RTPCodecTypeVideo {
+			if _, _, err := remote.ReadRTP(); err == nil {
+				f.pictures <- struct{}{}
+			}
+			return
+		}
 		for {
 			p, _, err := remote.ReadRTP()
 			if err != nil || back.WriteRTP(p) != nil {
@@ -122,6 +164,8 @@ func testCheck(t *testing.T, browser context.Context) {
 		{"good", network{}, "ok", "Your connection is good"},
 		{"250 kbit/s", network{rate: 250_000 / 8}, "warn", "Your connection is weak"},
 		{"100 kbit/s", network{rate: 100_000 / 8}, "audio", "Your connection is too slow for video"},
+		{"250 kbit/s, and nobody tells", network{rate: 250_000 / 8, silent: true}, "warn", "Your connection is weak"},
+		{"an encoder that fills no line", network{idle: 200_000}, "ok", "Your connection is good"},
 		{"no UDP", network{blocked: true}, "blocked", "Your network blocks video calls"},
 		{"busy", network{refuse: wire.CodeRateLimited}, "busy", "The check is busy"},
 	} {

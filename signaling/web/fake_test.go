@@ -45,6 +45,7 @@ type fake struct {
 	sessions chan *session
 	conns    []*websocket.Conn
 	net      network        // of connection checks
+	pictures chan struct{}  // a check sends some
 	marked   bool           // serve German with every word in brackets
 	wg       sync.WaitGroup // of the WebSockets, for which Close does not wait
 }
@@ -55,7 +56,7 @@ func newFake(t *testing.T) *fake {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fake{t: t, invited: make(map[string]*invited), sessions: make(chan *session, 16)}
+	f := &fake{t: t, invited: make(map[string]*invited), sessions: make(chan *session, 16), pictures: make(chan struct{}, 16)}
 	mux := http.NewServeMux()
 	site.Register(mux)
 	mux.HandleFunc("GET /sdk/v1/ui/strings.de.js", f.german)

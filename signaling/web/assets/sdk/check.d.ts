@@ -9,12 +9,15 @@ export interface ConnectionCheck {
   tcp: boolean;
   /** Milliseconds there and back, where the browser knows. */
   roundTrip?: number;
-  /** Of the sound that went up and came down again, 0 to 1; not where media is blocked. */
+  /** Of the packets that the line lost of itself, 0 to 1; not where media is blocked. */
   lossUp?: number;
   lossDown?: number;
-  /** Bits a second over HTTPS, up to 4 million. */
+  /** Bits a second, as IP packets: of media, or over HTTPS where media is blocked or told less. */
   up: number;
   down: number;
+  /** Whether the line carries more than that: it was not full. */
+  upMore: boolean;
+  downMore: boolean;
 }
 
 /**

@@ -2,7 +2,6 @@ import { BedsideError } from '../error.js';
 import { el, label } from './dom.js';
 
 const STEPS = ['media', 'down', 'up'];
-const TALL = 3_500_000; // as fast as the server lets one measure
 
 /** The check of the connection: what it does, then what it found, in a box of its own. */
 export class ConnectionCheck {
@@ -57,15 +56,15 @@ export class ConnectionCheck {
   }
 
   // For whoever helps on the telephone.
-  #figures({ udp, tcp, down, up, lossDown, lossUp, roundTrip }) {
-    const { connection } = this.#ctx.t;
+  #figures({ udp, tcp, down, up, downMore, upMore, lossDown, lossUp, roundTrip }) {
+    const { language, t: { connection } } = this.#ctx;
     if (udp === undefined) return '';
-    const speed = (bps) => (bps >= TALL ? connection.more(TALL / 1e6) : connection.about(Math.round(bps / 1000)));
+    const speed = (bps, more) => (more ? connection.more((Math.floor(bps / 1e5) / 10).toLocaleString(language)) : connection.about(Math.round(bps / 1000)));
     const percent = (share) => (share === undefined ? '' : connection.lost((share * 100).toFixed(1)));
     const line = (name, ...values) => el('li', {}, ...label(`${name}: ${values.filter(Boolean).join(', ')}`));
     return el('details', {}, el('summary', {}, connection.figures), el('ul', {},
       line(connection.udp, udp ? connection.yes : connection.no), !udp && line(connection.tcp, tcp ? connection.yes : connection.no),
-      line(connection.down, speed(down), percent(lossDown)), line(connection.up, speed(up), percent(lossUp)),
+      line(connection.down, speed(down, downMore), percent(lossDown)), line(connection.up, speed(up, upMore), percent(lossUp)),
       roundTrip !== undefined && line(connection.delay, connection.ms(roundTrip))));
   }
 }
