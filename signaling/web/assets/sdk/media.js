@@ -18,7 +18,9 @@ const LADDER = [
 ];
 const ENCODINGS = {
   mic: [{ maxBitrate: 24_000 }],
-  auscultation: [{ maxBitrate: 64_000 }],
+  // Chromium's estimate of the uplink does not go below what all active streams need, and of sound that is all they
+  // may have: some 80 kbit/s for one that nobody sends (156, 2026-11-23).
+  auscultation: [{ maxBitrate: 64_000, active: false }],
   camera: LADDER,
   exam: LADDER,
   screen: [{ maxBitrate: 1_500_000, maxFramerate: 15 }],
@@ -139,7 +141,7 @@ export class Media {
     const sender = this.senders.get(source)?.sender;
     if (!sender || this.#pc.signalingState === 'closed') return;
     await sender.replaceTrack(track);
-    if (track) await this.#fit(source);
+    if (track || source === 'auscultation') await this.#fit(source);
   }
 
   /**
@@ -221,8 +223,18 @@ export class Media {
     await sender.setParameters(p);
   }
 
+  async #fitHeart() {
+    const { sender } = this.senders.get('auscultation');
+    const p = sender.getParameters();
+    const active = Boolean(sender.track);
+    if (!p.encodings?.length || p.encodings[0].active === active) return;
+    p.encodings[0].active = active;
+    await sender.setParameters(p);
+  }
+
   #fit(source) {
-    const next = this.#fitting.catch(() => {}).then(() => (source === 'mic' ? this.#fitVoice() : this.#fitLadder(source)));
+    const fits = { mic: () => this.#fitVoice(), auscultation: () => this.#fitHeart() };
+    const next = this.#fitting.catch(() => {}).then(fits[source] ?? (() => this.#fitLadder(source)));
     this.#fitting = next.catch(() => {});
     return next;
   }
