@@ -14,10 +14,11 @@ type Audio struct {
 	Bitrate int           // of their voice in bit/s; 0: as they like
 	Carry   []int         // which packets before it each packet carries (RED); nil: as they like
 	Delay   time.Duration // for which voices are to be held, so that what comes in later packets is in time
+	Packet  time.Duration // how much of their voice is to be in a packet; 0: as they like
 }
 
 func (a Audio) equal(b Audio) bool {
-	return a.Bitrate == b.Bitrate && a.Delay == b.Delay && slices.Equal(a.Carry, b.Carry)
+	return a.Bitrate == b.Bitrate && a.Delay == b.Delay && a.Packet == b.Packet && slices.Equal(a.Carry, b.Carry)
 }
 
 // carried decides what a voice is to carry on its way to the server. Publication.mu guards it.
@@ -55,8 +56,7 @@ func (p *Peer) announceAudio() {
 	pubs, slots := p.media()
 	for _, pub := range pubs {
 		if pub.source == codec.Mic {
-			a.Carry = pub.toCarry()
-			a.Bitrate = redundancy.WithCopies(len(a.Carry), pub.asked())
+			a = p.bounds.shape(pub.toCarry(), pub.asked())
 		}
 	}
 	for _, s := range slots {

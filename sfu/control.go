@@ -38,6 +38,7 @@ func (p *Peer) control(now time.Time) {
 	p.estimate(now, report)
 	p.allocate(now)
 	pubs, slots := p.media()
+	bound := p.bound(now, pubs)
 	var reports []rtcp.ReceptionReport
 	for _, pub := range pubs {
 		reports = append(reports, pub.control(now, report)...)
@@ -56,7 +57,7 @@ func (p *Peer) control(now time.Time) {
 			reports = reports[n:]
 		}
 	}
-	p.sendCompound(append(out, p.conn.TransportFeedback()...))
+	p.sendCompound(append(append(out, bound...), p.conn.TransportFeedback()...))
 }
 
 // sendCompound sends packets in as few datagrams as they fit.

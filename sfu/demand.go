@@ -216,6 +216,9 @@ func (p *Peer) announceLayers(now time.Time) {
 			continue
 		}
 		lowest := pub.askLowest(now)
+		if p.bounds.alone {
+			rids, lowest = []string{}, 0
+		}
 		if told, ok := p.layers[pub]; ok && slices.Equal(rids, told.rids) && lowest == told.lowest {
 			continue
 		}

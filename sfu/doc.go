@@ -24,7 +24,8 @@
 // The room's timer also decides every 100 ms what each peer is sent (Peer.allocate: budget, layout and
 // what publishers send become one Grant a subscription, read by the packet path through one atomic
 // pointer), tells publishers which encodings somebody wants, and sends what goes out periodically:
-// transport feedback, reports, repeated key-frame requests.
+// transport feedback, reports, repeated key-frame requests, and a limit to whom the packets of their own voice show that
+// their way up is full (package uplink).
 //
 // What does not fit where a path is narrow waits (package pace). The room lets it leave in time, with a timer that runs
 // only while something waits.

@@ -153,6 +153,9 @@ func (a *actor) Layers(mid string, active []string, lowest int) {
 }
 func (a *actor) Audio(x Audio) {
 	text := fmt.Sprintf("audio %d bit/s, carry %v, delay %v", x.Bitrate, x.Carry, x.Delay)
+	if x.Packet > 0 {
+		text += fmt.Sprintf(", packets of %v", x.Packet)
+	}
 	a.tell("%s", text)
 }
 func (a *actor) Speakers(levels []Level)    { a.tell("speakers %v", levels) }

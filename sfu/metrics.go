@@ -25,6 +25,7 @@ type metrics struct {
 	retransmits  prometheus.Counter
 	retransmitNo prometheus.Counter
 	keyRequests  prometheus.Counter
+	thinUplinks  prometheus.Counter
 	violations   map[string]prometheus.Counter
 	pathMetrics
 }
@@ -50,6 +51,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		retransmits:  reg.counter("bedside_retransmitted_total", "Packets retransmitted to subscribers.", nil),
 		retransmitNo: reg.counter("bedside_retransmit_misses_total", "Packets asked for again that were gone, or asked for too often.", nil),
 		keyRequests:  reg.counter("bedside_keyframe_requests_total", "Key frames asked for from publishers.", nil),
+		thinUplinks:  reg.counter("bedside_uplinks_full_total", "Times that a participant was told a limit because a thin uplink was full.", nil),
 		violations:   map[string]prometheus.Counter{},
 	}
 	m.pathMetrics = newPathMetrics(reg)

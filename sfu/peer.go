@@ -33,11 +33,11 @@ type Peer struct {
 
 	admitted  atomic.Bool // as of the last SetRoster; the packet path reads it
 	connected atomic.Bool
-	overflow  atomic.Bool   // TooManyStreams
-	rtt       atomic.Int64  // time.Duration; 0 unknown
-	levelID   atomic.Uint32 // of the audio level extension; 0 not negotiated
-	tally     tally
-	spoke     time.Time // when RTCP came last; of the goroutine that brings it
+	overflow  atomic.Bool  // TooManyStreams
+	rtt       atomic.Int64 // time.Duration; 0 unknown
+	terms
+	tally tally
+	spoke time.Time // when RTCP came last; of the goroutine that brings it
 
 	mu           sync.Mutex
 	publications map[string]*Publication // by mid
@@ -52,11 +52,19 @@ type Peer struct {
 	seat // the room's goroutine alone
 }
 
+// terms are what the last answer settled.
+type terms struct {
+	levelID    atomic.Uint32 // of the audio level extension; 0 not negotiated
+	sendTimeID atomic.Uint32 // of abs-send-time
+	bounded    atomic.Bool   // the client takes REMB
+}
+
 // connection is a participant's media connection; *transport.Conn is one.
 type connection interface {
 	Answer(ctx context.Context, sdp string, check func([]transport.MLine) error) (transport.Negotiation, error)
 	State() transport.State
 	Close() error
+	Inbound() uint64
 	courier
 }
 
@@ -90,6 +98,7 @@ type seat struct {
 	share    layers.Allocator
 	dividing dividing
 	audio    Audio // as told last
+	bounds   bounds
 	speakers []Level
 }
 
@@ -177,6 +186,8 @@ func (p *Peer) checkTracks(sends []transport.MLine, tracks []Track) error {
 // adopt takes over the publications and slots of an answer; those of earlier ones stay.
 func (p *Peer) adopt(n transport.Negotiation, tracks []Track) error {
 	p.levelID.Store(uint32(n.AudioLevelID))
+	p.sendTimeID.Store(uint32(n.SendTimeID))
+	p.bounded.Store(slices.ContainsFunc(n.Sends, func(l transport.MLine) bool { return l.Bounded }))
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, t := range tracks {

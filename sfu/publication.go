@@ -11,7 +11,9 @@ import (
 	"github.com/bedside-video/bedside/sfu/codec"
 	"github.com/bedside-video/bedside/sfu/forward"
 	"github.com/bedside-video/bedside/sfu/layers"
+	"github.com/bedside-video/bedside/sfu/opus"
 	"github.com/bedside-video/bedside/sfu/redundancy"
+	"github.com/bedside-video/bedside/sfu/uplink"
 )
 
 // Publication is one track that a participant sends: one encoding, or up to three of simulcast.
@@ -34,6 +36,8 @@ type Publication struct {
 	wanted    []time.Time       // when each was last granted to somebody, at the same index
 	carried   carried           // of a voice
 	lowest    layers.Lowest
+	uplink    *uplink.Estimator // of a microphone, by whose packets it is measured; else nil
+	spared    bool              // pictures that the way up has no room for: what is lost of them is not asked for
 }
 
 // encoding is one incoming stream of a publication. It is the transport.Sink of its packets.
@@ -65,6 +69,9 @@ const (
 
 func newPublication(p *Peer, mid string, source codec.Source, since uint64, repeats bool) *Publication {
 	pub := &Publication{peer: p, mid: mid, source: source, since: since, asks: repeats || source.Kind() == codec.Video}
+	if source == codec.Mic {
+		pub.uplink = new(uplink.Estimator)
+	}
 	pub.subscribers.Store(new([]*Subscription))
 	return pub
 }
@@ -147,6 +154,9 @@ func (e *encoding) withhold(now time.Time, p *codec.Packet, repaired bool) {
 	defer e.publication.mu.Unlock()
 	e.count(now, p, repaired)
 	e.publication.carried.known = false
+	if e.publication.uplink != nil {
+		e.publication.uplink.Pause()
+	}
 }
 
 func (e *encoding) count(now time.Time, p *codec.Packet, repaired bool) forward.Arrival {
@@ -171,6 +181,9 @@ func (e *encoding) book(now time.Time, c codec.Name, p *codec.Packet, repaired b
 	}
 	if !video && b.Newest && !repaired {
 		pub.carried.came(p)
+		if pub.uplink != nil {
+			pub.uplink.Voice(now, pub.upward(p))
+		}
 	}
 	if video {
 		e.cache.Put(now, p)
@@ -196,6 +209,17 @@ func (e *encoding) book(now time.Time, c codec.Name, p *codec.Packet, repaired b
 	return b
 }
 
+// upward is what tells of a packet of a voice how it came up.
+func (pub *Publication) upward(p *codec.Packet) uplink.Packet {
+	sent, ok := codec.SendTime(p.Extension(uint8(pub.peer.sendTimeID.Load())))
+	return uplink.Packet{Seq: p.Seq, End: endOf(p), SendTime: sent, Stamped: ok, Bytes: pub.peer.conn.Inbound()}
+}
+
+// endOf is the RTP timestamp at which a packet of Opus was complete, and could be sent.
+func endOf(p *codec.Packet) uint32 {
+	return p.Timestamp + uint32(opus.Duration(p.Payload).Nanoseconds()*int64(codec.Opus.ClockRate())/int64(time.Second))
+}
+
 // wholeLocked returns the key frame that has just come whole, and what came after its first packet.
 func (e *encoding) wholeLocked(c codec.Name) []codec.Packet {
 	packets := e.keyFrame.Packets(&e.cache)
@@ -215,7 +239,7 @@ func (e *encoding) nackLocked(now time.Time) rtcp.Packet {
 		rtt = inTime * 3 / 4 // asked once: for a second time there is room only on a short path
 	}
 	missing := e.receiver.Nacks(now, rtt, nil)
-	if len(missing) == 0 {
+	if len(missing) == 0 || e.publication.spared {
 		return nil
 	}
 	p.tally.nacks.Add(uint64(len(missing)))

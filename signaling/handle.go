@@ -249,7 +249,7 @@ func (e mediaEvents) Layers(mid string, active []string, lowest int) {
 
 // Audio implements sfu.Events.
 func (e mediaEvents) Audio(a sfu.Audio) {
-	e.send(&wire.Audio{MaxBitrate: a.Bitrate, Carry: append([]int{}, a.Carry...), Delay: int(a.Delay.Milliseconds())})
+	e.send(&wire.Audio{MaxBitrate: a.Bitrate, Carry: append([]int{}, a.Carry...), Delay: int(a.Delay.Milliseconds()), Ptime: int(a.Packet.Milliseconds())})
 }
 
 // Speakers implements sfu.Events.

@@ -50,6 +50,7 @@ func TestPages(t *testing.T) {
 		{"stats", testStats},
 		{"recording", testRecording},
 		{"detour", testDetour},
+		{"packed", testPacked},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, browser) })
 	}

@@ -90,7 +90,7 @@ var serverGolden = []struct {
 		{Mid: "3", Participant: doctor, Source: wire.SourceCamera, State: wire.SlotLive, RTP: 2861097212},
 		{Mid: "4", State: wire.SlotEmpty, RTP: 2861097212}}}},
 	{"layers", 0, &wire.Layers{Mid: "1", Active: []string{"q", "h"}, MaxBitrate: map[string]int{"q": 45_000}}},
-	{"audio", 0, &wire.Audio{MaxBitrate: 16000, Carry: []int{1, 3}, Delay: 180}},
+	{"audio", 0, &wire.Audio{MaxBitrate: 16000, Carry: []int{1, 3}, Delay: 180, Ptime: 60}},
 	{"speakers", 0, &wire.Speakers{Levels: []wire.Level{{Participant: doctor, Level: 87}}}},
 	{"quality", 0, &wire.Quality{Participant: patient, Uplink: wire.LinkFair, Downlink: wire.LinkGood}},
 	{"quality_figures", 0, &wire.Quality{Participant: patient, Uplink: wire.LinkFair, Downlink: wire.LinkGood,

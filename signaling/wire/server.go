@@ -55,6 +55,7 @@ type Audio struct {
 	MaxBitrate int   `json:"max_bitrate"` // of the receiver's voice, bit/s
 	Carry      []int `json:"carry"`       // which packets before it each packet of it carries, counted back
 	Delay      int   `json:"delay"`       // ms for which voices are to be held before they are played
+	Ptime      int   `json:"ptime"`       // ms of the receiver's voice in a packet (RFC 8866 section 6.4)
 }
 
 // Speakers lists who speaks, loudest first; it is sent when that changes, at most 4 times a second.

@@ -252,7 +252,7 @@ export class Consultation extends EventTarget {
         return this.#setRoster(m.participants ?? []);
       case 'slots': return this.#media?.assign({ epoch: m.epoch, assignments: m.assignments ?? [] });
       case 'layers': return this.#media?.setLayers(m);
-      case 'audio': return this.#media?.setAudio(m);
+      case 'audio': return this.#setAudio(m);
       case 'quality':
         return this.#emit('link', { participant: m.participant, uplink: m.uplink, downlink: m.downlink, figures: m.figures });
       case 'recording':
@@ -270,6 +270,12 @@ export class Consultation extends EventTarget {
       case 'error': return this.#fail(new BedsideError(m.code, m.detail, m));
       default: return undefined; // from a newer server
     }
+  }
+
+  #setAudio(m) {
+    const media = this.#media;
+    if (!media?.setAudio(m)) return;
+    this.#negotiation = this.#negotiation.then(() => media.reapply()).catch(() => {}); // closed meanwhile
   }
 
   #setState({ state, facts }) {

@@ -65,7 +65,7 @@ export function withoutUDP(sdp) {
 export class Media {
   senders = new Map(); // source -> RTCRtpTransceiver
   slots = []; // in m-line order
-  #audio = { maxBitrate: 0, delay: 0 };
+  #audio = { maxBitrate: 0, carry: [], delay: 0, ptime: 0 };
   #layers = new Map(); // source -> RIDs that somebody receives, all of them before the server has said; and bit/s by RID
   #fitting = Promise.resolve(); // setParameters refuses parameters that were read before another call
   ready = false; // an answer has been applied
@@ -131,9 +131,24 @@ export class Media {
 
   async answer(sdp) {
     this.hasTCP = withoutUDP(sdp) !== sdp;
-    await this.#pc.setRemoteDescription({ type: 'answer', sdp: this.avoidUDP ? withoutUDP(sdp) : sdp });
+    await this.#accept(this.avoidUDP ? withoutUDP(sdp) : sdp);
     this.ready = true;
     if (!this.#connected) this.#after(FIRST_CONNECT_MS, () => this.#unreachable());
+  }
+
+  #accept(sdp) {
+    const mid = this.senders.get('mic')?.mid;
+    return this.#pc.setRemoteDescription({ type: 'answer', sdp: mid && voice ? voice.packed(sdp, mid, this.#audio.ptime) : sdp });
+  }
+
+  /** Applies the last answer to an offer that the server need not see: nothing that concerns it has changed. */
+  async reapply() {
+    if (!this.ready || this.#pc.signalingState !== 'stable') return;
+    const { sdp } = this.#pc.currentRemoteDescription;
+    await this.#pc.setLocalDescription();
+    await this.#accept(sdp);
+    // It makes all encodings active that the answer does not pause (libwebrtc, UpdateSimulcastLayerStatusInSender).
+    for (const source of this.senders.keys()) this.#fit(source).catch(() => {}); // the connection has been closed meanwhile
   }
 
   /** Puts a track on a sender, or takes it off. */
@@ -155,12 +170,17 @@ export class Media {
     this.#fit(source).catch(() => {}); // the connection has been closed meanwhile
   }
 
-  /** The `audio` message: how to send one's voice and play others', behind a bad network. */
-  setAudio({ max_bitrate: maxBitrate = 0, carry = [], delay = 0 }) {
-    this.#audio = { maxBitrate, delay };
+  /**
+   * The `audio` message: how to send one's voice and play others', behind a bad network. True: the answer is to be
+   * applied anew by reapply().
+   */
+  setAudio({ max_bitrate: maxBitrate = 0, carry = [], delay = 0, ptime = 0 }) {
+    const packed = ptime !== this.#audio.ptime;
+    this.#audio = { maxBitrate, carry, delay, ptime };
     this.#hold();
     this.#fit('mic').catch(() => {}); // the connection has been closed meanwhile
     voice?.carry(this.senders.get('mic')?.sender, carry);
+    return packed;
   }
 
   // Voices of which lost parts come late, in later packets, are played that much later.

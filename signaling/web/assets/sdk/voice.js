@@ -11,6 +11,13 @@ export function repeating(sdp) {
   }).join('');
 }
 
+// How much is in a packet, in ms, as the answer wishes for it (RFC 8866 section 6.4): three frames are 9 kbit/s of headers
+// instead of 26. 0: as the browser likes.
+export function packed(sdp, mid, ptime) {
+  const plain = sdp.replace(/^a=ptime:.*\r\n/gm, '');
+  return ptime > 0 ? plain.replace(`a=mid:${mid}\r\n`, (line) => `${line}a=ptime:${ptime}\r\n`) : plain;
+}
+
 // The worker that carry.js is, once it runs: a sender given to one that does not come would be mute.
 let worker;
 export const ready = new Promise((done) => {
