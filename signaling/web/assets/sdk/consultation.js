@@ -206,6 +206,7 @@ export class Consultation extends EventTarget {
         else if (m.type === 'ended') refusal = new BedsideError(m.reason);
       },
       onclose: () => { if (this.#link === link) this.#reconnect(); },
+      media: () => this.#link === link && Boolean(this.#media?.up),
     }, patience);
     let joined;
     try {

@@ -5,6 +5,9 @@ const SUBPROTOCOL = 'bedside.v1';
 // An answer to the largest offer took 36 ms at the server; after 10 s without a reply the path is
 // dead in one direction, and only a new WebSocket finds out (browsers cannot send pings).
 const REPLY_TIMEOUT_MS = 10_000;
+// Media that comes by shows that the network is there, and TCP behind it only slow, as it is at 60 kbit/s with a tenth
+// lost (docs/bandwidth.md, Q4). The server waits as long.
+const BESIDE_MEDIA_MS = 45_000;
 
 /** One WebSocket: requests with replies matched by `re`, everything else handed to `onmessage`. */
 export class Link {
@@ -13,17 +16,19 @@ export class Link {
   #waiting = new Map(); // id -> {resolve, reject, timer}
   #onmessage;
   #onclose;
+  #media;
   #closed = false;
 
   /**
    * @param {string} url of /v1/connect, without any token: proxies log URLs
    * @param {number} [patience] ms until it must be open
-   * @param {{onmessage: (m: object) => void, onclose: () => void}} handlers; `onclose` is called
-   *   once, when the link is lost, and never after close()
+   * @param {{onmessage: (m: object) => void, onclose: () => void, media: () => boolean}} handlers; `onclose` is
+   *   called once, when the link is lost, and never after close(); `media` tells whether the call's comes by
    */
-  constructor(url, { onmessage, onclose }, patience = REPLY_TIMEOUT_MS) {
+  constructor(url, { onmessage, onclose, media }, patience = REPLY_TIMEOUT_MS) {
     this.#onmessage = onmessage;
     this.#onclose = onclose;
+    this.#media = media;
     this.#ws = new WebSocket(url, [SUBPROTOCOL]);
     this.opened = new Promise((resolve, reject) => {
       const timer = setTimeout(() => this.lose(), patience);
@@ -43,8 +48,11 @@ export class Link {
     if (this.#closed) return Promise.reject(new BedsideError('connection_lost'));
     const id = ++this.#id;
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => this.lose(), REPLY_TIMEOUT_MS);
-      this.#waiting.set(id, { resolve, reject, timer });
+      const asked = { resolve, reject };
+      const wait = (ms, over) => { asked.timer = setTimeout(over, ms); };
+      const late = () => (this.#media() ? wait(BESIDE_MEDIA_MS - REPLY_TIMEOUT_MS, () => this.lose()) : this.lose());
+      wait(REPLY_TIMEOUT_MS, late);
+      this.#waiting.set(id, asked);
       this.#ws.send(JSON.stringify({ type, id, ...fields }));
     });
   }
