@@ -39,7 +39,12 @@ func (p *Peer) allocate(now time.Time) {
 	budget := p.budget()
 	audio := sound.of(budget.Bitrate)
 	x.sound = audio
+	soundOnly := p.soundOnly()
+	p.share.SoundOnly(soundOnly)
 	grants, wanted := p.share.Allocate(now, p.allowed(now, budget, audio, x.wants), audio, layers.ProfileOf(p.o.Profile), x.wants)
+	if soundOnly {
+		wanted = 0 // no padding: see protection.soundAlone
+	}
 	p.want(wanted)
 	for i, s := range x.seen {
 		s.sub.publication.grant(s.sub, s.grant, grants[i])
@@ -89,6 +94,13 @@ func (x *sound) of(budget int) int {
 		return max(x.whole, min(x.whole*4/3, budget*2/3))
 	}
 	return x.said + x.silent
+}
+
+// soundOnly tells whether nothing but sound is looked for on p's path: see protection.soundAlone.
+func (p *Peer) soundOnly() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.protection.alone
 }
 
 // allowed is what may be sent to p. Until something is known of its path, and at least until something has

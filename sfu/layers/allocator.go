@@ -101,7 +101,9 @@ func (a *Allocator) Allocate(now time.Time, budget, audio int, p Profile, wants 
 	case !a.patience.over(now, climbs(wants, kept, target)):
 		grants = kept
 		more(wants, kept, target, ReasonHeld)
-		light(wants, grants, left)
+		if !a.filling.soundOnly {
+			light(wants, grants, left)
+		}
 	}
 	a.needs = a.filling.need(a.needs, left, grants)
 	a.profile, a.anew = p, false
@@ -147,6 +149,9 @@ func Least(audio int, wants []Want) int {
 	}
 	return audio*100/headroom + 100
 }
+
+// SoundOnly leaves key frames out or not, from the next Allocate on: who has not room for a picture has sound alone.
+func (a *Allocator) SoundOnly(yes bool) { a.filling.soundOnly = yes }
 
 // Anew makes the next Allocate take what fits, without patience.
 func (a *Allocator) Anew() { a.anew = true }
@@ -200,6 +205,9 @@ func (a *Allocator) keep(p Profile, wants []Want, target []Grant) ([]Grant, bool
 		}
 		if g.advance(w.Ladder) && target[i].Encoding == g.Encoding || rungOf(w.Ladder, g.Encoding) > seen(p, w) {
 			g = target[i]
+		}
+		if a.filling.soundOnly && g.Mode == KeyFrames {
+			g.Mode, g.Reason = Nothing, ReasonAudioOnly
 		}
 		r := find(w.Ladder, g.Encoding)
 		if g.Encoding >= 0 && (r == nil || !r.Sent) || g.Encoding < 0 && len(w.Ladder) > 0 {

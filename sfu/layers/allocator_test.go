@@ -257,6 +257,25 @@ func TestNoMoreThanIsShown(t *testing.T) {
 	}
 }
 
+// Where sound is to be alone nobody has key frames, and who has room for a picture has it.
+func TestSoundOnly(t *testing.T) {
+	s := stepper{want: want(1)}
+	if got := fmt.Sprint(s.run(35, 2000)); got != "[keys]" {
+		t.Errorf("%s with 35 kbit/s, want [keys]", got)
+	}
+	s.a.SoundOnly(true)
+	if got := fmt.Sprint(s.run(35, 2000)); got != "[-]" {
+		t.Errorf("%s when sound is to be alone, want [-]", got)
+	}
+	if got := s.run(150, 5000); got[len(got)-1] != "q2" {
+		t.Errorf("%s with 150 kbit/s, want q2 at last", got)
+	}
+	s.a.SoundOnly(false)
+	if got := s.run(35, 2000); got[len(got)-1] != "keys" {
+		t.Errorf("%s when it need not be, want keys at last", got)
+	}
+}
+
 // The ladder of D7 under RFC 8867 5.1 and 5.3 and a narrow link: whatever the trace, the highest set that
 // fits in 95 % of the budget is there 90 % of the time from 5 s after each step on, and one that does not
 // fit never. Of the narrow link's 330 kbit/s the larger picture's key frame would take what is left for more than a

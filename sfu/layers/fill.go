@@ -14,6 +14,8 @@ type filling struct {
 	profile Profile
 	cands   []candidate // the most important first
 	points  []point     // of the candidates, one behind the other
+
+	soundOnly bool // no key frames for whom no picture fits
 }
 
 // candidate is one want with what it may be granted.
@@ -150,7 +152,7 @@ func (f *filling) least() {
 			continue
 		}
 		r := &c.ladder[c.points[0].rung]
-		if c.mode = Nothing; r.rate(KeyFrames, 0, 0) <= f.left {
+		if c.mode = Nothing; !f.soundOnly && r.rate(KeyFrames, 0, 0) <= f.left {
 			c.mode = KeyFrames
 			f.left -= r.rate(KeyFrames, 0, 0)
 			f.room -= r.rate(KeyFrames, 0, 0)

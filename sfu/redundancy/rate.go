@@ -82,6 +82,9 @@ func (r *Rate) Decide(now time.Time, v Voices, budget int, path Path, depth int)
 	return rate(r.step)
 }
 
+// Least tells whether less is not asked for.
+func (r *Rate) Least() bool { return r.step == steps-1 }
+
 // bits that the voices take with a step.
 func (v Voices) bits(step, depth int) float64 {
 	depth = min(depth, worth)
