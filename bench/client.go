@@ -230,7 +230,7 @@ func (c *Client) speak(m *wire.Audio) {
 	}
 	for _, p := range c.conn.pubs {
 		if p.source == wire.SourceMic {
-			p.ask(m.MaxBitrate, m.Carry)
+			p.heed(c.cfg.Clock.Now(), func() { p.ask(m.MaxBitrate, m.Ptime, m.Carry) })
 		}
 	}
 }
@@ -243,7 +243,7 @@ func (c *Client) send(m *wire.Layers) {
 	}
 	for _, p := range c.conn.pubs {
 		if p.mid == m.Mid {
-			p.setWanted(m.Active, m.MaxBitrate)
+			p.heed(c.cfg.Clock.Now(), func() { p.setWanted(m.Active, m.MaxBitrate) })
 		}
 	}
 }

@@ -61,6 +61,7 @@ type Media struct {
 	// Repeat has audio that is lost asked for, and sends it again when it is asked, where the server does
 	// the same: as bedside.js has Chromium do.
 	Repeat bool
+	Uplink *Uplink // nil: does at once as the server asks, with a way up without end
 }
 
 // Defects are the ways in which a Client breaks the rules, to see that the server holds.

@@ -72,6 +72,10 @@ func (c *connection) addLines(slots wire.SlotCount) {
 		screen.hidden = true
 		c.pubs = append(c.pubs, screen)
 	}
+	share := newSender(m.Uplink)
+	for _, p := range c.pubs {
+		p.sender = share
+	}
 	for range slots.Audio {
 		c.slots = append(c.slots, newSlot(false, m.Repeat))
 	}

@@ -29,6 +29,9 @@ type publication struct {
 	hidden   bool // a screen that is not being shared
 	held     bool // the participant is not in the room
 	due      time.Time
+	sender   *sender // nil: does at once as it is told, and shares nothing
+	orders   []order
+	packing  packing             // of a voice
 	late     func(time.Duration) // told of each frame how long after it was due it is sent
 }
 
@@ -90,6 +93,7 @@ func (p *publication) tick(now time.Time) (time.Time, error) {
 	if now.Before(p.due) {
 		return p.due, nil
 	}
+	p.obey(now)
 	for !now.Before(p.due) { // more than once: frames that are not sent any more
 		p.late(now.Sub(p.due))
 		p.due = p.due.Add(p.interval)
@@ -98,15 +102,12 @@ func (p *publication) tick(now time.Time) (time.Time, error) {
 		return p.due, nil
 	}
 	if p.voice != nil {
-		packet, level, ok := p.voice.frame(now)
-		if !ok {
-			return p.due, nil
-		}
-		return p.due, p.encodings[0].send(now, []payload{packet}, level, p.voice.buffers.put)
+		return p.due, p.speak(now)
 	}
+	p.share()
 	var errs []error
 	for i, e := range p.encoders {
-		if !p.stopped[i] && !p.unwanted[i] {
+		if !p.stopped[i] && !p.unwanted[i] && e.bounds.room >= 0 {
 			errs = append(errs, p.encodings[i].send(now, e.frame(now), 0, e.buffers.put))
 		}
 	}
@@ -150,12 +151,11 @@ func (p *publication) setStopped(index int, stopped bool) {
 }
 
 // setWanted stops the encodings of a video track that are not named, and restarts the others; those that are bounded
-// are sent with so many bit/s at most, without a key frame (libwebrtc, RequiresEncoderReset: bitrates are no reason).
+// are sent with so many bit/s at most, without a key frame (libwebrtc, RequiresEncoderReset: bitrates are no reason). The
+// caller holds mu.
 func (p *publication) setWanted(rids []string, bounds map[string]int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	for i := range p.unwanted {
-		p.encoders[i].bound = bounds[p.encodings[i].rid]
+		p.encoders[i].bounds.asked = bounds[p.encodings[i].rid]
 		was := p.unwanted[i]
 		p.unwanted[i] = !slices.Contains(rids, p.encodings[i].rid)
 		if was && !p.unwanted[i] {
@@ -164,12 +164,10 @@ func (p *publication) setWanted(rids []string, bounds map[string]int) {
 	}
 }
 
-// ask bounds the bitrate of a voice, 0 for no bound, and says which packets each carries; none: as it was
-// configured.
-func (p *publication) ask(bitrate int, carry []int) {
-	p.mu.Lock()
-	p.voice.bound = bitrate
-	p.mu.Unlock()
+// ask bounds the bitrate of a voice, 0 for no bound, and says how much is in a packet and which packets each carries;
+// none: as it was configured. The caller holds mu.
+func (p *publication) ask(bitrate, ptime int, carry []int) {
+	p.voice.bound, p.packing.frames = bitrate, ptime/int(audioFrame.Milliseconds())
 	e := p.encodings[0]
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -195,6 +193,10 @@ func (p *publication) feedback(now time.Time, index int, packets []rtcp.Packet) 
 		switch m := packet.(type) {
 		case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
 			p.requestKey(now, index)
+		case *rtcp.ReceiverEstimatedMaximumBitrate:
+			if p.sender != nil {
+				p.sender.bound(int(m.Bitrate))
+			}
 		case *rtcp.TransportLayerNack:
 			var sequences []uint16
 			for _, pair := range m.Nacks {

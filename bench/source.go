@@ -100,7 +100,7 @@ type encoder struct {
 	packets  []payload // of the frame made last
 
 	frames  uint32
-	bound   int // bit/s that the server asks for at most; 0: nothing
+	bounds  bounds
 	pattern int // position in the temporal pattern
 	picture uint16
 	tl0     uint8
@@ -133,8 +133,7 @@ func (e *encoder) restart() { e.keyDue = true }
 // until given back with buffers.put.
 func (e *encoder) frame(now time.Time) []payload {
 	key := e.keyDue
-	switch {
-	case key:
+	if key {
 		e.keyDue, e.keyed, e.lastKey, e.pattern = false, true, now, 0
 	}
 	tid := e.nextTemporal()
@@ -160,10 +159,13 @@ func (e *encoder) frame(now time.Time) []payload {
 }
 
 func (e *encoder) bitrate() int {
-	if e.bound > 0 {
-		return min(e.layer.Bitrate, e.bound)
+	rate := e.layer.Bitrate
+	for _, least := range [...]int{e.bounds.asked, e.bounds.room} {
+		if least > 0 {
+			rate = min(rate, least)
+		}
 	}
-	return e.layer.Bitrate
+	return rate
 }
 
 // nextTemporal is the L1T3 pattern 0 2 1 2 of libvpx.
