@@ -209,7 +209,9 @@ func (r *room) connect(ctx context.Context, s *session, cmd consult.Connect, re 
 	if p := r.record.find(person.ID); p != nil {
 		s.self.Actor = p.actor()
 	}
-	s.can = rights.Can
+	if rights.May(consult.VerbConsent) {
+		s.speaksFor = r.recordedBy(person.ID)
+	}
 	if s.peer, err = r.media.Join(ctx, o); err != nil {
 		r.log.Error("participant cannot join the media room", "participant", person.ID, "error", err)
 		_, _ = r.consult.Leave(r.now(), person.ID, s.id, "")
@@ -223,6 +225,15 @@ func (r *room) connect(ctx context.Context, s *session, cmd consult.Connect, re 
 	}
 	r.settle()
 	return e, nil
+}
+
+// recordedBy returns those who are recorded by somebody's consent: themselves, and a patient whose guardian they are.
+func (r *room) recordedBy(id string) []string {
+	ids := []string{id}
+	if p := r.record.find(id); p != nil && r.record.patient(p.ProxyFor) != "" {
+		ids = append(ids, r.record.patient(p.ProxyFor))
+	}
+	return ids
 }
 
 // person returns the roster's line of a connected participant, as they see themselves.
@@ -264,6 +275,9 @@ func (r *room) welcome(s *session, cmd consult.Connect, self wire.Participant, r
 // lose is a session whose connection is gone. It keeps its place for a while.
 func (r *room) lose(s *session, reason string) {
 	if slices.Contains(r.sessions, s) {
+		if s.isFinished() {
+			reason = "gone" // before it could be slow: nothing can be queued for what is over
+		}
 		r.drop(s, reason)
 		e := r.consult.Disconnect(r.now(), s.participant, s.id)
 		r.narrow()

@@ -31,8 +31,8 @@ const (
 	refusedMemory = 10 * time.Second
 )
 
-// session is one WebSocket: a reader, which is the HTTP handler's goroutine and carries out what the
-// client asks, and a writer. Or it is without one, by WHIP or WHEP: see resource.
+// session is one WebSocket: a reader, which is the HTTP handler's goroutine, a handler, which carries out what
+// the client asks, one message after another (see inbound), and a writer. Or it is without one, by WHIP or WHEP: see resource.
 type session struct {
 	server *Server
 	id     string
@@ -48,7 +48,9 @@ type session struct {
 	by whip.Protocol // 0 for a WebSocket
 
 	// The reader alone; a resource's requests, one at a time.
-	pace       pace
+	pace pace
+
+	// Set by join, before there is a handler. sources is the handler's from then on.
 	room       *room
 	sources    map[string]wire.Source // of the client's m-lines, by mid
 	credential credential
@@ -59,7 +61,7 @@ type session struct {
 	peer        MediaPeer
 	told        wire.Roster // the room alone: the last roster queued
 	toldTape    wire.Recording
-	can         []consult.Verb // set with participant
+	speaksFor   []string // whom a no of theirs to being recorded concerns, if that is theirs to say
 }
 
 // credential is what the tokens that the session is given are made of.
@@ -113,19 +115,33 @@ func (s *session) read(ctx context.Context) {
 	}
 	s.ws.SetPongHandler(s.pong) // not before: pongs that nobody asked for buy no time for join
 	s.stillThere()
+	if s.readAhead(ctx) {
+		s.discard()
+	}
+}
+
+// readAhead reads messages for the handler, which has carried out all of them when it returns. It reports whether
+// the client can still be read from.
+func (s *session) readAhead(ctx context.Context) bool {
+	in := newInbound(s)
+	defer in.wait()
 	for !s.isFinished() {
 		data, err := s.next()
 		switch {
 		case errors.Is(err, errTooLarge), errors.Is(err, errNotText), errors.Is(err, errNotUTF8):
-			s.fail(err)
+			in.put(ctx, &received{fatal: err})
+			return true
 		case err != nil:
-			return
-		default:
-			s.stillThere()
-			s.take(ctx, data)
+			return false
+		}
+		s.stillThere()
+		m := s.receive(data)
+		in.put(ctx, m)
+		if m.fatal != nil {
+			return true
 		}
 	}
-	s.discard()
+	return true
 }
 
 func (s *session) discard() {
@@ -184,31 +200,6 @@ func (s *session) readJoin(ctx context.Context) bool {
 		return false
 	}
 	return true
-}
-
-// take carries out one message, unless too many come.
-func (s *session) take(ctx context.Context, data []byte) {
-	now := s.server.deps.Clock()
-	limits := s.server.cfg.Limits
-	m, id, err := wire.Decode(data)
-	typ := "unknown"
-	if err == nil {
-		typ = wire.TypeOf(m)
-	}
-	if !s.pace.take(now, limits) {
-		err = &consult.Error{Code: wire.CodeRateLimited, Detail: "too many messages: slow down"}
-		if s.pace.tooMany(now) {
-			s.fail(err)
-			return
-		}
-	}
-	var reply wire.ServerMessage
-	if err == nil {
-		reply, err = s.handle(ctx, m)
-		s.accuse(err)
-	}
-	s.server.metrics.messages.WithLabelValues(typ, outcomeOf(err)).Inc()
-	s.reply(id, reply, err)
 }
 
 // accuse writes down that the participant asked for what their role may not do.

@@ -34,9 +34,9 @@ type tape struct {
 	running  sync.WaitGroup
 	heard    *heard
 
-	mu       sync.Mutex // held while the media plane is told whom to capture
-	captured []string   // whose media may reach the recorder
-	vetoes   int        // withdrawals that the room has not come to yet: nobody is captured
+	mu       sync.Mutex     // held while the media plane is told whom to capture
+	captured []string       // whose media may reach the recorder
+	vetoes   map[string]int // noes of each that the room has not come to: with any of them nobody is captured
 }
 
 // heard is what the recorder has said last.
@@ -47,7 +47,7 @@ type heard struct {
 }
 
 func newTape() *tape {
-	return &tape{news: make(chan func(), 1), stirred: make(chan struct{}, 1), heard: new(heard)}
+	return &tape{news: make(chan func(), 1), stirred: make(chan struct{}, 1), heard: new(heard), vetoes: make(map[string]int)}
 }
 
 // narrow makes the media plane record nobody who may not be recorded now. It is called before anybody
@@ -83,7 +83,7 @@ func (r *room) capture(ids []string) {
 func (r *room) tell(ids []string) error {
 	r.tape.mu.Lock()
 	defer r.tape.mu.Unlock()
-	if r.tape.vetoes > 0 {
+	if r.tape.vetoed(ids) {
 		ids = nil
 	}
 	if slices.Equal(ids, r.tape.captured) {
@@ -102,14 +102,17 @@ func (r *room) tell(ids []string) error {
 	return nil
 }
 
-// veto stops all recording at once, whatever the room is waiting for: it may be the disk of the audit
-// log. The room comes to the withdrawal in its turn and ends the veto. Any goroutine may call it.
-func (r *room) veto() {
+// veto stops all recording of the room at once if anybody of ids is recorded, and lets none of them be: whatever
+// the room is waiting for; it may be the disk of the audit log. The room comes to the no in its turn and ends the
+// veto. Of somebody in the lobby it stops nothing. Any goroutine may call it.
+func (r *room) veto(ids []string) {
 	t := r.tape
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.vetoes++
-	if len(t.captured) == 0 {
+	for _, id := range ids {
+		t.vetoes[id]++
+	}
+	if !t.vetoed(t.captured) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), mediaTimeout)
@@ -121,6 +124,21 @@ func (r *room) veto() {
 	t.captured = nil
 }
 
+// vetoed tells whether somebody of ids has said no; mu is held.
+func (t *tape) vetoed(ids []string) bool {
+	return slices.ContainsFunc(ids, func(id string) bool { return t.vetoes[id] > 0 })
+}
+
+func (r *room) endVeto(ids []string) {
+	r.tape.mu.Lock()
+	defer r.tape.mu.Unlock()
+	for _, id := range ids {
+		if r.tape.vetoes[id]--; r.tape.vetoes[id] == 0 {
+			delete(r.tape.vetoes, id)
+		}
+	}
+}
+
 // resume goes on with what a veto has stopped that came to nothing.
 func (r *room) resume() {
 	if r.consult != nil && r.broken == nil {
@@ -128,23 +146,15 @@ func (r *room) resume() {
 	}
 }
 
-func (r *room) endVeto() {
-	r.tape.mu.Lock()
-	defer r.tape.mu.Unlock()
-	r.tape.vetoes--
-}
-
-// consent is somebody's word about being recorded. A no waits for nothing.
+// consent is somebody's word about being recorded. A no has taken effect already, when it was read.
 func (s *session) consent(ctx context.Context, m *wire.Consent) error {
-	no := m.Recording != wire.ConsentGranted && slices.Contains(s.can, consult.VerbConsent)
-	if !no {
+	if !s.isNo(m) {
 		return s.decide(ctx, s.consents(m))
 	}
-	s.room.veto()
 	var e consult.Effects
 	var err error
 	if doErr := s.room.do(context.WithoutCancel(ctx), func() {
-		s.room.endVeto() // what follows knows of it
+		s.room.endVeto(s.speaksFor) // what follows knows of it
 		if e, err = s.room.decide(s, s.consents(m)); err != nil {
 			s.room.resume()
 		}
