@@ -250,6 +250,9 @@ func (s *Server) handOut(w http.ResponseWriter, r *http.Request, rd *reader, kin
 	if kind == FileManifest {
 		h.Set("Content-Type", "application/json")
 	}
+	if strings.Contains(r.Header.Get("Range"), ",") {
+		r.Header.Del("Range") // RFC 9110 section 14.2: each of many may be a request to a store elsewhere
+	}
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(readFor)) // as good as it can be had
 	http.ServeContent(w, r, "", time.Time{}, f)
 	return nil
@@ -267,7 +270,8 @@ func (s *Server) eraseRecording(w http.ResponseWriter, r *http.Request, rd *read
 		if err := s.attestReader(r.Context(), rd, audit.RecordingErased, m, ""); err != nil {
 			return err
 		}
-		if err := s.deps.Recordings.Erase(m.ID, "erased"); err != nil {
+		// Somebody else may have erased it at the same time.
+		if err := s.deps.Recordings.Erase(m.ID, "erased"); err != nil && !errors.Is(err, recording.ErrErased) {
 			return recordingError(err)
 		}
 		s.deps.Log.Info("recording erased", "recording", m.ID)

@@ -160,6 +160,9 @@ func TestRecordingsAreReadByKey(t *testing.T) {
 		w.wantFetch(200, "part of R1", "GET", "/v1/recordings/R1/parts/0", apiKey, "")
 		w.wantFetch(206, "of", "GET", "/v1/recordings/R1/parts/0", apiKey, "", "Range", "bytes=5-6")
 		w.wantFetch(416, "", "GET", "/v1/recordings/R1/parts/0", apiKey, "", "Range", "bytes=500-600")
+		w.wantFetch(416, "", "GET", "/v1/recordings/R1/parts/0", apiKey, "", "Range", "bytes=x")
+		// Each of several ranges might be a request to a store elsewhere.
+		w.wantFetch(200, "part of R1", "GET", "/v1/recordings/R1/parts/0", apiKey, "", "Range", "bytes=0-0,3-3")
 		for _, path := range []string{"R3", "R3/manifest", "R3/key", "R3/parts/0", "R1/parts/1", "R1/parts/-1", "R1/parts/99999999999999999999", "R1/parts/x",
 			"..%2fR1", "R4", "%00", strings.Repeat("x", 300)} {
 			w.wantFetch(404, "not_found", "GET", "/v1/recordings/"+path, apiKey, "")
@@ -269,8 +272,15 @@ func TestRecordingsAreReadByTheClinician(t *testing.T) {
 		w.wantFetch(403, "forbidden", "GET", "/v1/recordings/R1", token(patient), "")
 		w.wantFetch(401, "token_invalid", "GET", "/v1/recordings/R1", v.token(0), "") // that opens a session
 		old := token(doctor)
-		v.enter(0) // on another device
+		again := v.enter(0) // on another device, where they wait like anybody
 		w.wantFetch(403, "forbidden", "GET", "/v1/recordings/R1", old, "")
+		second := v.enter(3)
+		w.wantFetch(200, "part of R1", "GET", "/v1/recordings/R1/parts/0", token(second), "")
+		second.send(&wire.End{}, 0)
+		second.wantEnded("ended", 1000)
+		for _, c := range []*client{again, second, patient} {
+			w.wantFetch(403, "forbidden", "GET", "/v1/recordings/R1/parts/0", token(c), "")
+		}
 		trail := v.trail(0)
 		if !slices.Contains(trail, "clinician recording.read part") || !slices.Contains(trail, "patient access.denied forbidden") {
 			t.Errorf("the log says %q", trail)
