@@ -68,8 +68,9 @@ func victim(dir string) error {
 	return playNoted(time.Minute, sentName(dir), all...)
 }
 
-// sentName is the file in which a victim notes until when it has handed packets to the recorder. What it was
-// kept from sending, because other processes had the machine, the recorder cannot have lost.
+// sentName is the file in which a victim notes until when it has handed packets to the recorder, and for how long it
+// has stood still at most. What it was kept from sending, because other processes had the machine, the recorder cannot
+// have lost; and while it stands still, so does the recorder, whose second is longer by so much.
 func sentName(dir string) string { return dir + ".sent" }
 
 func playNoted(d time.Duration, name string, all ...*sender) error {
@@ -77,18 +78,40 @@ func playNoted(d time.Duration, name string, all ...*sender) error {
 	if err != nil {
 		return err
 	}
-	for end := time.Now().Add(d); time.Now().Before(end); {
-		play(10*time.Millisecond, all...)
-		if _, err := f.WriteAt(binary.BigEndian.AppendUint64(nil, uint64(time.Now().UnixNano())), 0); err != nil {
+	const step = 10 * time.Millisecond
+	still, last := time.Duration(0), time.Now()
+	for end := last.Add(d); last.Before(end); {
+		play(step, all...)
+		now := time.Now()
+		still, last = max(still, now.Sub(last)-2*step), now
+		note := binary.BigEndian.AppendUint64(nil, uint64(now.UnixNano()))
+		if _, err := f.WriteAt(binary.BigEndian.AppendUint64(note, uint64(still)), 0); err != nil {
 			return err
 		}
 	}
 	return errors.New("nobody killed it")
 }
 
-// startVictim starts one, under a command if there is one, and waits until it records.
+// readSent is what a victim has noted.
+func readSent(t *testing.T, dir string) (until time.Time, still time.Duration) {
+	t.Helper()
+	b, err := os.ReadFile(sentName(dir))
+	if err != nil || len(b) != 16 {
+		t.Fatalf("it has noted %x of when it sent, %v", b, err)
+	}
+	return time.Unix(0, int64(binary.BigEndian.Uint64(b))), time.Duration(binary.BigEndian.Uint64(b[8:]))
+}
+
+// startVictim starts one, under a command if there is one, and waits until it records. What it says is shown if the
+// test fails.
 func startVictim(t *testing.T, dir string, h hospital, under ...string) (c *exec.Cmd, id string, victim *os.Process) {
 	t.Helper()
+	said := new(bytes.Buffer)
+	t.Cleanup(func() {
+		if t.Failed() {
+			tellAll(t, dir, said)
+		}
+	})
 	args := append(under, "/proc/self/exe")
 	if len(under) > 0 {
 		args[len(args)-1], _ = os.Executable()
@@ -96,7 +119,7 @@ func startVictim(t *testing.T, dir string, h hospital, under ...string) (c *exec
 	c = exec.Command(args[0], args[1:]...)
 	c.Env = append(os.Environ(), victimVariable+"="+dir)
 	c.Stdin = strings.NewReader(strings.Join(h.recipients(), " ") + "\n")
-	c.Stderr = os.Stderr
+	c.Stderr = said // whole when Wait has returned
 	out, err := c.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -107,12 +130,38 @@ func startVictim(t *testing.T, dir string, h hospital, under ...string) (c *exec
 	var pid int
 	if _, err := fmt.Fscan(out, &id, &pid); err != nil {
 		_ = c.Process.Kill()
-		t.Fatal(err)
+		t.Fatalf("it says nothing: %v; it ended: %v", err, c.Wait())
 	}
 	if victim, err = os.FindProcess(pid); err != nil {
 		t.Fatal(err)
 	}
 	return c, id, victim
+}
+
+// tellAll shows what a victim has said and left, and how busy the machine is.
+func tellAll(t *testing.T, dir string, said *bytes.Buffer) {
+	load, _ := os.ReadFile("/proc/loadavg")
+	t.Logf("now %v, load %sthe process said %q", time.Now().UTC(), load, said)
+	for _, root := range []string{dir, sentName(dir)} {
+		err := filepath.WalkDir(root, func(name string, e os.DirEntry, err error) error {
+			if err != nil || e.IsDir() {
+				return err
+			}
+			info, err := e.Info()
+			if err != nil {
+				return err
+			}
+			t.Logf("%s: %d bytes, %v", e.Name(), info.Size(), info.ModTime().UTC())
+			if filepath.Ext(name) == ".json" {
+				b, err := os.ReadFile(name)
+				t.Logf("%s, %v", b, err)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Logf("%s: %v", root, err)
+		}
+	}
 }
 
 // TestKilled ends a recording of three people with kill -9 at a random moment: all up to a second before
@@ -149,27 +198,40 @@ func kill(t *testing.T, after time.Duration) (lost time.Duration) {
 		t.Fatal(err)
 	}
 	_ = c.Wait() // killed
-	sent, err := os.ReadFile(sentName(dir))
-	if err != nil || len(sent) != 8 {
-		t.Fatal(sent, err)
+	killed, still := readSent(t, dir)
+	most := time.Second + still
+	if still > 100*time.Millisecond {
+		t.Logf("it stood still for %v", still)
 	}
-	killed := time.Unix(0, int64(binary.BigEndian.Uint64(sent)))
-
 	s := open(t, options(t, h, dir))
 	m, err := s.Manifest(id)
 	if err != nil || m.State != recording.Recovered || m.Verify(nil) != nil {
-		t.Fatalf("%+v, %v", m, err)
+		t.Fatalf("%+v, %v, %v", m, err, m.Verify(nil))
 	}
-	if len(m.Parts) != 3 && killed.Sub(m.Created) > time.Second {
-		t.Errorf("%d parts after %v", len(m.Parts), killed.Sub(m.Created))
+	if killed.Sub(m.Created) >= most { // before, nothing has to be on the disk
+		lost = checkKilled(t, dir, h, m, killed, most)
 	}
-	for n := range m.Parts {
-		if killed.Sub(m.Created) < time.Second {
-			break // nothing had to be on the disk yet
+	_, found, err := recording.Verify(t.Context(), source(t, dir, id), recording.Check{Identities: []age.Identity{h.records}})
+	if err != nil || len(found) > 0 {
+		t.Errorf("verify: %v, %v", found, err)
+	}
+	return lost
+}
+
+// checkKilled opens what there is of three people, each of whom has one part that was cut, and has lost no more than
+// so much. On a busy machine a voice may have had to wait so long for its picture that it has a part before that, and
+// a part may have been announced that was not begun.
+func checkKilled(t *testing.T, dir string, h hospital, m recording.Manifest, killed time.Time, most time.Duration) (lost time.Duration) {
+	t.Helper()
+	had := map[string]bool{}
+	for n, part := range m.Parts {
+		if part.SHA256 == "" || killed.Sub(part.Started) < most && had[part.Participant] {
+			continue // nothing of it had to be on the disk yet, and what was before it is checked
 		}
-		plain, err := unsealed(t, dir, id, n, h)
-		if err == nil {
-			t.Error("a part that was cut has an end")
+		had[part.Participant] = true
+		plain, err := unsealed(t, dir, m.ID, n, h)
+		if (err != nil) != part.Cut {
+			t.Errorf("part %d: cut %v, and age says: %v", n, part.Cut, err)
 		}
 		blocks := count(t, plain)
 		for title, d := range ffprobe(t, plain) {
@@ -177,15 +239,17 @@ func kill(t *testing.T, after time.Duration) (lost time.Duration) {
 			if d.Frames < blocks[title] || d.Frames > blocks[title]+1 || d.Frames == 0 {
 				t.Errorf("part %d, %s: ffmpeg decodes %d frames of %d", n, title, d.Frames, blocks[title])
 			}
+			if !part.Cut {
+				continue
+			}
 			missing := killed.Sub(m.Created) - time.Duration(d.End*float64(time.Second))
-			if lost = max(lost, missing); missing > time.Second {
-				t.Errorf("part %d, %s: %v before the end are lost", n, title, missing)
+			if lost = max(lost, missing); missing > most {
+				t.Errorf("part %d, %s: %v before the end are lost of at most %v", n, title, missing, most)
 			}
 		}
 	}
-	_, found, err := recording.Verify(t.Context(), source(t, dir, id), recording.Check{Identities: []age.Identity{h.records}})
-	if err != nil || len(found) > 0 {
-		t.Errorf("verify: %v, %v", found, err)
+	if !had["a"] || !had["b"] || !had["c"] {
+		t.Errorf("after %v there are parts of %v", killed.Sub(m.Created), had)
 	}
 	return lost
 }
@@ -222,6 +286,34 @@ func TestSyncs(t *testing.T) {
 		t.Skip("SKIPPED for want of strace: nothing shows that a power cut costs no more than a kill")
 	}
 	t.Parallel()
+	var worst float64
+	var n map[string]int
+	// Who syncs too seldom does so each time; a machine that gives the recorder no processor for a while does not.
+	// Long runs have one try.
+	tries := 3
+	if os.Getenv("SOAK") == "1" {
+		tries = 1
+	}
+	for range tries {
+		worst, n = measureSyncs(t, strace)
+		t.Logf("figure: syncs of a part at most %.0f ms apart", worst*1000)
+		if worst <= 1 {
+			break
+		}
+	}
+	if len(n) != 3 || worst > 1 {
+		t.Errorf("syncs %v, %.3f s apart at worst", n, worst)
+	}
+	for name, syncs := range n {
+		if syncs < 3 {
+			t.Errorf("%s: %d syncs in 4 s", name, syncs)
+		}
+	}
+}
+
+// measureSyncs records for four seconds, and returns how many syncs each part had, and how far apart they were at worst, s.
+func measureSyncs(t *testing.T, strace string) (worst float64, n map[string]int) {
+	t.Helper()
 	h, dir := newHospital(t), filepath.Join(t.TempDir(), "r")
 	log := filepath.Join(t.TempDir(), "calls")
 	c, id, victim := startVictim(t, dir, h, strace, "-f", "-y", "-ttt", "-e", "trace=fdatasync,io_submit", "-o", log)
@@ -235,25 +327,22 @@ func TestSyncs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	last, worst, n := map[string]float64{}, 0.0, map[string]int{}
-	for _, call := range regexp.MustCompile(`(?m)^\d+ +([\d.]+) (?:fdatasync\(|io_submit\(.*IOCB_CMD_FDSYNC, .*aio_fildes=)\d+<[^>]*/(`+id+`\.p\d+\.mkv\.age)>`).FindAllStringSubmatch(string(b), -1) {
+	last := map[string]float64{}
+	n = map[string]int{}
+	calls := regexp.MustCompile(`(?m)^\d+ +([\d.]+) (fdatasync|io_submit)\(.*$`)
+	files := regexp.MustCompile(`(?:fdatasync\(|IOCB_CMD_FDSYNC, [^}]*aio_fildes=)\d+<[^>]*/(` + id + `\.p\d+\.mkv\.age)>`)
+	for _, call := range calls.FindAllStringSubmatch(string(b), -1) {
 		at, err := strconv.ParseFloat(call[1], 64)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if was, ok := last[call[2]]; ok {
-			worst = max(worst, at-was)
-		}
-		last[call[2]] = at
-		n[call[2]]++
-	}
-	t.Logf("figure: syncs of a part at most %.0f ms apart", worst*1000)
-	if len(n) != 3 || worst > 1 {
-		t.Errorf("syncs %v, %.3f s apart at worst", n, worst)
-	}
-	for name, syncs := range n {
-		if syncs < 3 {
-			t.Errorf("%s: %d syncs in 4 s", name, syncs)
+		for _, file := range files.FindAllStringSubmatch(call[0], -1) {
+			if was, ok := last[file[1]]; ok {
+				worst = max(worst, at-was)
+			}
+			last[file[1]] = at
+			n[file[1]]++
 		}
 	}
+	return worst, n
 }
