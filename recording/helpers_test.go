@@ -171,6 +171,10 @@ type decoded struct {
 	Start, End float64 // seconds, of packets
 }
 
+// opusDelay is by how much FFmpeg dates a packet of sound earlier than its block, in s: Matroska's CodecDelay of 6.5 ms, in
+// its units of 1 ms. A decoder gives the sound so much later, and leaves out the beginning.
+const opusDelay = 0.007
+
 func ffprobe(t testing.TB, file []byte) map[string]decoded {
 	t.Helper()
 	if _, err := exec.LookPath("ffprobe"); err != nil {
@@ -204,13 +208,17 @@ func ffprobe(t testing.TB, file []byte) map[string]decoded {
 	}
 	all := make(map[string]decoded)
 	for i, s := range p.Streams {
-		d := decoded{Frames: s.Frames, Codec: s.Codec, Start: -1}
+		d := decoded{Frames: s.Frames, Codec: s.Codec}
+		first := true
 		for _, x := range p.Packets {
 			if x.Stream != i {
 				continue
 			}
-			if d.Start < 0 {
-				d.Start = x.PTS
+			if s.Codec == "opus" {
+				x.PTS += opusDelay
+			}
+			if first {
+				d.Start, first = x.PTS, false
 			}
 			d.End = x.PTS
 		}

@@ -94,6 +94,7 @@ func appendTracks(b []byte, tracks []Track) []byte {
 		if t.Codec == codec.Opus {
 			e = appendUint(e, idTrackType, trackAudio)
 			e = appendBytes(e, idCodecPrivate, opusHead())
+			e = appendUint(e, idCodecDelay, uint64(opusDelay))
 			e = appendUint(e, idSeekPreRoll, uint64(opusPreRoll))
 			e = appendBytes(e, idAudio, appendUint(appendFloat(nil, idSampling, 48000), idChannels, opusChannels))
 		} else {
@@ -122,10 +123,20 @@ func codecID(n codec.Name) string {
 // opusChannels: in RTP it is always two (RFC 7587 section 7), whatever a packet holds.
 const opusChannels = 2
 
-// opusHead is the identification header (RFC 7845 section 5.1). Nothing is skipped at the beginning: a
-// recording begins in the middle of a call.
+// opusSkip is by how many samples what a decoder gives is later than what a packet's timestamp is of: libopus looks
+// ahead so far (OPUS_GET_LOOKAHEAD: 2.5 ms, and 4 ms unless its delay is restricted), and in RTP nobody says so (RFC 7587).
+// Players leave out so many at the beginning, and show everything so much earlier: Chromium plays nothing in which the
+// two differ.
+const (
+	opusSkip  = 312
+	opusDelay = opusSkip * time.Second / 48000
+)
+
+// opusHead is the identification header (RFC 7845 section 5.1). No more than the delay is skipped, although a decoder
+// that begins in the middle of a call needs 80 ms to be right: that is of the recording.
 func opusHead() []byte {
-	b := append([]byte("OpusHead"), 1, opusChannels, 0, 0)
+	b := append([]byte("OpusHead"), 1, opusChannels)
+	b = binary.LittleEndian.AppendUint16(b, opusSkip)
 	b = binary.LittleEndian.AppendUint32(b, 48000)
 	return append(b, 0, 0, 0)
 }
