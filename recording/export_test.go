@@ -8,9 +8,9 @@ import (
 // SlowDisk makes every sync of parts do something first. To be called before the first recording.
 func (s *Store) SlowDisk(first func()) {
 	sync := s.sync
-	s.sync = func(f *os.File) error {
+	s.sync = func(files []*os.File) error {
 		first()
-		return sync(f)
+		return sync(files)
 	}
 }
 

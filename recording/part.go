@@ -21,7 +21,7 @@ import (
 type part struct {
 	n      int // its number in the manifest
 	file   *os.File
-	sync   func(*os.File) error
+	sync   func([]*os.File) error
 	sum    hash.Hash
 	sealed *seal.Writer
 	mkv    mkv.Writer
@@ -33,7 +33,7 @@ type part struct {
 }
 
 // newPart creates the file and writes its header. Its name must be in the manifest already.
-func newPart(d disk, sync func(*os.File) error, id string, n int, to age.Recipient, budget time.Duration, now time.Time, h mkv.Header) (*part, error) {
+func newPart(d disk, sync func([]*os.File) error, id string, n int, to age.Recipient, budget time.Duration, now time.Time, h mkv.Header) (*part, error) {
 	file, err := d.create(partName(id, n))
 	if err != nil {
 		return nil, fmt.Errorf("part %d: %w", n, err)
@@ -74,7 +74,7 @@ func (p *part) flush(now time.Time) error {
 		}
 		p.sealed.Padded()
 	}
-	if err := p.sync(p.file); err != nil {
+	if err := p.sync([]*os.File{p.file}); err != nil {
 		return err
 	}
 	p.sealed.Synced()

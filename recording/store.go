@@ -78,7 +78,7 @@ type Store struct {
 	root *os.Root
 	// What the disk does, but in tests.
 	syncer *syncer
-	sync   func(*os.File) error
+	sync   func([]*os.File) error
 	space  func(dir string) (free, size uint64, err error)
 
 	mu       sync.Mutex
