@@ -5,6 +5,12 @@ import (
 	"sync/atomic"
 )
 
+// What a participant keeps at most, and what a frame that waits counts beside its data.
+const (
+	MaxKept   = maxKept
+	FrameCost = frameCost
+)
+
 // SlowDisk makes every sync of parts do something first. To be called before the first recording.
 func (s *Store) SlowDisk(first func()) {
 	sync := s.sync

@@ -14,79 +14,74 @@ import (
 
 	"github.com/bedside-video/bedside/recording/mkv"
 	"github.com/bedside-video/bedside/recording/seal"
-	"github.com/bedside-video/bedside/sfu/codec"
 )
 
 // part is one file that is being written.
 type part struct {
 	n      int // its number in the manifest
 	file   *os.File
-	sync   func([]*os.File) error
 	sum    hash.Hash
 	sealed *seal.Writer
-	mkv    mkv.Writer
-	tracks trackList
 	buf    []byte
 	told   int64 // bytes, by news
 	begun  time.Time
-	full   time.Time // since when it is to be followed by another; zero: it is not
+	full   bool // it is to be followed by another
 }
 
 // newPart creates the file and writes its header. Its name must be in the manifest already.
-func newPart(d disk, sync func([]*os.File) error, id string, n int, to age.Recipient, budget time.Duration, now time.Time, h mkv.Header) (*part, error) {
+func newPart(d disk, id string, n int, to age.Recipient, budget time.Duration, now time.Time, h mkv.Header) (*part, error) {
 	file, err := d.create(partName(id, n))
 	if err != nil {
 		return nil, fmt.Errorf("part %d: %w", n, err)
 	}
-	p := &part{n: n, file: file, sync: sync, sum: sha256.New(), begun: now}
+	p := &part{n: n, file: file, sum: sha256.New(), begun: now}
 	if p.sealed, err = seal.NewWriter(io.MultiWriter(file, p.sum), to, budget); err != nil {
 		return nil, errors.Join(fmt.Errorf("part %d: %w", n, err), file.Close())
 	}
-	for _, t := range h.Tracks {
-		p.tracks[t.Number] = t
-	}
-	p.buf = p.mkv.AppendHeader(nil, h)
+	p.buf = mkv.AppendHeader(nil, h)
 	if err := p.sealed.Write(now, p.buf); err != nil {
 		return nil, errors.Join(fmt.Errorf("part %d: %w", n, err), file.Close())
 	}
 	return p, nil
 }
 
-// has tells whether a track of that codec is in the part.
-func (p *part) has(track int, c codec.Name) bool {
-	return p.tracks[track].Number != 0 && p.tracks[track].Codec == c
+// seal takes what was made of media.
+func (p *part) seal(t text) error {
+	from := 0
+	for i := range t.pieces {
+		x := &t.pieces[i]
+		if err := p.sealed.Write(x.taken, t.bytes[from:x.end]); err != nil {
+			return err
+		}
+		if err := p.sealed.Write(x.taken, x.picture); err != nil {
+			return err
+		}
+		from = x.end
+	}
+	return nil
 }
 
-func (p *part) write(track int, f *frame) error {
-	p.buf = p.mkv.AppendFrame(p.buf[:0], track, f.at, f.Key, f.Data)
-	return p.sealed.Write(f.Taken, p.buf)
-}
-
-// flush makes durable what has waited long enough.
-func (p *part) flush(now time.Time) error {
+// flush puts out what has waited long enough, and tells whether the file is to be synced now.
+func (p *part) flush(now time.Time) (due bool, err error) {
 	switch p.sealed.Due(now) {
 	case seal.Nothing:
-		return nil
+		return false, nil
 	case seal.Pad:
 		p.buf = mkv.AppendVoid(p.buf[:0], p.sealed.Padding())
 		if err := p.sealed.Write(now, p.buf); err != nil {
-			return err
+			return false, err
 		}
 		p.sealed.Padded()
 	}
-	if err := p.sync([]*os.File{p.file}); err != nil {
-		return err
-	}
-	p.sealed.Synced()
-	return nil
+	return true, nil
 }
 
 // fill tells whether the part has just reached one of its limits.
 func (p *part) fill(now time.Time, most time.Duration, size int64) bool {
-	if !p.full.IsZero() || now.Sub(p.begun) < most && p.sealed.Size() < size {
+	if p.full || now.Sub(p.begun) < most && p.sealed.Size() < size {
 		return false
 	}
-	p.full = now
+	p.full = true
 	return true
 }
 

@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
 	"filippo.io/age"
 
+	"github.com/bedside-video/bedside/recording/mkv"
 	"github.com/bedside-video/bedside/sfu/codec"
 )
 
@@ -67,25 +67,26 @@ type Session struct {
 
 	mu       sync.Mutex
 	manifest Manifest
-	changed  bool     // the manifest is to be written
-	fresh    []*Track // opened since the last look
-	stop     string   // the reason; "" while it goes on
+	changed  bool      // the manifest is to be written
+	people   []*person // only added to
+	tracks   int       // that are open
+	stop     string    // the reason; "" while it goes on
 
-	people  []*person // of run alone, as the rest
-	failed  Reason
-	retry   time.Time // when writing is tried again
-	busy    atomic.Int64
-	crowded atomic.Bool // the disk is below the floor
-	quit    chan struct{}
-	done    chan struct{}
-	watched chan struct{}
-	err     error // of the end; after done
+	spares spares // of run alone, as the rest
+	syncs  syncs
+	failed Reason
+	retry  time.Time // when writing is tried again
+	stall  stall
+	looks
+	done chan struct{}
+	err  error // of the end; after done
 }
 
 // Periods of a Session.
 const (
-	lookEvery  = 50 * time.Millisecond // the goroutine looks into the inboxes
-	watchEvery = 200 * time.Millisecond
+	lookEvery  = 50 * time.Millisecond  // the goroutine takes what was made of media
+	lookAlone  = 70 * time.Millisecond  // where no packet reminds it
+	floorEvery = 200 * time.Millisecond // one of them asks how much of the disk is free
 	slowAfter  = 700 * time.Millisecond // for which one look may take before people are told
 	retryEvery = 2 * time.Second
 )
@@ -96,12 +97,12 @@ func (s *Session) ID() string { return s.id }
 // Tap opens a track of a participant. It does nothing that could block. keyFrame asks the publisher for
 // a key frame, must not block, and may be nil. After a pause, the same source has a new Track.
 func (s *Session) Tap(participant string, source codec.Source, keyFrame func()) *Track {
-	t := &Track{participant: participant, source: source, keyFrame: keyFrame}
+	t := &Track{source: source, keyFrame: keyFrame, looks: &s.looks}
 	t.order.Wait = reorderWait
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stop != "" || len(s.fresh) == maxFresh {
-		t.inbox.end("stopped") // takes nothing
+	if s.stop != "" || s.tracks == maxTracks {
+		t.person, t.over = &person{}, true // takes nothing
 		return t
 	}
 	if s.epoch.IsZero() {
@@ -109,12 +110,26 @@ func (s *Session) Tap(participant string, source codec.Source, keyFrame func()) 
 		s.epoch = s.store.o.Clock()
 		s.manifest.Created, s.changed = s.epoch.UTC(), true
 	}
-	s.fresh = append(s.fresh, t)
+	s.tracks++
+	i := slices.IndexFunc(s.people, func(p *person) bool { return p.id == participant })
+	if i < 0 {
+		i = len(s.people)
+		s.people = append(s.people, &person{id: participant, epoch: s.epoch})
+	}
+	t.person = s.people[i]
+	t.person.join(t)
 	return t
 }
 
-// maxFresh bounds the tracks that are opened between two looks.
-const maxFresh = 1000
+// maxTracks bounds the tracks that are open, or have ended since the last look.
+const maxTracks = 1000
+
+// everybody is who has been recorded until now.
+func (s *Session) everybody() []*person {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.people[:len(s.people):len(s.people)]
+}
 
 // Consent notes what a participant decided.
 func (s *Session) Consent(c Consent) {
@@ -159,19 +174,22 @@ func (s *Session) Stop(ctx context.Context, reason string) (Manifest, error) {
 	case <-ctx.Done():
 		return Manifest{}, fmt.Errorf("stop recording %s: %w", s.ID(), ctx.Err())
 	}
-	<-s.watched
 	return s.manifest, s.err
 }
 
 // run is the only one that writes files.
 func (s *Session) run() {
 	defer close(s.done)
-	look := time.NewTicker(lookEvery)
-	defer look.Stop()
+	idle := time.NewTimer(lookAlone)
+	defer idle.Stop()
 	for {
 		select {
-		case <-look.C:
+		case <-s.due:
 			s.look()
+			idle.Reset(lookAlone)
+		case <-idle.C:
+			s.look()
+			idle.Reset(lookAlone)
 		case <-s.quit:
 			s.look()
 			s.finish()
@@ -184,77 +202,80 @@ func (s *Session) run() {
 // look takes what came and writes it.
 func (s *Session) look() {
 	now := s.store.o.Clock()
-	s.busy.Store(now.UnixNano())
-	defer s.busy.Store(0)
-	s.admit()
-	if s.crowded.Load() && s.failed == "" {
+	s.looked(now)
+	s.stall.begin(s.store.o.Clock, s.stalled)
+	defer s.stall.over(s.unstalled)
+	below := s.store.floor.below(now, s.store.crowded)
+	people := s.everybody()
+	if below && s.failed == "" {
 		s.fail(now, errNoSpace)
 	}
-	if s.failed != "" && !s.crowded.Load() && !now.Before(s.retry) {
+	if s.failed != "" && !below && !now.Before(s.retry) {
 		s.resume(now)
 	}
-	for _, p := range s.people {
+	for _, p := range people {
 		if err := s.work(now, p); err != nil {
 			s.fail(now, err)
 		}
 	}
 	if s.failed == "" {
-		if err := s.save(); err != nil {
+		if err := errors.Join(s.syncs.now(people, s.store.sync), s.save()); err != nil {
 			s.fail(now, err)
 		}
 	}
 }
 
-// admit takes over the tracks that were opened.
-func (s *Session) admit() {
-	s.mu.Lock()
-	fresh := s.fresh
-	s.fresh = nil
-	s.mu.Unlock()
-	for _, t := range fresh {
-		i := slices.IndexFunc(s.people, func(p *person) bool { return p.id == t.participant })
-		if i < 0 {
-			i = len(s.people)
-			s.people = append(s.people, newPerson(t.participant))
-		}
-		s.people[i].tracks = append(s.people[i].tracks, t)
-	}
+// stalled tells of what run cannot: that it is stuck.
+func (s *Session) stalled() {
+	s.store.o.Metrics.failures.WithLabelValues(string(Stalled)).Inc()
+	s.store.o.Log.Error("recording stalled: the disk does not answer", "recording", s.ID())
+	s.notify(Event{At: s.store.o.Clock(), Kind: Failed, Reason: Stalled})
 }
 
-// work writes what came of one participant.
+func (s *Session) unstalled() {
+	s.notify(Event{At: s.store.o.Clock(), Kind: Resumed, Reason: Stalled})
+}
+
+// work seals and writes what was made of one participant's media.
 func (s *Session) work(now time.Time, p *person) error {
-	var err error
-	kept := p.tracks[:0]
-	for _, t := range p.tracks {
-		loss, over := t.work(now, s.epoch, func(f *frame) {
-			if s.failed == "" && err == nil {
-				err = p.add(f)
-			}
-		})
-		if loss.Packets > 0 || loss.Frames > 0 {
-			s.gap(now, t, loss.Packets, loss.Frames)
+	notices, left, ready := p.review(now)
+	for _, n := range notices {
+		if n.ask {
+			n.track.keyFrame()
 		}
-		if !over {
-			kept = append(kept, t)
+		if n.loss != (mkv.Loss{}) {
+			s.gap(now, n.track, n.loss)
 		}
 	}
-	clear(p.tracks[len(kept):])
-	p.tracks = kept
+	if left > 0 {
+		s.mu.Lock()
+		s.tracks -= left
+		s.mu.Unlock()
+	}
 	if s.failed != "" {
 		return nil
 	}
-	if err == nil && p.ready(now) {
-		err = s.begin(now, p)
-	}
-	if err == nil && p.part != nil {
-		err = p.part.flush(now)
-	}
-	if p.part != nil {
-		s.store.o.Metrics.bytes.Add(float64(p.part.news()))
-		// Only this goroutine adds parts. The second half of what a recording can have is for those who come.
-		if len(s.manifest.Parts) < maxParts/2 && p.part.fill(now, s.store.o.PartTime, s.store.o.PartSize) {
-			p.askKey()
+	if ready {
+		if err := s.begin(now, p); err != nil {
+			return err
 		}
+	}
+	if p.part == nil {
+		return nil
+	}
+	full := p.exchange(&s.spares)
+	err := p.part.seal(full)
+	s.spares.keep(full)
+	if err != nil {
+		return err
+	}
+	due, err := p.part.flush(now)
+	s.syncs.due = s.syncs.due || due
+	s.store.o.Metrics.bytes.Add(float64(p.part.news()))
+	// Only this goroutine adds parts. The second half of what a recording can have is for those who come.
+	if len(s.manifest.Parts) < maxParts/2 && p.part.fill(now, s.store.o.PartTime, s.store.o.PartSize) {
+		p.turn(now)
+		p.askKey()
 	}
 	return err
 }
@@ -264,7 +285,7 @@ func (s *Session) begin(now time.Time, p *person) error {
 	if err := s.end(now, p); err != nil {
 		return err
 	}
-	h := p.header(s.epoch)
+	h, waiting := p.header()
 	next := Part{Participant: p.id, Started: now.UTC()}
 	for _, t := range h.Tracks {
 		next.Tracks = append(next.Tracks, PartTrack{codec.Source(t.Name), t.Codec.String()})
@@ -282,10 +303,11 @@ func (s *Session) begin(now time.Time, p *person) error {
 		return err
 	}
 	var err error
-	if p.part, err = newPart(s.disk, s.store.sync, s.ID(), next.N, s.to, s.store.budget(), now, h); err != nil {
+	if p.part, err = newPart(s.disk, s.ID(), next.N, s.to, s.store.budget(), now, h); err != nil {
 		return err
 	}
-	return p.settle()
+	p.settle(h, waiting)
+	return nil
 }
 
 // end closes a participant's part.
@@ -295,7 +317,11 @@ func (s *Session) end(now time.Time, p *person) error {
 	}
 	part := p.part
 	p.part = nil
-	size, sum, err := part.close()
+	rest := p.shut()
+	err := part.seal(rest)
+	s.spares.keep(rest)
+	size, sum, cut := part.close()
+	err = errors.Join(err, cut)
 	s.store.o.Metrics.bytes.Add(float64(part.news()))
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -308,18 +334,18 @@ func (s *Session) end(now time.Time, p *person) error {
 }
 
 // gap notes what is missing.
-func (s *Session) gap(now time.Time, t *Track, packets, frames int) {
-	s.store.o.Metrics.lost.Add(float64(packets))
+func (s *Session) gap(now time.Time, t *Track, loss mkv.Loss) {
+	s.store.o.Metrics.lost.Add(float64(loss.Packets))
 	s.mu.Lock()
 	if len(s.manifest.Gaps) < maxGaps {
-		s.manifest.Gaps = append(s.manifest.Gaps, Gap{now.UTC(), t.participant, t.source, packets, frames})
+		s.manifest.Gaps = append(s.manifest.Gaps, Gap{now.UTC(), t.person.id, t.source, loss.Packets, loss.Frames})
 	} else {
 		s.manifest.MoreGaps++
 	}
 	s.changed = true
 	s.mu.Unlock()
 	if s.failed == "" {
-		s.notify(Event{At: now, Kind: Lossy, Participant: t.participant, Source: t.source})
+		s.notify(Event{At: now, Kind: Lossy, Participant: t.person.id, Source: t.source})
 	}
 }
 
@@ -327,7 +353,7 @@ var errNoSpace = errors.New("less disk is free than recording.min_free asks for"
 
 // fail gives the parts up. What reached the disk can be read; new parts are tried every two seconds.
 func (s *Session) fail(now time.Time, err error) {
-	for _, p := range s.people {
+	for _, p := range s.everybody() {
 		if p.part != nil {
 			s.abandon(p)
 		}
@@ -370,13 +396,9 @@ func (s *Session) resume(now time.Time) {
 		return
 	}
 	s.failed = ""
-	for _, p := range s.people {
-		for _, t := range p.tracks {
-			t.described = false
-			if t.keyFrame != nil {
-				t.keyFrame()
-			}
-		}
+	for _, p := range s.everybody() {
+		p.hear()
+		p.askKey()
 	}
 	s.store.o.Log.Info("recording resumed", "recording", s.ID())
 	s.notify(Event{At: now, Kind: Resumed})
@@ -407,18 +429,16 @@ func (s *Session) save() error {
 // finish closes everything and signs.
 func (s *Session) finish() {
 	now := s.store.o.Clock()
-	for _, p := range s.people {
+	for _, p := range s.everybody() {
 		if s.failed != "" {
 			break
 		}
-		for _, t := range p.tracks {
-			t.End("stopped")
-		}
+		p.stop()
 		if err := s.work(now, p); err != nil {
 			s.fail(now, err)
 			break
 		}
-		if len(p.waiting) > 0 {
+		if p.waits() {
 			if err := s.begin(now, p); err != nil {
 				s.fail(now, err)
 				break
@@ -439,33 +459,5 @@ func (s *Session) finish() {
 	s.mu.Unlock()
 	if s.err != nil {
 		s.store.o.Log.Error("recording not finished", "recording", s.ID(), "err", s.err)
-	}
-}
-
-// runWatch tells of what run cannot: that it is stuck. It also looks after the free space.
-func (s *Session) runWatch() {
-	defer close(s.watched)
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
-	told := false
-	for {
-		select {
-		case <-tick.C:
-		case <-s.done:
-			return
-		}
-		now := s.store.o.Clock()
-		since := s.busy.Load()
-		stuck := since != 0 && now.UnixNano()-since > int64(slowAfter)
-		switch {
-		case stuck && !told:
-			s.store.o.Metrics.failures.WithLabelValues(string(Stalled)).Inc()
-			s.store.o.Log.Error("recording stalled: the disk does not answer", "recording", s.ID())
-			s.notify(Event{At: now, Kind: Failed, Reason: Stalled})
-		case !stuck && told && since == 0:
-			s.notify(Event{At: now, Kind: Resumed, Reason: Stalled})
-		}
-		told = stuck || told && since != 0
-		s.crowded.Store(s.store.crowded() != nil)
 	}
 }

@@ -185,20 +185,67 @@ func TestLips(t *testing.T) {
 	})
 }
 
-// TestInboxIsBounded: a recorder that does not come round loses, and tells.
-func TestInboxIsBounded(t *testing.T) {
+// TestKeptIsBounded: a recorder that does not come round loses, and tells.
+func TestKeptIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, options(t, newHospital(t), t.TempDir()))
 		x := start(t, s, nil)
 		mic := newSender(x, "a", codec.Mic, codec.Opus, time.Now())
-		for range 3000 {
+		kept, lost := 0, 0
+		for range 30_000 {
+			if kept > recording.MaxKept {
+				lost++
+			}
+			kept += recording.FrameCost + len(mic.next.RTP.Payload)
 			mic.track.RTP(time.Now(), codec.Opus, &mic.next.RTP)
 			mic.track.Clock(codec.Clock{})
 			mic.next = mic.clip.Next()
 		}
 		m := stop(t, x)
-		if len(m.Gaps) != 1 || m.Gaps[0].Packets != 3000-1024 {
-			t.Errorf("gaps %+v", m.Gaps)
+		if lost == 0 || len(m.Gaps) != 1 || m.Gaps[0].Packets != lost {
+			t.Errorf("gaps %+v, want %d packets", m.Gaps, lost)
+		}
+	})
+}
+
+// TestKeptPicturesAreBounded: pictures for which there is no room are lost and told of, none of them twice, and a
+// picture follows with which a decoder can begin.
+func TestKeptPicturesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, dir := newHospital(t), t.TempDir()
+		s := open(t, options(t, h, dir))
+		x := start(t, s, nil)
+		camera := newSender(x, "a", codec.Camera, codec.VP8, time.Now())
+		sent := 0
+		feed := func(packets int) {
+			for range packets {
+				if camera.next.RTP.Marker {
+					sent++
+				}
+				camera.track.RTP(time.Now(), codec.VP8, &camera.next.RTP)
+				camera.next = camera.clip.Next()
+			}
+		}
+		feed(5000)
+		play(300 * time.Millisecond)
+		if camera.keys != 1 {
+			t.Errorf("a key frame was asked for %d times", camera.keys)
+		}
+		for !camera.next.RTP.FrameStart {
+			feed(1)
+		}
+		feed(1000)
+		m := stop(t, x)
+		plain, err := unsealed(t, dir, m.ID, 0, h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lost := 0
+		for _, g := range m.Gaps {
+			lost += g.Frames
+		}
+		if got := ffprobe(t, plain)["camera"].Frames; lost == 0 || got+lost != sent || len(m.Parts) != 1 {
+			t.Errorf("%d pictures sent, %d there, %d lost: %+v", sent, got, lost, m.Gaps)
 		}
 	})
 }

@@ -80,6 +80,7 @@ type Store struct {
 	syncer *syncer
 	sync   func([]*os.File) error
 	space  func(dir string) (free, size uint64, err error)
+	floor  floor
 
 	mu       sync.Mutex
 	closed   bool
@@ -190,8 +191,9 @@ func (s *Store) Start(ctx context.Context, start Start) (*Session, error) {
 			Key:         KeyInfo{Public: key.Public, Recipients: s.to.Fingerprints(), PostQuantum: s.to.PostQuantum},
 			Parts:       []Part{},
 		},
-		quit: make(chan struct{}), done: make(chan struct{}), watched: make(chan struct{}),
+		done: make(chan struct{}),
 	}
+	x.looks.begin(now)
 	if err := x.save(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start recording: %w", err), d.root.Close())
 	}
@@ -203,7 +205,6 @@ func (s *Store) Start(ctx context.Context, start Start) (*Session, error) {
 	s.sessions[id] = x
 	s.o.Metrics.open.Inc()
 	go x.run()
-	go x.runWatch()
 	s.o.Log.Info("recording started", "recording", id, "consultation", start.Consultation)
 	return x, nil
 }

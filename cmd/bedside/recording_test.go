@@ -56,12 +56,16 @@ func newRecording(t *testing.T, dir string, public []string) (id string, key ed2
 		t.Fatal(err)
 	}
 	begun := time.Now()
-	for source, c := range map[codec.Source]codec.Name{codec.Mic: codec.Opus, codec.Camera: codec.VP8} {
-		track, media := x.Tap("p-1", source, nil), clip.New(c, 0, 0)
+	// Both are there before anything comes, or what comes first is a part by itself.
+	mic, camera := x.Tap("p-1", codec.Mic, nil), x.Tap("p-1", codec.Camera, nil)
+	say := func(track *recording.Track, c codec.Name) {
+		media := clip.New(c, 0, 0)
 		for p := media.Next(); p.At < 2*time.Second; p = media.Next() {
 			track.RTP(begun.Add(p.At), c, &p.RTP)
 		}
 	}
+	say(mic, codec.Opus)
+	say(camera, codec.VP8)
 	m, err := x.Stop(t.Context(), "stopped")
 	if err != nil || len(m.Parts) != 1 {
 		t.Fatalf("%+v, %v", m, err)

@@ -45,7 +45,7 @@ func film(t testing.TB, picture codec.Name, length time.Duration) (file []byte, 
 		tracks = append(tracks, track)
 	}
 	sortBlocks(frames)
-	file = w.AppendHeader(nil, mkv.Header{Title: "p1", Date: epoch(), Tracks: tracks})
+	file = mkv.AppendHeader(nil, mkv.Header{Title: "p1", Date: epoch(), Tracks: tracks})
 	second := time.Duration(0)
 	for _, f := range frames {
 		if f.At-second >= time.Second {

@@ -23,9 +23,6 @@ type Frame struct {
 // maxFrame bounds a picture: a key frame of 1280x720 at the worst has 500 kB.
 const maxFrame = 4 << 20
 
-// maxKept bounds the buffer that is kept from one picture to the next.
-const maxKept = 256 << 10
-
 // Loss says what did not become frames.
 type Loss struct {
 	Packets int // missing or unreadable
@@ -39,7 +36,7 @@ type Frames struct {
 	lost    bool // part of the current frame is missing
 	current Frame
 	open    bool
-	buffer  []byte // of the current frame's data, used again
+	buffer  []byte // of the current frame's data
 	h264    h264Frame
 	loss    Loss
 }
@@ -47,7 +44,7 @@ type Frames struct {
 var errPayload = errors.New("mkv: malformed payload")
 
 // Put takes the next packet, and returns the frame that it completes, if any. The frame's data are valid
-// until the next call.
+// until the next call; those of a picture for good if Use is called before it.
 func (f *Frames) Put(p *Ordered) (Frame, bool) {
 	f.loss.Packets += p.Missing
 	if p.Codec == codec.Opus {
@@ -90,7 +87,7 @@ func (f *Frames) Put(p *Ordered) (Frame, bool) {
 
 // begin starts a frame with its first packet that came.
 func (f *Frames) begin(p *Ordered) {
-	if cap(f.current.Data) > cap(f.buffer) && cap(f.current.Data) <= maxKept {
+	if cap(f.current.Data) > cap(f.buffer) {
 		f.buffer = f.current.Data
 	}
 	f.current = Frame{Taken: p.Taken, Timestamp: p.Timestamp, Codec: p.Codec, Data: f.buffer[:0]}
@@ -137,6 +134,15 @@ func (f *Frames) finish() (Frame, bool) {
 	}
 	return frame, true
 }
+
+// Use gives space for the next picture, for that of the last, whose data then are the caller's.
+func (f *Frames) Use(space []byte) { f.buffer, f.current.Data = space[:0], nil }
+
+// Lose tells that the last picture could not be kept: what follows is of no use before a key frame.
+func (f *Frames) Lose() { f.started = false }
+
+// Lossy tells whether Loss has something to return.
+func (f *Frames) Lossy() bool { return f.loss != Loss{} }
 
 // NeedsKey tells that nothing can be made of video before its next key frame.
 func (f *Frames) NeedsKey() bool { return !f.started }

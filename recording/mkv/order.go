@@ -1,7 +1,7 @@
 package mkv
 
 import (
-	"bytes"
+	"math"
 	"time"
 
 	"github.com/bedside-video/bedside/sfu/codec"
@@ -32,9 +32,7 @@ type Order struct {
 	begun   bool
 	next    uint16 // the sequence number that is due
 	held    int
-	kept    int // of those held, by Keep
 	waiting [orderReach]*Packet
-	own     [orderReach]bool // kept, by the same index
 }
 
 // Ordered is a packet in its turn.
@@ -52,8 +50,7 @@ func (o *Order) Put(p *Packet) {
 	if ahead >= orderReach || ahead < -orderReach {
 		// Not this stream's numbers: it begins anew, and what waited is not worth more.
 		clear(o.waiting[:])
-		clear(o.own[:])
-		o.held, o.kept, o.next, ahead = 0, 0, p.Seq, 0
+		o.held, o.next, ahead = 0, p.Seq, 0
 	}
 	if ahead < 0 {
 		return
@@ -78,6 +75,12 @@ func (o *Order) Pass(p *Packet) bool {
 	return true
 }
 
+// Hurry gives up what is missing, now and later.
+func (o *Order) Hurry() { o.Wait = math.MinInt64 }
+
+// Held tells whether anything waits for what is missing.
+func (o *Order) Held() bool { return o.held > 0 }
+
 // Take returns the next packet that is in its turn now, if there is one.
 func (o *Order) Take(now time.Time) (Ordered, bool) {
 	if o.held == 0 {
@@ -91,30 +94,10 @@ func (o *Order) Take(now time.Time) (Ordered, bool) {
 		if missing > 0 && o.held < orderReach/2 && now.Sub(p.Taken) < o.Wait {
 			return Ordered{}, false
 		}
-		if o.own[p.Seq%orderReach] {
-			o.own[p.Seq%orderReach] = false
-			o.kept--
-		}
 		o.waiting[p.Seq%orderReach] = nil
 		o.held--
 		o.next = p.Seq + 1
 		return Ordered{*p, missing}, true
 	}
 	return Ordered{}, false
-}
-
-// Keep copies the payloads of what still waits, so that the caller may use their space again.
-func (o *Order) Keep() {
-	for i := 0; i < orderReach && o.kept < o.held; i++ {
-		p := o.waiting[(int(o.next)+i)%orderReach]
-		if p == nil {
-			continue
-		}
-		if !o.own[p.Seq%orderReach] {
-			own := *p
-			own.Payload = bytes.Clone(p.Payload)
-			o.waiting[p.Seq%orderReach], o.own[p.Seq%orderReach] = &own, true
-			o.kept++
-		}
-	}
 }

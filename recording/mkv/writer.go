@@ -31,7 +31,7 @@ const maxCluster = time.Second
 // matroskaEpoch is 2001-01-01, from which DateUTC counts (RFC 9559 section 5.1.2.7), in Unix seconds.
 const matroskaEpoch = 978307200
 
-// Writer appends the parts of one file to buffers of its caller's. The zero value is ready.
+// Writer appends the frames of one file to buffers of its caller's, behind the header. The zero value is ready.
 type Writer struct {
 	open    bool
 	cluster int64   // time of the open cluster, ms
@@ -39,7 +39,7 @@ type Writer struct {
 }
 
 // AppendHeader appends what a file begins with. The segment has no end: what follows belongs to it.
-func (w *Writer) AppendHeader(b []byte, h Header) []byte {
+func AppendHeader(b []byte, h Header) []byte {
 	b = appendEBML(b)
 	b = append(appendID(b, idSegment), unknownSize...)
 	b = appendBytes(b, idInfo, appendInfo(nil, h, 0))
@@ -144,6 +144,11 @@ func opusHead() []byte {
 // AppendFrame appends a frame of a track that was taken at that time after the file's date. In a track
 // time does not run backwards.
 func (w *Writer) AppendFrame(b []byte, track int, at time.Duration, key bool, data []byte) []byte {
+	return append(w.BeginFrame(b, track, at, key, len(data)), data...)
+}
+
+// BeginFrame is AppendFrame without the frame's data, which are to follow: so many bytes.
+func (w *Writer) BeginFrame(b []byte, track int, at time.Duration, key bool, size int) []byte {
 	for len(w.last) <= track {
 		w.last = append(w.last, 0)
 	}
@@ -154,15 +159,18 @@ func (w *Writer) AppendFrame(b []byte, track int, at time.Duration, key bool, da
 		b = append(appendID(b, idCluster), unknownSize...)
 		b = appendUint(b, idTimestamp, uint64(ms))
 	}
-	return appendBlock(b, track, int16(ms-w.cluster), key, data)
+	return beginBlock(b, track, int16(ms-w.cluster), key, size)
 }
 
 func appendBlock(b []byte, track int, in int16, key bool, data []byte) []byte {
-	b = appendSize(appendID(b, idSimpleBlock), 4+len(data))
+	return append(beginBlock(b, track, in, key, len(data)), data...)
+}
+
+func beginBlock(b []byte, track int, in int16, key bool, size int) []byte {
+	b = appendSize(appendID(b, idSimpleBlock), 4+size)
 	flags := byte(0)
 	if key {
 		flags = 0x80
 	}
-	b = append(b, 0x80|byte(track), byte(uint16(in)>>8), byte(in), flags)
-	return append(b, data...)
+	return append(b, 0x80|byte(track), byte(uint16(in)>>8), byte(in), flags)
 }

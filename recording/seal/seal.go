@@ -128,6 +128,9 @@ func (s *Writer) Padding() int { return max(chunkSize-s.inBuffer()+1, MinPadding
 // Padded tells that everything in age's buffer is padding, which may be lost.
 func (s *Writer) Padded() { s.buffered = time.Time{} }
 
+// Unsynced tells whether anything was put out since the last Synced.
+func (s *Writer) Unsynced() bool { return !s.unsynced.IsZero() }
+
 // Synced tells that everything put out so far is on the disk.
 func (s *Writer) Synced() { s.unsynced = time.Time{} }
 
