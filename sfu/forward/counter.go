@@ -1,5 +1,7 @@
 package forward
 
+import "slices"
+
 // omissions is how many numbers that were left out a counter remembers: two seconds of every other
 // frame at 30/s. Packets that come later than that are late for everybody.
 const omissions = 32
@@ -7,22 +9,21 @@ const omissions = 32
 // counter continues a number that wraps over changes of its source. Numbers of the source may be left
 // out: what follows is closer by one, what comes late from before is not.
 type counter struct {
-	open   bool              // shift holds
-	last   uint16            // the highest given out; it does not wrap where a source does
-	shift  uint16            // of what is newer than everything left out
-	newest uint16            // of the source
-	left   [omissions]uint16 // of the source, the oldest first
-	n      int
+	open   bool     // shift holds
+	last   uint16   // the highest given out; it does not wrap where a source does
+	shift  uint16   // of what is newer than everything left out
+	newest uint16   // of the source
+	left   []uint16 // of the source, the oldest first; <= omissions, made with the first
 }
 
 // next continues with source, a number of so many bits.
 func (c *counter) next(source uint16, bits uint8) uint16 {
 	mask := uint16(1)<<bits - 1
 	if !c.open {
-		*c = counter{open: true, last: c.last, shift: c.last + 1 - source, newest: source}
+		*c = counter{open: true, last: c.last, shift: c.last + 1 - source, newest: source, left: c.left[:0]}
 	}
 	shift := c.shift
-	for i := c.n - 1; i >= 0 && after(c.left[i], source, mask); i-- {
+	for i := len(c.left) - 1; i >= 0 && after(c.left[i], source, mask); i-- {
 		shift++
 	}
 	v := (source + shift) & mask
@@ -46,19 +47,19 @@ func (c *counter) omit(source uint16, bits uint8) {
 	c.newest = source
 	c.expire(mask)
 	c.shift--
-	if c.n == omissions {
-		copy(c.left[:], c.left[1:])
-		c.n--
+	if c.left == nil {
+		c.left = make([]uint16, 0, omissions)
 	}
-	c.left[c.n] = source
-	c.n++
+	if len(c.left) == omissions {
+		c.left = slices.Delete(c.left, 0, 1)
+	}
+	c.left = append(c.left, source)
 }
 
 // expire forgets what was left out so long ago that it would soon seem to be ahead.
 func (c *counter) expire(mask uint16) {
-	for c.n > 0 && (c.newest-c.left[0])&mask > mask/4 {
-		copy(c.left[:], c.left[1:c.n])
-		c.n--
+	for len(c.left) > 0 && (c.newest-c.left[0])&mask > mask/4 {
+		c.left = slices.Delete(c.left, 0, 1)
 	}
 }
 

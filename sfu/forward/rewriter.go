@@ -11,22 +11,24 @@ import (
 // encoding, person and codec. Without the last two, one switch in ten between simulcast layers
 // stopped after five frames (Chromium 156, 2026-11-22). SSRC and payload type are the caller's.
 //
-// What comes in must have been through a Receiver: duplicates are not to be given to it.
+// What comes in must have been through a Receiver: duplicates are not to be given to it. It must not be copied.
+//
+// Of a hundred subscribers none is in the processor's caches when a packet comes: what every packet needs is
+// together.
 type Rewriter struct {
-	clockRate uint32
 	current   Stream // what is forwarded
 	pending   Stream // what is to be, from its next key frame on
-	seq       sequence
-
+	timestamp uint32 // the highest that left
+	floor     uint32 // nothing leaves with a timestamp before this one
+	stamps    uint32 // the slot's timestamps minus the encoding's
+	clockRate uint32
 	newest    time.Time // when the packet with the slot's highest number left; zero before any
-	timestamp uint32    // the highest that left
-	floor     uint32    // nothing leaves with a timestamp before this one
-	stamps    uint32    // the slot's timestamps minus the encoding's
 	squeeze   squeeze
-	pictures  counter
-	tl0s      counter
 	aligned   bool
 	align     uint32 // what Align told
+	pictures  counter
+	tl0s      counter
+	seq       sequence
 }
 
 // longestPause bounds how far a pause moves the timestamps. A slot may stay empty for hours, and a

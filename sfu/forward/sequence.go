@@ -1,5 +1,7 @@
 package forward
 
+import "slices"
+
 const (
 	// lateLimit is how many packets behind the newest a packet may be and still be placed: 6 s of
 	// the highest layer at 160 packets/s, far more than anybody waits for. A power of two.
@@ -17,12 +19,11 @@ const (
 // distance that held at its own place.
 type sequence struct {
 	newest uint64 // of the encoding, extended
-	oldest uint64 // no number is known for packets before this one, extended
+	cuts   []cut  // <= maxCuts, made with the first
 	shift  uint16 // from oldest to the first cut: the encoding's number minus the slot's
-	cuts   [maxCuts]cut
-	n      int // cuts in use
+	last   uint16 // the slot's newest number
+	oldest uint64 // no number is known for packets before this one, extended
 
-	last uint16                 // the slot's newest number
 	sent [lateLimit / 64]uint64 // which of the slot's newest numbers have left
 }
 
@@ -38,7 +39,7 @@ func (q *sequence) restart(seq uint16) {
 	q.newest = 1<<16 | uint64(seq)
 	q.oldest = q.newest
 	q.shift = seq - q.next()
-	q.n = 0
+	q.cuts = q.cuts[:0]
 	q.advance(q.next())
 }
 
@@ -74,17 +75,19 @@ func (q *sequence) place(seq uint16) uint16 {
 func (q *sequence) cut(seq uint16) {
 	q.newest += uint64(seq - uint16(q.newest))
 	shift := q.shiftAt(q.newest) + 1
-	if q.n > 0 && q.cuts[q.n-1].from == q.newest { // right behind the last one
-		q.cuts[q.n-1] = cut{q.newest + 1, shift}
+	n := len(q.cuts)
+	if n > 0 && q.cuts[n-1].from == q.newest { // right behind the last one
+		q.cuts[n-1] = cut{q.newest + 1, shift}
 		return
 	}
-	if q.n == maxCuts {
-		q.oldest, q.shift = q.cuts[0].from, q.cuts[0].shift
-		copy(q.cuts[:], q.cuts[1:])
-		q.n--
+	if q.cuts == nil {
+		q.cuts = make([]cut, 0, maxCuts)
 	}
-	q.cuts[q.n] = cut{q.newest + 1, shift}
-	q.n++
+	if n == maxCuts {
+		q.oldest, q.shift = q.cuts[0].from, q.cuts[0].shift
+		q.cuts = slices.Delete(q.cuts, 0, 1)
+	}
+	q.cuts = append(q.cuts, cut{q.newest + 1, shift})
 }
 
 // placeLate gives a packet that is neither jumped nor ahead, so less than lateLimit behind, the
@@ -115,7 +118,7 @@ func (q *sequence) placeLate(seq uint16) (out uint16, v Verdict) {
 // long as their shifts grow.
 func (q *sequence) isCut(ext uint64) bool {
 	before := q.shift
-	for _, c := range q.cuts[:q.n] {
+	for _, c := range q.cuts {
 		if ext < c.from && ext >= c.from-uint64(c.shift-before) {
 			return true
 		}
@@ -125,7 +128,7 @@ func (q *sequence) isCut(ext uint64) bool {
 }
 
 func (q *sequence) shiftAt(ext uint64) uint16 {
-	for i := q.n - 1; i >= 0; i-- {
+	for i := len(q.cuts) - 1; i >= 0; i-- {
 		if ext >= q.cuts[i].from {
 			return q.cuts[i].shift
 		}

@@ -20,10 +20,10 @@ const (
 	closeFlush = 100 * time.Millisecond
 	// settleTurns bounds how often the sender lets others run before it sends: see settle.
 	settleTurns = 4
-	// flushDatagrams is when a burst is too long to wait for its end: a core's cache holds so many, and
-	// to send them takes less than a millisecond. Whoever puts the last of them in sends them: the
-	// sender's turn may be far away.
-	flushDatagrams = 512
+	// flushDatagrams is when a burst is too long to wait for its end. Whoever puts the last of them in sends them:
+	// the sender's turn may be far away. A frame for a hundred people is 500 datagrams: with 512 here the median delay
+	// was a quarter longer, and no processor time was saved (docs/performance.md).
+	flushDatagrams = 128
 )
 
 // batch is many datagrams with one system call, and many of one destination as one message, which the

@@ -68,16 +68,19 @@ func (p *Plan) Make(datagrams []Datagram, merge bool) {
 		return
 	}
 	p.clear(len(datagrams))
+	var same *entry // of the destination of the one before: a frame's packets come one after the other
 	for i := range datagrams {
 		d := &datagrams[i]
-		e := p.find(d.To)
-		if e.list == p.list {
-			if m := &p.Messages[e.message]; m.takes(d) {
+		if same == nil || p.Messages[same.message].To != d.To {
+			same = p.find(d.To)
+		}
+		if same.list == p.list {
+			if m := &p.Messages[same.message]; m.takes(d) {
 				p.join(m, i, d)
 				continue
 			}
 		}
-		*e = entry{list: p.list, message: int32(len(p.Messages))}
+		*same = entry{list: p.list, message: int32(len(p.Messages))}
 		p.begin(i, d)
 	}
 }
@@ -124,11 +127,13 @@ func (p *Plan) find(to netip.AddrPort) *entry {
 	}
 }
 
-// Hash mixes an address by multiplication (Fibonacci hashing: Knuth, volume 3, section 6.4).
+// Hash mixes an address by multiplication (Fibonacci hashing: Knuth, volume 3, section 6.4). A product's high bits
+// depend on all bits of what is multiplied, its low ones on the low ones alone: many participants behind one NAT differ
+// in nothing but their ports.
 func Hash(to netip.AddrPort) uint64 {
 	const golden = 0x9e3779b97f4a7c15
 	a := to.Addr().As16()
 	h := binary.BigEndian.Uint64(a[:8])*golden ^ binary.BigEndian.Uint64(a[8:])
-	h = (h ^ uint64(to.Port())<<48) * golden
+	h = (h ^ h>>32 ^ uint64(to.Port())) * golden
 	return h ^ h>>32
 }

@@ -3,6 +3,7 @@ package plan_test
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -161,6 +162,50 @@ func FuzzPlan(f *testing.F) {
 	})
 }
 
+// neighbours are destinations that differ little: in their ports (one NAT), or in their addresses (one network).
+func neighbours(kind string, n int) []netip.AddrPort {
+	var all []netip.AddrPort
+	for i := range n {
+		switch kind {
+		case "ports of one IPv4 address":
+			all = append(all, netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, 1}), uint16(40000+i)))
+		case "even ports":
+			all = append(all, netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, 1}), uint16(40000+2*i)))
+		case "ports 256 apart":
+			all = append(all, netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, 1}), uint16(256*i)))
+		case "IPv4 addresses of one network":
+			all = append(all, netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), 40000))
+		case "IPv6 addresses of one network":
+			all = append(all, netip.AddrPortFrom(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 15: byte(i)}), 40000))
+		case "IPv6 networks":
+			all = append(all, netip.AddrPortFrom(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 7: byte(i), 15: 1}), 40000))
+		}
+	}
+	return all
+}
+
+// Of 200 that are thrown into 512 places, 166 lie in different ones on average if it is done at random.
+func TestHashSpreads(t *testing.T) {
+	for _, kind := range []string{
+		"ports of one IPv4 address", "even ports", "ports 256 apart",
+		"IPv4 addresses of one network", "IPv6 addresses of one network", "IPv6 networks",
+	} {
+		t.Run(kind, func(t *testing.T) {
+			places, readers := map[uint64]bool{}, [2]int{}
+			for _, to := range neighbours(kind, 200) {
+				places[plan.Hash(to)%512] = true
+				readers[plan.Hash(to)%2]++
+			}
+			if len(places) < 140 {
+				t.Errorf("200 destinations are in %d of 512 places", len(places))
+			}
+			if min(readers[0], readers[1]) < 70 {
+				t.Errorf("of two readers one has %d, the other %d", readers[0], readers[1])
+			}
+		})
+	}
+}
+
 func TestPlanAllocatesNothing(t *testing.T) {
 	list := frames(10, 5)
 	var p plan.Plan
@@ -186,9 +231,19 @@ func frames(subscribers, packets int) []plan.Datagram {
 }
 
 func BenchmarkPlan(b *testing.B) {
+	lists := map[string][]plan.Datagram{}
 	for _, subscribers := range []int{1, 10, 100} {
-		b.Run(fmt.Sprintf("frame to %d", subscribers), func(b *testing.B) {
-			list := frames(subscribers, 5)
+		lists[fmt.Sprintf("frame to %d", subscribers)] = frames(subscribers, 5)
+	}
+	const burst = "burst to 100 at one address"
+	for _, to := range neighbours("ports of one IPv4 address", 100) {
+		for range 5 {
+			lists[burst] = append(lists[burst], plan.Datagram{To: to, Size: 1116})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(lists)) {
+		b.Run(name, func(b *testing.B) {
+			list := lists[name]
 			var p plan.Plan
 			b.ReportAllocs()
 			for b.Loop() {
