@@ -11,11 +11,11 @@ const detourJS = `Promise.all([import('/sdk/v1/detour.js'), import('/sdk/v1/medi
 		const d = new Detour();
 		const said = [];
 		let second = 0;
-		for (const [n, protocol, loss, relayed = false] of parts) {
+		for (const [n, protocol, loss, relayed = false, silent = false] of parts) {
 			if (n === 'reset') { d.reset(); continue; }
 			for (let i = 0; i < n; i++) {
 				second++;
-				const what = d.sample({ path: { protocol, relayed }, downLoss: 0, upLoss: loss }, second * 1000);
+				const what = d.sample({ path: { protocol, relayed, silent }, downLoss: 0, upLoss: loss }, second * 1000);
 				if (what) said.push(what + ' ' + second);
 			}
 		}
@@ -25,6 +25,7 @@ const detourJS = `Promise.all([import('/sdk/v1/detour.js'), import('/sdk/v1/medi
 		good: play([100, 'udp', 0.29]),
 		nine: play([9, 'udp', 0.9], [1, 'udp', 0], [9, 'udp', 0.9]),
 		lossy: play([30, 'udp', 0.31]),
+		holes: play([4, 'udp', 0.9], [5, 'udp', 0.9, false, true], [4, 'udp', 0.9], [5, 'udp', 0.9, false, true], [9, 'udp', 0.9]),
 		unknown: play([100, undefined, 1]),
 		tcp: play([1000, 'tcp', 0.5]),
 		relayed: play([121, 'udp', 0.5, true]),
@@ -37,13 +38,13 @@ const detourJS = `Promise.all([import('/sdk/v1/detour.js'), import('/sdk/v1/medi
 })`
 
 // testDetour: UDP is left when it loses more than 30 % for ten seconds, and tried again after two minutes,
-// then four, and so on.
+// then four, and so on. A network that is gone for five seconds again and again is no lossy UDP.
 func testDetour(t *testing.T, browser context.Context) {
 	f := newFake(t)
 	p := newTab(t, browser, f.URL+"/precall", connections)
 	got := eval[map[string]string](p, detourJS)
 	for name, want := range map[string]string{
-		"good": "", "nine": "", "lossy": "leave 10,leave 20,leave 30", "unknown": "",
+		"good": "", "nine": "", "holes": "", "lossy": "leave 10,leave 20,leave 30", "unknown": "",
 		"tcp": "try 121,try 361,try 841", "relayed": "try 121", "backAndAway": "try 121,leave 131,try 372", "moved": "try 121,try 242",
 		"worth":  "true,true,false,false",
 		"answer": "v=0\r\na=candidate:2 1 tcp 1 192.0.2.1 8443 typ host tcptype passive\r\nx\r\n",

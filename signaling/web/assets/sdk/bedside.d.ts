@@ -142,8 +142,8 @@ export interface QualityDetail {
   upLoss: number;
   /** Milliseconds. */
   roundTrip: number;
-  /** The way that media goes: `tcp` and `tls` where the network blocks UDP. */
-  path: { protocol?: 'udp' | 'tcp' | 'tls'; relayed: boolean };
+  /** The way that media goes: `tcp` and `tls` where the network blocks UDP. `silent`: not a byte came by it. */
+  path: { protocol?: 'udp' | 'tcp' | 'tls'; relayed: boolean; silent: boolean };
   /** What arrived here from each of the others whose picture or sound is live. */
   received: ReceivedDetail[];
 }

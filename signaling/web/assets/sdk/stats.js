@@ -38,6 +38,7 @@ export function path(byId) {
   const relayed = local?.candidateType === 'relay';
   return {
     dtls: t?.dtlsState, cipher: t?.srtpCipher, roundTrip: ms(pair?.currentRoundTripTime),
+    received: pair?.bytesReceived ?? t?.bytesReceived,
     available: pair?.availableOutgoingBitrate, protocol: (relayed && local.relayProtocol) || local?.protocol, relayed,
   };
 }
@@ -72,7 +73,10 @@ export function quality(before, now) {
   const people = [...new Set(live.map(([s]) => s.participant))];
   return {
     level: level(Math.max(downLoss, upLoss), roundTrip), downLoss, upLoss, roundTrip,
-    path: { protocol: now.path.protocol, relayed: now.path.relayed ?? false },
+    path: {
+      protocol: now.path.protocol, relayed: now.path.relayed ?? false,
+      silent: now.path.received === before.path.received && now.path.received !== undefined,
+    },
     received: people.map((p) => from(p, live.filter(([s, b]) => s.participant === p && b.participant === p))),
   };
 }
