@@ -244,6 +244,10 @@ func link(s *set) *tab {
 	p.until(`document.querySelectorAll('[part="link"]').length === 3`)
 	eval[bool](p, `document.querySelector('[data-roster="p_pat"] [part="link"] summary').click(); true`)
 	p.until(`document.querySelector('[data-roster="p_pat"] [part="link"] p').checkVisibility()`)
+	// Why no more of her arrives is told with how she arrives.
+	eval[bool](p, `document.querySelector('[data-roster="p_pat"] [part="reception"]').open = true`)
+	eval[bool](p, poorJS+`poor([{ participant: 'p_pat', level: 'poor', loss: .14, concealed: .08, sound: true, jitter: 41, width: 320, height: 180, framesPerSecond: 4 }]); true`)
+	p.until(`/Their connection sends no more|Mehr sendet die Verbindung dort nicht/.test(document.querySelector('[data-roster="p_pat"] [part="reception"] p').textContent)`)
 	return p
 }
 

@@ -40,20 +40,20 @@ export class People {
 
   /** How the others are received, once a second. @param {object[]} received */
   quality(received) {
-    for (const [id, row] of this.#rows) this.#drawReception(row, received.find((r) => r.participant === id));
+    for (const [id, row] of this.#rows) this.#drawReception(row, id, received.find((r) => r.participant === id));
   }
 
   /** How somebody's own connection is, as the server sees it. */
   link(detail) {
     this.#links.set(detail.participant, detail);
     const row = this.#rows.get(detail.participant);
-    if (row) this.#drawLink(row, detail);
+    if (row) this.#drawLink(row, detail.participant, detail);
   }
 
   /** A new session: who is not named anew has a good connection. */
   reset() {
     this.#links.clear();
-    for (const row of this.#rows.values()) this.#drawLink(row);
+    for (const [id, row] of this.#rows) this.#drawLink(row, id);
   }
 
   #may(what) { return this.#c.policy.can?.includes(what) ?? false; }
@@ -107,9 +107,9 @@ export class People {
       list.append(row.node);
     }
     this.#rows.set(p.id, row);
-    if (old?.received) this.#drawReception(row, old.received);
+    if (old?.received) this.#drawReception(row, p.id, old.received);
     row.link.node.open = old?.link.node.open ?? false;
-    this.#drawLink(row, p.state === 'admitted' ? this.#links.get(p.id) : undefined);
+    this.#drawLink(row, p.id, p.state === 'admitted' ? this.#links.get(p.id) : undefined);
   }
 
   #row(p, minutes, key) {
@@ -150,8 +150,8 @@ export class People {
     return out;
   }
 
-  // Of what arrives here: how somebody's own connection is, this page cannot know.
-  #drawReception(row, received) {
+  // Of what arrives here, and why it is no more.
+  #drawReception(row, id, received) {
     const { people } = this.#t;
     row.received = received ?? null;
     row.reception.hidden = !received;
@@ -164,18 +164,27 @@ export class People {
     row.figures.textContent = [
       width && people.picture({ width, height, frames: Math.round(frames) }),
       people.figures({ loss: percent(loss), concealed: percent(concealed), jitter }),
+      people.because[this.#because(id)],
     ].filter(Boolean).join(' ');
   }
 
+  // Whose connection lets no more of somebody through: ours, if it does not, comes first.
+  #because(id) {
+    const lacks = (who, way) => ['fair', 'poor'].includes(this.#links.get(who)?.[way]);
+    if (lacks(this.#c.self, 'downlink')) return 'here';
+    return lacks(id, 'uplink') ? 'there' : '';
+  }
+
   // A good connection is worth a line only to those who get figures: clinicians.
-  #drawLink(row, link) {
+  #drawLink(row, id, link) {
     const { people } = this.#t;
     const { node, summary, figures } = row.link;
     const bad = link && ['poor', 'fair'].find((l) => link.uplink === l || link.downlink === l);
     node.hidden = !bad && !link?.figures;
     if (node.hidden) return;
     node.dataset.level = bad ?? 'good';
-    const text = `${people.sends[link.uplink]}, ${people.receives[link.downlink]}`;
+    const whose = people.whose[id === this.#c.self ? 'self' : 'other'];
+    const text = `${whose} ${people.sends[link.uplink]}, ${people.receives[link.downlink]}`;
     if (summary.textContent !== text) summary.textContent = text;
     const { uplink_loss: up, downlink_loss: down, round_trip: roundTrip } = link.figures ?? {};
     figures.textContent = link.figures ? people.linkFigures({ up: percent(up), down: percent(down), roundTrip }) : '';
