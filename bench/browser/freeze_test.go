@@ -1,6 +1,9 @@
 package browser_test
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 // What a switch may cost: no longer freeze, and this much more than without switching.
 const (
@@ -21,7 +24,13 @@ type freeze struct{ At, Length, Elsewhere float64 }
 // witnesses saw the same picture without switching.
 type witnesses struct {
 	control followed
-	sent    struct{ Q, H []float64 } // when the publisher had encoded another frame
+	sent    sent
+}
+
+// sent is what the publisher did: times in ms since 1970.
+type sent struct {
+	Q, H []float64    // when another frame was encoded
+	Held [][2]float64 // in which packets waited for room on the way
 }
 
 // longest time without an event that has something of the time between from and to.
@@ -32,6 +41,11 @@ func longest(events []float64, from, to float64) (gap float64) {
 		}
 	}
 	return gap
+}
+
+// pause is the same, and goes on until to when nothing more came.
+func pause(events []float64, from, to float64) float64 {
+	return longest(append(slices.Clone(events), to), from, to)
 }
 
 // own lists the freezes that are the follower's own: the machine has no time for everybody now and then, and
@@ -46,7 +60,7 @@ func (f *followed) own(w *witnesses) (own []freeze) {
 		// Shown at the next refresh, two pages see a stall up to two frames apart.
 		from, to = from-70, to+70
 		elsewhere := max(longest(w.control.Frames, from, to), longest(w.sent.Q, from, to), longest(w.sent.H, from, to))
-		for _, s := range f.Stalls {
+		for _, s := range slices.Concat(f.Stalls, w.sent.Held) {
 			if s[1] > from && s[0] < to {
 				elsewhere = max(elsewhere, s[1]-s[0])
 			}
@@ -102,5 +116,37 @@ func TestOwnFreezes(t *testing.T) {
 				t.Errorf("%+v, want %d", got, tt.want)
 			}
 		})
+	}
+	for _, tt := range []struct {
+		name string
+		held [2]float64
+		want int
+	}{
+		{"packets that the publisher held", [2]float64{500, 790}, 0},
+		{"packets that the publisher held at another time", [2]float64{1200, 1490}, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := &witnesses{control: *steady(), sent: sent{Held: [][2]float64{tt.held}}}
+			if got := steady(500, 800).own(w); len(got) != tt.want {
+				t.Errorf("%+v, want %d", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestPause(t *testing.T) {
+	events := []float64{0, 30, 400, 430, 460}
+	for _, tt := range []struct {
+		name           string
+		from, to, want float64
+	}{
+		{"within", 10, 450, 370}, {"afterwards", 500, 900, 440}, {"never", 425, 460, 30},
+	} {
+		if got := pause(events, tt.from, tt.to); got != tt.want {
+			t.Errorf("%s: %v ms, want %v", tt.name, got, tt.want)
+		}
+	}
+	if len(events) != 5 {
+		t.Error("the events were changed")
 	}
 }

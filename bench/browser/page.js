@@ -345,15 +345,22 @@
     return `${s.rid}: ${s.frameWidth}x${s.frameHeight}, ${s.framesPerSecond ?? 0} frames/s, limited by ${s.qualityLimitationReason}`;
   }).filter(Boolean).join('; ');
 
-  // sending notes when each encoding of the camera has another frame encoded, each 50 ms.
+  // sending notes when each encoding of the camera has another frame encoded, each 50 ms, and when packets were held
+  // for want of room on the way.
   test.sending = () => {
-    const seen = { q: [], h: [] };
+    const seen = { q: [], h: [], held: [] };
     const before = {};
+    const pc = test.connections.at(-1);
+    const { mid } = pc.getTransceivers().find((t) => t.sender.track?.kind === 'video'); // a screen would have encodings, too
     const look = async () => {
-      for (const s of (await test.connections.at(-1).getStats()).values()) {
-        if (s.type !== 'outbound-rtp' || !seen[s.rid] || s.framesEncoded === before[s.rid]) continue;
-        before[s.rid] = s.framesEncoded;
-        seen[s.rid].push(since1970(performance.now()));
+      for (const s of (await pc.getStats()).values()) {
+        if (s.type !== 'outbound-rtp' || s.mid !== mid || !['q', 'h'].includes(s.rid)) continue;
+        const now = since1970(performance.now());
+        const was = before[s.rid] ?? s;
+        before[s.rid] = s;
+        if (was === s || s.framesEncoded !== was.framesEncoded) seen[s.rid].push(now);
+        const held = 1000 * (s.totalPacketSendDelay - was.totalPacketSendDelay) / (s.packetsSent - was.packetsSent);
+        if (held > 60) seen.held.push([now - held, now]);
       }
     };
     const beat = setInterval(look, 50);
