@@ -36,8 +36,9 @@ var traced = flag.Bool("traced", false, "log what the server thought of a bad li
 func badLinks() []badLink {
 	return []badLink{
 		{Name: "500 kbit/s", Shape: "rate=500kbit,delay=25ms", Path: 25 * time.Millisecond, FPS: 15, Concealed: 0.01, Short: true},
-		{Name: "Q1", Shape: "rate=384kbit,delay=25ms", Path: 25 * time.Millisecond, FPS: 24, MOS: 4, Open: true},
+		{Name: "Q1", Shape: "rate=384kbit,delay=25ms", Path: 25 * time.Millisecond, FPS: 24, MOS: 4},
 		{Name: "Q2", Shape: "rate=330kbit,delay=40ms,loss=2%", Path: 40 * time.Millisecond, FPS: 20, Freezes: 1, MOS: 4, Open: true},
+		{Name: "Q3", Shape: "rate=180kbit,delay=75ms,loss=5%", Path: 75 * time.Millisecond, FPS: 15, Freezes: 20, MOS: 3.6, Open: true},
 		{Name: "Q4", Shape: "rate=60kbit,delay=150ms,loss=10%", Path: 150 * time.Millisecond, MOS: 3.1, SoundAlone: true, Open: true},
 		{Name: "Q5", Shape: "rate=2mbit,delay=25ms", Path: 25 * time.Millisecond, Step: "rate=300kbit,delay=25ms", FPS: 15, Freezes: 2, Open: true},
 	}
@@ -69,15 +70,16 @@ type visit struct {
 	doctor, sam *tab
 }
 
-// newVisit opens a consultation in which the patient waits to be let in.
-func newVisit(t *testing.T, number uint8) *visit {
+// newVisit opens a consultation in which the patient waits to be let in, behind a way that is as long as it will be:
+// one that becomes longer looks like a queue for half a minute.
+func newVisit(t *testing.T, number uint8, way time.Duration) *visit {
 	t.Helper()
 	camera, err := texturedCamera()
 	if err != nil {
 		t.Fatal(err)
 	}
 	plain := chromedp.Flag("use-file-for-fake-video-capture", camera)
-	v := &visit{t: t, link: emulate(t, "delay=25ms", number, ""), machine: linkem.NewBeat()} // pages have come when the link gets bad
+	v := &visit{t: t, link: emulate(t, fmt.Sprintf("delay=%v", way), number, ""), machine: linkem.NewBeat()} // pages have come when the link gets bad
 	t.Cleanup(v.machine.Close)
 	s := demoBehind(t, v.link)
 	v.c = &consultation{t: t, server: s, names: map[string]string{}}
@@ -110,16 +112,17 @@ func (v *visit) begin(l badLink) {
 	v.doctor.do(chromedp.EmulateViewport(400, 300))
 	v.sam.until("room", `bedsideTest.state() === "room"`)
 	ask[bool](v.sam, recorder)
+	ask[bool](v.doctor, recorder)
 	if !l.SoundAlone {
 		v.sam.until("first picture", `goal.looks.at(-1)?.Frames > 0`)
 	}
 	pass(2 * time.Second)
 }
 
-// looks are those since a time.
-func (v *visit) looks(since time.Time) []look {
+// looks are a page's since a time.
+func (v *visit) looks(who *tab, since time.Time) []look {
 	v.t.Helper()
-	return ask[[]look](v.sam, "goal.look().then(() => goal.looks.filter((l) => l.At >= %f))", float64(since.UnixMicro())/1000)
+	return ask[[]look](who, "goal.look().then(() => goal.looks.filter((l) => l.At >= %f))", float64(since.UnixMicro())/1000)
 }
 
 // watch is what comes over the link in a while, and whether the machine let it.
@@ -137,7 +140,8 @@ func (v *visit) watch(l badLink) (received, punctual) {
 	} else if os.Getenv("SOAK") == "1" {
 		pass(52 * time.Second)
 	}
-	r := receivedIn(v.looks(began))
+	r := receivedIn(v.looks(v.sam, began))
+	up := receivedIn(v.looks(v.doctor, began))
 	if l.Step != "" {
 		narrow := began.Add(stepAfter)
 		r.left, r.back = r.leftAndBack(narrow, narrow.Add(stepLength))
@@ -145,6 +149,7 @@ func (v *visit) watch(l badLink) (received, punctual) {
 	}
 	p := punctual{v.link.late(), v.machine.Take()}
 	v.t.Logf("figure: Chromium behind %s: %v; MOS %.2f; %v", l.Shape, r, r.score(l.Path), p)
+	v.t.Logf("figure: what the clinician gets of them: %v; MOS %.2f", up, up.score(l.Path))
 	return r, p
 }
 
@@ -200,7 +205,7 @@ func TestBadLinks(t *testing.T) {
 			if !l.Short && os.Getenv("SOAK") != "1" {
 				t.Skip("with SOAK=1")
 			}
-			v := newVisit(t, 100+uint8(i))
+			v := newVisit(t, 100+uint8(i), l.Path)
 			v.begin(l)
 			defer v.trace()
 			for range 3 {

@@ -18,21 +18,39 @@ type look struct {
 	Concealed       float64 // made up, silence apart
 	Waited, Played  float64 // s of all samples in the jitter buffer, and how many
 	Bytes           float64
-	Packets         int // of sound
-	Keys, Lost      int // key frames decoded, packets lost after repair
+	Packets         int     // of sound
+	Keys, Lost      int     // key frames decoded, packets lost after repair
+	Came, Dropped   int     // frames of the picture that came whole, and of these, were not decoded
+	Asked           int     // packets asked for again, and
+	PLI             int     // key frames
+	Held, Emitted   float64 // s of all frames in the jitter buffer, and how many
+	Sent            float64 // bytes, and
+	Available       float64 // what the browser takes its uplink to carry, bit/s
+	Filming         int     // encodings that are sent
 }
 
 // recorder looks each 100 ms; goal.looks is what it saw.
 const recorder = `globalThis.goal = { looks: [] };
 goal.look = async () => {
-	const out = { At: performance.timeOrigin + performance.now(), Frames: 0, Freezes: 0, Frozen: 0, Height: 0, Samples: 0, Concealed: 0, Waited: 0, Played: 0, Bytes: 0, Packets: 0, Keys: 0, Lost: 0 };
+	const out = { At: performance.timeOrigin + performance.now(), Frames: 0, Freezes: 0, Frozen: 0, Height: 0, Samples: 0, Concealed: 0, Waited: 0, Played: 0, Bytes: 0, Packets: 0, Keys: 0, Lost: 0, Came: 0, Dropped: 0, Asked: 0, PLI: 0, Held: 0, Emitted: 0, Sent: 0, Available: 0, Filming: 0 };
 	for (const s of (await bedsideTest.connections.at(-1).getStats()).values()) {
+		if (s.type === 'outbound-rtp') {
+			out.Sent += s.bytesSent + s.headerBytesSent;
+			out.Filming += s.kind === 'video' && s.active ? 1 : 0;
+		}
+		if (s.type === 'candidate-pair' && s.nominated) out.Available = s.availableOutgoingBitrate ?? 0;
 		if (s.type !== 'inbound-rtp') continue;
 		out.Bytes += s.bytesReceived + s.headerBytesReceived;
 		out.Lost += s.packetsLost;
 		if (s.kind === 'video') {
 			out.Frames += s.framesDecoded ?? 0;
 			out.Keys += s.keyFramesDecoded ?? 0;
+			out.Came += s.framesReceived ?? 0;
+			out.Dropped += s.framesDropped ?? 0;
+			out.Asked += s.nackCount ?? 0;
+			out.PLI += s.pliCount ?? 0;
+			out.Held += s.jitterBufferDelay ?? 0;
+			out.Emitted += s.jitterBufferEmittedCount ?? 0;
 			out.Freezes += s.freezeCount ?? 0;
 			out.Frozen += s.totalFreezesDuration ?? 0;
 			out.Height = Math.max(out.Height, s.frameHeight ?? 0);
