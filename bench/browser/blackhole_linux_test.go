@@ -75,15 +75,16 @@ func throughHole(t *testing.T, c *consultation, e *emulated, wire string) {
 	c.hearsEach()
 	p := punctual{e.late(), machine.Take()}
 	t.Logf("figure: Chromium: after a hole of %v everybody sees everybody again in %v; %v", blackholeLength, back.Round(10*time.Millisecond), p)
+	judged := p.valid() || os.Getenv("SOAK") != "" // sim's TestBlackhole holds the bar in virtual time
 	for _, p := range c.present {
 		looks := ask[[]look](p, "(clearInterval(goal.timer), goal.looks)")
 		picture, sound := firstAfter(looks, over)
 		t.Logf("figure: Q6, from getStats: %s has a new picture after %v, and sound after %v", p.name, picture, sound)
-		if picture > blackholeBack || sound > blackholeBack {
+		if judged && (picture > blackholeBack || sound > blackholeBack) {
 			t.Errorf("%s had a picture after %v, sound after %v", p.name, picture, sound)
 		}
 	}
-	if back > blackholeBack {
+	if judged && back > blackholeBack {
 		t.Errorf("back after %v", back)
 	}
 }
