@@ -54,7 +54,8 @@ type host struct {
 	cfg        config.Config
 	configFile string // "" when the environment is all there is
 	proc       string // /proc, a directory of their own in tests
-	uid        int    // of this process; the server's is the same, if the check was started rightly
+	space      func(dir string) (free, total uint64, known bool)
+	uid        int // of this process; the server's is the same, if the check was started rightly
 	build      build
 }
 
@@ -77,7 +78,7 @@ func checkCommand(w world) *cobra.Command {
 		Short: "Check configuration, ports, certificate, clock, disk and permissions; print the firewall rules",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			h := host{world: w, configFile: file, proc: "/proc", uid: os.Getuid(), build: thisBuild()}
+			h := host{world: w, configFile: file, proc: "/proc", space: diskSpace, uid: os.Getuid(), build: thisBuild()}
 			var err error
 			if h.cfg, err = readConfig(file, os.Environ()); err != nil {
 				return err // the configuration is wrong: exit code 2

@@ -101,7 +101,7 @@ func writable(dir string) error {
 }
 
 func (h host) checkSpace() finding {
-	free, total, known := diskSpace(h.cfg.DataDir)
+	free, total, known := h.space(h.cfg.DataDir)
 	if !known {
 		return warn("data_dir", "how much of the disk is free is not known on this system", "keep an eye on it")
 	}

@@ -95,15 +95,19 @@ func (w *writer) shut() {
 // while one write is under way the next batch gathers.
 func (w *writer) batch() {
 	low := w.look()
-	var batch []*request
+	var batch, refused []*request
 	events := 0
 	for ; w.next != nil && events+len(w.next.events) <= MaxEvents; w.next = w.poll() {
+		events += len(w.next.events)
 		if low && !w.next.closes {
-			w.next.done <- errLow
+			refused = append(refused, w.next)
 			continue
 		}
 		batch = append(batch, w.next)
-		events += len(w.next.events)
+	}
+	// Not before: who makes room and asks again is not to be refused by a look of before that.
+	for _, r := range refused {
+		r.done <- errLow
 	}
 	if len(batch) == 0 {
 		return
