@@ -201,6 +201,7 @@ public_url: https://%[2]s:%[1]d
 data_dir: %[3]s/data
 tls: {cert_file: %[3]s/cert.pem, key_file: %[3]s/key.pem}
 log: {level: debug}
+audit: {min_free_percent: 0}
 signaling:
   api_keys: [{id: test, tenant: clinic, scopes: [consultations], hash: %[4]s}]
 `, w.Port, w.Server, dir, hex.EncodeToString(sum[:])), 0o600); err != nil {

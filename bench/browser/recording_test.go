@@ -43,9 +43,10 @@ metrics_listen: ""
 public_url: http://localhost:1
 data_dir: %[1]s/data
 log: {level: debug}
+audit: {min_free_percent: 0}
 signaling:
   api_keys: [{id: test, tenant: clinic, scopes: [consultations, recordings], hash: %[2]s}]
-recording: {enabled: true, recipients: [%[3]s]}
+recording: {enabled: true, min_free_percent: 0, recipients: [%[3]s]}
 `, dir, hex.EncodeToString(sum[:]), strings.Join(recipients, ", ")), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -102,7 +102,7 @@ func withoutOurs(environ []string) []string {
 	return out
 }
 
-// localConfig is the configuration of a server for load: the default but for its limits.
+// localConfig is the configuration of a server for load: the default but for its limits, on a disk as full as it is.
 func localConfig(dir, apiKey string) []byte {
 	sum := sha256.Sum256([]byte(apiKey))
 	return fmt.Appendf(nil, `listen: 127.0.0.1:0
@@ -111,6 +111,7 @@ public_url: http://localhost
 data_dir: %q
 drain_timeout: 0s
 log: {level: info, format: json}
+audit: {min_free_percent: 0}
 media: {advertise: [127.0.0.1]}
 signaling:
   api_keys: [{id: bench, tenant: bench, scopes: [consultations], hash: %s}]

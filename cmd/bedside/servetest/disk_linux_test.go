@@ -25,7 +25,7 @@ func TestDiskFull(t *testing.T) {
 		t.Skipf("SKIPPED: a small disk needs the right to mount one: %v", err)
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(disk, syscall.MNT_DETACH) })
-	p := h.start(t)
+	p := h.start(t, "BEDSIDE_AUDIT_MIN_FREE_PERCENT=2") // as it is by default
 	m := p.meet(t, "before")
 	carer, err := p.enter(t.Context(), m.with("carer").invitation())
 	if err != nil {
