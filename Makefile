@@ -70,7 +70,7 @@ test: needs lint .tools/age typage
 	go test -v -timeout $(HANGS) $(PLAIN) 2>&1 | awk -f .ci/summary.awk
 	go test -v -timeout $(HANGS) -run '$(TABLES)' ./signaling ./signaling/audit 2>&1 | awk -f .ci/summary.awk
 	echo '== tests in a browser (some minutes)'
-	go test -v -count=1 -p 1 -parallel 3 -timeout $(HANGS) $(BROWSER) 2>&1 | awk -f .ci/summary.awk
+	.ci/twice -count=1 -p 1 -parallel 3 -timeout $(HANGS) $(BROWSER)
 
 # What the tests need and Debian has. What cannot be installed is named, with what goes untested.
 needs:
