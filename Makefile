@@ -182,7 +182,7 @@ soak: needs .tools/fsck .tools/age .tools/versitygw typage
 	SOAK=1 go test -v -count=1 -timeout 1h ./recording/...
 	SOAK=1 go test -v -count=1 -timeout 1h -run 'TestKilledUnderLoad|TestSlowConnections|TestTLSByAnotherProgram|BesideACall' ./cmd/bedside/servetest
 	SOAK=1 go test -v -count=1 -timeout 2h -run 'TestChurnLeaksNothing|TestFloodOfMalformedDatagrams' ./bench/load
-	SOAK=1 go test -v -count=1 -timeout 45m -run 'TestPaths$$|TestRelayKilled$$|TestBadLinks$$|TestBlackhole$$|TestVerdicts$$|TestRecording$$|TestPrecall' ./bench/browser
+	SOAK=1 go test -v -count=1 -timeout 90m -run 'TestCallLasts$$|TestPaths$$|TestRelayKilled$$|TestBadLinks$$|TestBlackhole$$|TestVerdicts$$|TestRecording$$|TestPrecall' ./bench/browser
 	SOAK=1 go test -v -count=1 -timeout 30m -run TestBuildIsReproducible ./deploy
 	SOAK=1 go test -v -count=1 -timeout 30m -run 'TestRandomRequests|TestIdleSessions|OfEveryKind' ./signaling ./cmd/bedside
 	go test -v -count=1 -timeout 2h -run TestInvariants ./signaling -schedules 10000
