@@ -11,13 +11,12 @@ import (
 
 var lasting = flag.Duration("lasting", 30*time.Minute, "how long a call over a thin lossy link has to last")
 
-// life tells what became of a page's connections: how many there were, of either kind, and each change of their paths.
+// life notes each change of a page's connection and of its path, for who wants to know why a call did not last.
 const life = `globalThis.life = { began: performance.now(), said: [] };
 for (const pc of bedsideTest.connections) {
 	const say = (what) => life.said.push(((performance.now() - life.began) / 1000).toFixed(1) + ' s ' + what);
 	pc.addEventListener('iceconnectionstatechange', () => say('ICE ' + pc.iceConnectionState));
 	pc.addEventListener('connectionstatechange', () => say('connection ' + pc.connectionState));
-	pc.addEventListener('negotiationneeded', () => say('negotiation'));
 	pc.addEventListener('signalingstatechange', () => say('SDP ' + pc.signalingState));
 }
 true`
@@ -51,7 +50,10 @@ func TestCallLasts(t *testing.T) {
 	}
 	down, up = down/float64(max(1, minutes)), up/float64(max(1, minutes))
 	t.Logf("figure: mean of %d minutes: MOS %.2f down, %.2f up", minutes, down, up)
-	if minutes >= 10 && min(down, up) < l.MOS { // the first minutes of a buffer are its worst
+	switch {
+	case minutes < 10: // the first minutes of a buffer are its worst
+		t.Logf("figure: the sound is not judged: of ten minutes that count there were %d", minutes)
+	case min(down, up) < l.MOS:
 		t.Errorf("MOS %.2f down and %.2f up, wanted %.1f", down, up, l.MOS)
 	}
 	for _, who := range []*tab{v.doctor, v.sam} {

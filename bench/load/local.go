@@ -102,7 +102,8 @@ func withoutOurs(environ []string) []string {
 	return out
 }
 
-// localConfig is the configuration of a server for load: the default but for its limits, on a disk as full as it is.
+// localConfig is the configuration of a server for load: the default but for its limits, and for the free space that an
+// audit log wants, as this one is thrown away.
 func localConfig(dir, apiKey string) []byte {
 	sum := sha256.Sum256([]byte(apiKey))
 	return fmt.Appendf(nil, `listen: 127.0.0.1:0
